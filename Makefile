@@ -1,0 +1,48 @@
+# Everything a developer or CI runs. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-slow lint format types clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+# timm brings torchvision, which cannot stand beside a CPU-only torch; its tests find both here.
+.venv/timm: .venv/dev
+	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ timm torchvision
+	touch $@
+
+demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
+	$(BIN)/videoseq demo demo
+
+test: .venv/dev .venv/timm  ## the tests that take minutes
+	$(BIN)/pytest
+
+test-slow: .venv/dev .venv/timm  ## the tests that take longer: memory over an hour of video, the installed wheel
+	$(BIN)/pytest -m slow
+
+lint: .venv/dev  ## ruff: style, docstrings, formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/dev  ## ruff: put the formatting right
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+types: .venv/dev  ## mypy --strict
+	$(BIN)/mypy
+
+clean:  ## remove what was built here
+	rm -rf .venv build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

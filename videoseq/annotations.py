@@ -1,0 +1,212 @@
+"""Annotations → targets: intervals of labels become one class index per frame, and every misfit is said.
+
+Intervals are half-open and belong to a video whose frame times decide which frames they cover. A frame that no
+interval covers is *unlabelled*: it has the target ``IGNORE_INDEX`` and counts in no loss and no metric.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from videoseq.errors import AnnotationError, Notice, did_you_mean
+
+IGNORE_INDEX = -100
+"""The target of an unlabelled frame; PyTorch's losses and torchmetrics skip it."""
+
+# Annotation tools round times to milliseconds; a frame half a millisecond outside is meant to be inside.
+_TIME_TOLERANCE_SECONDS = 0.0005
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A label from ``start`` up to but without ``stop``, in the unit of its :class:`Annotation`.
+
+    Attributes:
+        start: First instant or frame.
+        stop: End, not included.
+        label: The class.
+        row: Line of the file it was read from, the header being line 1.
+    """
+
+    start: float
+    stop: float
+    label: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The labels of one video as somebody wrote them down.
+
+    Attributes:
+        path: The file.
+        unit: What ``start`` and ``stop`` count: seconds of video, or frames from 0 in decode order.
+        intervals: In order of their start.
+    """
+
+    path: Path
+    unit: Literal["seconds", "frames"]
+    intervals: tuple[Interval, ...]
+
+    def __post_init__(self) -> None:
+        for interval in self.intervals:
+            if not 0 <= interval.start < interval.stop:
+                raise AnnotationError(
+                    f"{self.path}: row {interval.row}: expected 0 <= start < stop, "
+                    f"got {interval.start:g} and {interval.stop:g}"
+                )
+        object.__setattr__(self, "intervals", tuple(sorted(self.intervals, key=lambda i: (i.start, i.stop))))
+
+    @property
+    def labels(self) -> set[str]:
+        """The classes that occur."""
+        return {interval.label for interval in self.intervals}
+
+
+class ClassNames(tuple[str, ...]):
+    """The classes of a model in the order of its logits.
+
+    Raises:
+        AnnotationError: On construction, when there is none, or two differ by no more than case and blanks.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, names: Iterable[str]) -> ClassNames:
+        """Checks the names."""
+        classes = super().__new__(cls, names)
+        if not classes:
+            raise AnnotationError("classes: expected at least one, got none; is anything labelled?")
+        seen: dict[str, str] = {}
+        for name in classes:
+            if not name.strip():
+                raise AnnotationError("classes: expected a name, got a blank one")
+            twin = seen.setdefault(_folded(name), name)
+            if twin is not name:
+                raise AnnotationError(
+                    f"classes: {twin!r} and {name!r} differ by case or blanks alone; write them alike"
+                )
+        return classes
+
+    def index_of(self, label: str, where: str) -> int:
+        """The class index of a label.
+
+        Raises:
+            AnnotationError: It is none of the classes; ``where`` names the file and row.
+        """
+        try:
+            return self.index(label)
+        except ValueError:
+            known = ", ".join(self)
+            raise AnnotationError(
+                f"{where}: unknown class {label!r}{did_you_mean(label, self)}; classes are {known}"
+            ) from None
+
+
+def find_classes(annotations: Sequence[Annotation], background: str | None = None) -> ClassNames:
+    """All labels that occur, sorted, and the background class where there is one.
+
+    Raises:
+        AnnotationError: Two labels differ by case or blanks alone; the message names a file and row of each.
+    """
+    first_seen: dict[str, str] = {}
+    for annotation in annotations:
+        for interval in annotation.intervals:
+            first_seen.setdefault(interval.label, f"{annotation.path} row {interval.row}")
+    if background is not None:
+        first_seen.setdefault(background, "the setting data.background")
+    twins: dict[str, str] = {}
+    for label in first_seen:
+        other = twins.setdefault(_folded(label), label)
+        if other != label:
+            raise AnnotationError(
+                f"{first_seen[label]}: class {label!r} and {other!r} in {first_seen[other]} "
+                "differ by case or blanks alone; write them alike"
+            )
+    return ClassNames(sorted(first_seen))
+
+
+def make_targets(
+    annotation: Annotation,
+    seconds: Float[np.ndarray, " frames"],
+    duration_seconds: float,
+    classes: ClassNames,
+    background: str | None = None,
+) -> tuple[Int64[np.ndarray, " frames"], list[Notice]]:
+    """One class index per frame of the annotated video.
+
+    Args:
+        annotation: What was written down.
+        seconds: The time of every frame of the video.
+        duration_seconds: The time of the end of its last frame.
+        classes: The classes; a label outside them is an error.
+        background: The class of frames that no interval covers; without it they stay unlabelled.
+
+    Returns:
+        The targets, ``IGNORE_INDEX`` where unlabelled, and what a user should know about the fit.
+
+    Raises:
+        AnnotationError: A class is unknown, two intervals of different classes overlap, or one starts after the end.
+    """
+    fill = IGNORE_INDEX if background is None else classes.index_of(background, "data.background")
+    targets = np.full(len(seconds), fill, dtype=np.int64)
+    notices = list(_check_overlaps(annotation))
+    end = duration_seconds if annotation.unit == "seconds" else len(seconds)
+    for interval in annotation.intervals:
+        where = f"{annotation.path}: row {interval.row}"
+        if interval.start >= end:
+            raise AnnotationError(
+                f"{where}: {interval.label!r} starts at {interval.start:g} {annotation.unit}, "
+                f"the video ends at {end:g}; is it another video's file?"
+            )
+        if interval.stop > end + (_end_tolerance(seconds) if annotation.unit == "seconds" else 0):
+            text = (
+                f"{where}: {interval.label!r} stops at {interval.stop:g} {annotation.unit}, the video ends at {end:g}"
+            )
+            notices.append(Notice("labels_past_end", f"{text}; the rest is left out"))
+        covered = _frames_in(interval, annotation.unit, seconds)
+        if covered.start == covered.stop:
+            notices.append(
+                Notice("interval_without_frames", f"{where}: {interval.label!r} is too short to cover a frame")
+            )
+        targets[covered] = classes.index_of(interval.label, where)
+    return targets, notices
+
+
+def _frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frames"]) -> slice:
+    if unit == "frames":
+        return slice(int(interval.start), min(int(interval.stop), len(seconds)))
+    bounds = np.array([interval.start, interval.stop]) - _TIME_TOLERANCE_SECONDS
+    start, stop = np.searchsorted(seconds, bounds, side="left")
+    return slice(int(start), int(stop))
+
+
+def _end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
+    """One frame: tools disagree about whether a video ends with its last frame's start or stop."""
+    return float(seconds[-1] - seconds[-2]) if len(seconds) > 1 else 0.0
+
+
+def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
+    reaching: Interval | None = None  # of the intervals so far, the one that stops last
+    for interval in annotation.intervals:
+        if reaching is not None and interval.start < reaching.stop - 1e-9:
+            rows = f"{annotation.path}: rows {reaching.row} and {interval.row}"
+            if interval.label != reaching.label:
+                raise AnnotationError(
+                    f"{rows}: {reaching.label!r} and {interval.label!r} overlap from {interval.start:g} to "
+                    f"{min(interval.stop, reaching.stop):g} {annotation.unit}; a frame has one label"
+                )
+            yield Notice("intervals_overlap", f"{rows}: two intervals of {interval.label!r} overlap; taken as one")
+        if reaching is None or interval.stop > reaching.stop:
+            reaching = interval
+
+
+def _folded(label: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", label).casefold().split())

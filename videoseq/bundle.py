@@ -1,0 +1,216 @@
+"""A trained model as a folder: ``model.json`` and ``model.safetensors``; loading runs no code from either.
+
+The folder names all that labels depend on. The backbone's weights are in it unless an installed package brings them,
+in which case their hash is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+
+from videoseq.annotations import ClassNames
+from videoseq.backbones import Backbone, BackboneIdentity, restore_backbone
+from videoseq.config import HeadSettings, TrainSettings
+from videoseq.errors import AnnotationError, ModelError, OutputError
+from videoseq.files import staged_folder
+from videoseq.model import CausalRNN
+
+_SCHEMA_VERSION: Final = 1
+_MAX_JSON_BYTES = 16 << 20
+
+
+class ModelDescription(BaseModel):
+    """``model.json``: everything about a model but its arrays.
+
+    Attributes:
+        format: Tells the folder from other tools' models.
+        schema_version: Of this description; others are refused.
+        classes: In the order of the logits.
+        backbone: Identity of the CNN whose features the head reads.
+        sample_hz: Steps of the network per second of video, None for every frame.
+        head: The network.
+        no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
+        majority_class: The class of most training frames, the other baseline.
+        settings: What training was told.
+        metrics: The numbers that the model was measured at, by split.
+        versions: Of Python and the libraries at training.
+        tensors_sha256: Of the file ``model.safetensors``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["videoseq-model"] = "videoseq-model"
+    schema_version: Literal[1] = _SCHEMA_VERSION
+    classes: tuple[str, ...]
+    backbone: BackboneIdentity
+    sample_hz: float | None
+    head: HeadSettings
+    no_context_head: HeadSettings
+    majority_class: str
+    settings: TrainSettings
+    metrics: dict[str, Any]
+    versions: dict[str, str]
+    tensors_sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model in memory.
+
+    Attributes:
+        description: What ``model.json`` says.
+        classes: The same classes, checked.
+        head: The recurrent network, in eval mode.
+        no_context: The baseline without context, in eval mode.
+        backbone: The CNN, with its weights.
+        sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
+    """
+
+    description: ModelDescription
+    classes: ClassNames
+    head: CausalRNN
+    no_context: CausalRNN
+    backbone: Backbone
+    sha256: str = ""
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that a model records."""
+    names = ("videoseq", "torch", "opencv-python", "pytorch-lightning", "numpy", "safetensors")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def save_bundle(
+    bundle: Bundle, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
+) -> None:
+    """Writes a model folder, whole or not at all.
+
+    Args:
+        bundle: The model.
+        folder: Where it goes.
+        overwrite: Whether a model that stands there may be replaced.
+        add_files: Called with the folder while it is being made, to put metrics and reports into it.
+
+    Raises:
+        OutputError: Something stands there already, or it cannot be written.
+    """
+    check_target(folder, overwrite=overwrite)
+    tensors = {**_prefixed("head", bundle.head), **_prefixed("no_context", bundle.no_context)}
+    if not bundle.backbone.weights_are_packaged:
+        tensors |= _prefixed("backbone", bundle.backbone.network)
+    stored = dump_tensors(tensors)
+    description = bundle.description.model_copy(update={"tensors_sha256": hashlib.sha256(stored).hexdigest()})
+    with staged_folder(folder, replace=overwrite) as staging:
+        (staging / "model.safetensors").write_bytes(stored)
+        (staging / "model.json").write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if add_files is not None:
+            add_files(staging)
+
+
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Refuses to put a model where something else stands; call it before the work, not after.
+
+    Raises:
+        OutputError: A model stands there and may not be replaced, or what stands there is no model.
+    """
+    if folder.exists() and not (folder / "model.json").exists():
+        raise OutputError(
+            f"{folder}: expected a new folder or a model to replace, got something else; choose another --out"
+        )
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder}: a model stands there already; choose another --out, or say --overwrite")
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Reads a model folder; no code in it is run and nothing is fetched.
+
+    Raises:
+        ModelError: It is no model folder, of another version, damaged, or its backbone cannot be had here.
+        ConfigError: The backbone needs an extra that is not installed.
+    """
+    text = _read(folder / "model.json", folder)
+    stored = _read(folder / "model.safetensors", folder)
+    description = _parse(text, folder)
+    if hashlib.sha256(stored).hexdigest() != description.tensors_sha256:
+        raise ModelError(
+            f"{folder}: model.safetensors is not the file that model.json describes; copy the folder again"
+        )
+    try:
+        classes = ClassNames(description.classes)
+        tensors = load_tensors(stored)
+    except (AnnotationError, SafetensorError) as error:
+        raise ModelError(f"{folder}: {error}") from None
+    size, count = description.backbone.feature_size, len(classes)
+    head = _load_head(CausalRNN(size, count, description.head), "head", tensors, folder)
+    no_context = _load_head(CausalRNN(size, count, description.no_context_head), "no_context", tensors, folder)
+    backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
+    return Bundle(description, classes, head, no_context, backbone, hashlib.sha256(text).hexdigest())
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder}: expected a model folder with {path.name} in it; {error.strerror}") from None
+
+
+def _parse(text: bytes, folder: Path) -> ModelDescription:
+    if len(text) > _MAX_JSON_BYTES:
+        raise ModelError(f"{folder}: model.json: expected at most {_MAX_JSON_BYTES} bytes, got {len(text)}")
+    try:
+        values = json.loads(text)
+        found = values.get("schema_version") if isinstance(values, dict) else None
+        if found != _SCHEMA_VERSION:
+            raise ModelError(
+                f"{folder}: model.json: expected schema version {_SCHEMA_VERSION}, got {found}; "
+                "use the videoseq that made it"
+            )
+        return ModelDescription.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ModelError(f"{folder}: model.json: {where}: {problem['msg'].lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{folder}: model.json: not valid JSON; {error}") from None
+
+
+def _load_head(head: CausalRNN, prefix: str, tensors: Mapping[str, Tensor], folder: Path) -> CausalRNN:
+    own = _unprefixed(prefix, tensors)
+    try:
+        head.load_state_dict(own)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{folder}: model.safetensors does not fit model.json; {' '.join(str(error).split())}"
+        ) from None
+    if not all(torch.isfinite(tensor).all() for tensor in own.values()):
+        raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not numbers")
+    return head.eval()
+
+
+def _prefixed(prefix: str, network: torch.nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}

@@ -1,0 +1,175 @@
+"""Settings: what a training run may be told, strict about names, documented field by field.
+
+A settings file is YAML with the structure of :class:`TrainSettings`. Everything has a default, so that
+``videoseq train DATASET --out MODEL`` needs no file; ``videoseq train --print-config`` writes a complete one.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from videoseq.errors import ConfigError, did_you_mean
+
+Cell = Literal["rnn", "gru", "lstm", "none"]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class BackboneSettings(_Settings):
+    """The pretrained CNN that turns a frame into a feature vector."""
+
+    name: str = "efficientnet_lite0"
+    """``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2``, or ``timm:<model name>``."""
+    weights: Path | None = None
+    """A local checkpoint (.safetensors or .pth) for a ``timm:`` backbone; the lite ones bring their own."""
+    allow_download: bool = False
+    """Whether a ``timm:`` backbone without ``weights`` may fetch them from its hub."""
+
+
+class HeadSettings(_Settings):
+    """The recurrent network that turns features into logits (:class:`videoseq.model.CausalRNN`)."""
+
+    cell: Cell = "gru"
+    """``rnn`` (tanh), ``gru``, ``lstm``, or ``none``: one-to-one, without recurrence."""
+    hidden_size: Positive = 128
+    """Units of the hidden state in every layer."""
+    num_layers: Positive = 1
+    """Recurrent layers, each with its own weights."""
+    projection_size: Positive = 128
+    """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
+    feature_differences: bool = True
+    """Whether x[t] − x[t−1] is put beside x[t]."""
+    dropout: Fraction = 0.2
+    """Dropout after the projection and between recurrent layers."""
+
+
+class DataSettings(_Settings):
+    """How annotations become targets, and clips become splits."""
+
+    background: str | None = None
+    """The class of frames that no row covers; without it they are unlabelled and count nowhere."""
+    classes: tuple[str, ...] | None = None
+    """The classes in their order; by default those found in the annotations, sorted."""
+    validation_fraction: Fraction = 0.2
+    """The share of training frames to keep for validation, in whole groups, where no split is given."""
+
+
+class TrainingSettings(_Settings):
+    """How the head is fitted."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Governs every draw: initial weights, dropout, order of clips, chunk borders, the split."""
+    max_epochs: Positive = 60
+    """Passes over the training clips at most."""
+    patience: Positive = 15
+    """Epochs without a better validation loss before training stops."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    """AdamW's peak learning rate, reached after the warm-up and lowered on a cosine."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    """AdamW's decoupled weight decay."""
+    warmup_fraction: Fraction = 0.1
+    """The share of ``max_epochs`` over which the learning rate rises."""
+    gradient_clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """The largest norm of the gradient."""
+    chunk_steps: Positive = 64
+    """Steps between truncations of backpropagation through time; the state is carried across."""
+    lanes: Positive = 8
+    """Videos side by side in a batch, each with its own state."""
+    class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
+    """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
+
+
+class TrainSettings(_Settings):
+    """Everything that ``videoseq train`` may be told."""
+
+    sample_hz: Annotated[float, Field(gt=0.0, le=1000.0)] | None = 10.0
+    """Steps of the network per second of video; ``null`` takes one step at every native frame."""
+    backbone: BackboneSettings = BackboneSettings()
+    head: HeadSettings = HeadSettings()
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+
+
+def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
+    """Reads a YAML file, if any, then applies ``key.path=value`` overrides, values being YAML too.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown, or a value is out of range.
+    """
+    values = _read_yaml(path) if path is not None else {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not all(key.split(".")):
+            raise ConfigError(f"--set: expected key.path=value, got {override!r}")
+        _assign(values, key.split("."), _parse_yaml(text, f"--set {key}"))
+    try:
+        return TrainSettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from None
+
+
+def dump_settings(settings: TrainSettings) -> str:
+    """The settings as YAML that :func:`load_settings` reads back to an equal value."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a readable YAML file; {error}") from None
+    values = _parse_yaml(text, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected settings as 'key: value' lines, got {type(values).__name__}")
+    return values
+
+
+def _parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 (YAML may hold anything; pydantic decides)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{where}: not valid YAML{line}; {getattr(error, 'problem', error)}") from None
+
+
+def _assign(values: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set: {key!r} is a value, not a group of settings")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = [str(part) for part in problem["loc"]]
+    where = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(TrainSettings, location[:-1])
+        return f"{where}: unknown setting{did_you_mean(location[-1], known)}; known here: {', '.join(known)}"
+    return f"{where or 'settings'}: {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _fields_at(settings: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location:
+        inner = settings.model_fields[part].annotation
+        if get_origin(inner) in (Union, types.UnionType):
+            inner = next(arm for arm in get_args(inner) if arm is not type(None))
+        assert isinstance(inner, type), inner
+        assert issubclass(inner, BaseModel), inner
+        settings = inner
+    return list(settings.model_fields)

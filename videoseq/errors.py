@@ -1,0 +1,77 @@
+"""What can go wrong, and what is worth saying although nothing did.
+
+VideoseqError
+├── ConfigError       a setting, an option or a missing extra
+├── VideoError        a video that cannot be read; carries a stable ``code``
+├── AnnotationError   an annotation file or a dataset that does not fit
+├── ModelError        a model folder that cannot be loaded, or does not fit what is asked of it
+└── OutputError       a result that could not be written
+
+Every message is one line: what was expected, what was got, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+class VideoseqError(Exception):
+    """Base of every error that videoseq raises on purpose; its text is one line meant for a user."""
+
+
+class ConfigError(VideoseqError):
+    """A setting is unknown, out of range, or asks for an extra that is not installed."""
+
+
+class VideoError(VideoseqError):
+    """A video cannot be read.
+
+    Attributes:
+        code: A stable word for programs, such as ``not_video`` (docs/reliability.md lists them).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AnnotationError(VideoseqError):
+    """An annotation file, or a dataset made of them, contradicts itself, its video or the model."""
+
+
+class ModelError(VideoseqError):
+    """A model folder is damaged, of another kind, or for something else than what is asked of it."""
+
+
+class OutputError(VideoseqError):
+    """A result could not be written; what stood there before still stands."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a user must be able to find in the output, although it stopped nothing.
+
+    Attributes:
+        code: A stable word for programs, such as ``labels_past_end``.
+        message: One line for people, naming the file and, where there is one, the row.
+    """
+
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The notice as JSON-ready fields."""
+        return asdict(self)
+
+
+def did_you_mean(got: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'X'?)`` for the nearest known word, or an empty string when none is near."""
+    nearest = difflib.get_close_matches(got, list(known), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+def one_line(text: object) -> str:
+    """A value as printable text on one line: control characters, also of file names, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))

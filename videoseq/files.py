@@ -1,0 +1,108 @@
+"""Files and folders that appear whole or not at all: staged beside their target, flushed, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from videoseq.errors import OutputError
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text file to write to; it takes its place when the block ends without an error.
+
+    Raises:
+        OutputError: It cannot be written; what stood at ``path`` before still stands.
+    """
+    staging: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+        staging = Path(name)
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 (of a descriptor)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        staging.chmod(0o666 & ~_umask())
+        staging.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
+    finally:
+        if staging is not None:
+            with contextlib.suppress(FileNotFoundError):
+                staging.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 text file, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with staged_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """An empty folder to fill; it takes its place when the block ends without an error.
+
+    If the place has been taken meanwhile, the one there stays unless ``replace`` is set.
+
+    Raises:
+        OutputError: It cannot be written; what stood at ``path`` before still stands.
+    """
+    staging: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+        yield staging
+        for file in staging.rglob("*"):
+            _sync(file)
+        staging.chmod(0o777 & ~_umask())
+        _put_folder(staging, path, replace=replace)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)  # gone already after a rename
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder durable, where the system can (Windows cannot)."""
+    if os.name == "posix":
+        _sync(path)
+
+
+def _put_folder(staging: Path, path: Path, *, replace: bool) -> None:
+    if not path.exists():
+        staging.rename(path)
+    elif replace:
+        retired = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".old", dir=path.parent))
+        path.rename(retired / path.name)
+        staging.rename(path)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    """The permissions that new files lack; mkstemp leaves others none, and results are meant to be read."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

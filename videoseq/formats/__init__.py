@@ -1,0 +1,27 @@
+"""Other tools' files ↔ annotations: one small module per format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from videoseq.annotations import Annotation
+from videoseq.errors import AnnotationError
+from videoseq.formats import csv_table
+
+__all__ = ["ANNOTATION_SUFFIXES", "read_annotation"]
+
+_READERS = {".csv": csv_table.read, ".tsv": csv_table.read}
+ANNOTATION_SUFFIXES = frozenset(_READERS)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """The annotation in a file, its format told by the suffix and the header.
+
+    Raises:
+        AnnotationError: The format is unknown, or the file cannot be read as what it claims to be.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(sorted(ANNOTATION_SUFFIXES))
+        raise AnnotationError(f"{path}: expected an annotation file ({known}), got {path.suffix or 'no suffix'}")
+    return reader(path)

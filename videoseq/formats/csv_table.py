@@ -1,0 +1,117 @@
+"""Annotation CSV, two kinds told apart by their header.
+
+Intervals have the columns ``start_s,stop_s,label`` or ``start_frame,stop_frame,label``, half-open; frames win where
+both are there, being exact. Per frame there are ``frame,label``, frames counted from 0 in decode order. Other columns
+are left alone; an empty label means unlabelled. videoseq's own ``frames.csv`` and ``segments.csv`` are such files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from videoseq.annotations import Annotation, Interval
+from videoseq.errors import AnnotationError, did_you_mean
+
+_KINDS = (("start_frame", "stop_frame", "label"), ("start_s", "stop_s", "label"), ("frame", "label"))
+
+Row = tuple[int, dict[str, str]]
+"""A line number, the header being line 1, and the cells by column."""
+
+
+def read(path: Path) -> Annotation:
+    """The annotation in a CSV file.
+
+    Raises:
+        AnnotationError: It cannot be read, lacks a column, or a cell is not a number; the message names the row.
+    """
+    columns, rows = read_rows(path)
+    kind = next((kind for kind in _KINDS if set(kind) <= set(columns)), None)
+    if kind is None:
+        expected = " or ".join(",".join(kind) for kind in reversed(_KINDS))
+        known = {name for kind in _KINDS for name in kind}
+        hints = (f"; {name!r}{did_you_mean(name, known)}" for name in columns if name not in known)
+        hint = next((hint for hint in hints if "did you mean" in hint), "")
+        raise AnnotationError(f"{path}: expected the columns {expected}, got {','.join(columns)}{hint}")
+    if kind == ("frame", "label"):
+        return Annotation(path, "frames", tuple(_runs(path, rows)))
+    return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
+
+
+def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """The header and the rows of a CSV file; commas, semicolons and tabs are told apart by the header.
+
+    Raises:
+        AnnotationError: It is unreadable, not UTF-8, empty, repeats a column, or a row has more cells than columns.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: expected an annotation file, found nothing there") from None
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{path}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x} at {error.start}"
+        ) from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: could not be read; {error.strerror}") from None
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: row {reader.line_num}: not valid CSV; {error}") from None
+    if not lines:
+        raise AnnotationError(f"{path}: expected a header and rows, got an empty file")
+    columns = [cell.strip() for cell in lines[0][1]]
+    if len(set(columns)) < len(columns):
+        raise AnnotationError(f"{path}: expected each column once, got {','.join(columns)}")
+    for number, cells in lines[1:]:
+        if len(cells) > len(columns):
+            raise AnnotationError(
+                f"{path}: row {number}: expected {len(columns)} cells, got {len(cells)}; "
+                f"quote a cell that holds {delimiter!r}"
+            )
+    return columns, [(number, dict(zip(columns, map(str.strip, cells), strict=False))) for number, cells in lines[1:]]
+
+
+def _intervals(path: Path, kind: tuple[str, ...], rows: Iterable[Row]) -> Iterator[Interval]:
+    for number, cells in rows:
+        if label := cells.get("label", ""):
+            start, stop = (_number(path, number, column, cells.get(column, "")) for column in kind[:2])
+            yield Interval(start, stop, label, number)
+
+
+def _runs(path: Path, rows: Iterable[Row]) -> Iterator[Interval]:
+    """Rows of single frames as intervals of equal labels."""
+    labels: dict[int, tuple[str, int]] = {}
+    for number, cells in rows:
+        frame = int(_number(path, number, "frame", cells.get("frame", "")))
+        if frame in labels:
+            raise AnnotationError(
+                f"{path}: row {number}: frame {frame} stands in row {labels[frame][1]} already; a frame has one label"
+            )
+        labels[frame] = (cells.get("label", ""), number)
+    start: int | None = None
+    for frame in sorted(labels):
+        label, _ = labels[frame]
+        start = frame if start is None else start
+        if labels.get(frame + 1, ("", 0))[0] != label or frame + 1 not in labels:
+            if label:
+                yield Interval(start, frame + 1, label, labels[start][1])
+            start = None
+
+
+def _number(path: Path, row: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False
+    if not is_whole or value < 0:
+        kind = "a frame number" if column.endswith("frame") else "seconds as a number"
+        raise AnnotationError(f"{path}: row {row}: {column}: expected {kind}, 0 or more, got {text!r}")
+    return value

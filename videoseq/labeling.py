@@ -1,0 +1,196 @@
+"""One video through all of it: frames → features → logits → labels, the state carried from the first frame to the last.
+
+A whole file, its frames one by one, and stored features all go through :class:`SequenceLabeler`, so that they cannot
+come to different labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoseq.bundle import Bundle, load_bundle
+from videoseq.errors import ModelError
+from videoseq.features import FeatureChunk, Progress, stream_features
+from videoseq.labels import FrameLabels, LabelWriter, decode
+from videoseq.model import CausalRNN, RNNState
+from videoseq.runtimes import Runtime, select_runtime
+from videoseq.sampling import Sampler, step_rows
+from videoseq.video import Frame, ReadFacts, VideoReader
+
+
+class SequenceLabeler:
+    """Feature chunks of one video → a logit vector per native frame; the state lives as long as the video."""
+
+    def __init__(self, head: CausalRNN) -> None:
+        self._head = head
+        self._state: RNNState = head.initial_state()
+        self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
+
+    def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
+        """Logits of the next frames; a frame at which no step is due gets those of the step before."""
+        rows, step_of_frame = step_rows(chunk.steps)
+        seen = torch.cat((self._state.features, chunk.features))  # row 0: the features before this chunk
+        with torch.inference_mode():
+            logits, self._state = self._head(seen[torch.from_numpy(rows)][None], self._state)
+        known = torch.cat((self._last_logits, logits[0]))
+        self._last_logits = known[-1:]
+        return known[torch.from_numpy(step_of_frame + 1)]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that the next frame's label depends on, as tensors to be saved."""
+        return {**self._state.tensors(), "last_logits": self._last_logits}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes on from where :meth:`state_dict` was taken.
+
+        Raises:
+            ModelError: The state is another network's.
+        """
+        expected = self.state_dict()
+        for name, tensor in expected.items():
+            got = tuple(tensors[name].shape) if name in tensors else "nothing"
+            if got != tuple(tensor.shape):
+                raise ModelError(
+                    f"state: {name}: expected shape {tuple(tensor.shape)}, got {got}; it is another model's state"
+                )
+        self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
+        self._last_logits = tensors["last_logits"]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameLabel:
+    """The label of one frame; ``logits`` are in the order of the model's classes."""
+
+    index: int
+    seconds: float
+    label: str
+    confidence: float
+    logits: Float[Tensor, " classes"]
+
+
+class FrameLabeler:
+    """Labels frames as they come, each from itself and the ones before it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._sampler = Sampler(model.sample_hz)
+        self._sequence = SequenceLabeler(model.bundle.head)
+
+    def step(self, frame: Frame) -> FrameLabel:
+        """The label of the next frame.
+
+        Raises:
+            ModelError: The network answered with something that is not a number.
+        """
+        steps = self._sampler.steps(frame.seconds)
+        runtime = self._model.runtime
+        features = torch.empty(0, runtime.identity.feature_size)
+        if steps:
+            features = runtime(runtime.identity.preprocessing.resize(frame.image)[None])
+        chunk = FeatureChunk(np.array([frame.index]), np.array([frame.seconds]), np.array([steps]), features)
+        logits = self._sequence.push(chunk)
+        labels = decode(self._model.classes, chunk.index, chunk.seconds, logits)
+        return FrameLabel(frame.index, frame.seconds, labels.names[0], float(labels.confidence[0]), logits[0])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that the next frame's label depends on, as tensors to be saved."""
+        tick = -1 if self._sampler.tick is None else self._sampler.tick
+        return {**self._sequence.state_dict(), "tick": torch.tensor(tick)}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes on from where :meth:`state_dict` was taken.
+
+        Raises:
+            ModelError: The state is another model's.
+        """
+        if "tick" not in tensors:
+            raise ModelError("state: expected a tick, got none; it is no frame labeler's state")
+        self._sequence.load_state_dict(tensors)
+        tick = int(tensors["tick"])
+        self._sampler.tick = None if tick < 0 else tick
+
+
+class Model:
+    """A trained model, ready to label.
+
+    Attributes:
+        bundle: What its folder holds.
+        runtime: How its backbone runs here.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+        self.bundle = bundle
+        self.runtime = runtime
+        self.classes = bundle.classes
+        self.sample_hz = bundle.description.sample_hz
+
+    def labeler(self) -> FrameLabeler:
+        """A labeler for the frames of one video, from its first on."""
+        return FrameLabeler(self)
+
+    def label(self, video: str | os.PathLike[str]) -> FrameLabels:
+        """The labels of every frame of a video, in memory; :func:`label_video` writes them instead.
+
+        Raises:
+            VideoError: The video cannot be read.
+        """
+        with VideoReader(video) as reader:
+            parts = list(label_frames(reader, self))
+        return FrameLabels(
+            self.classes,
+            np.concatenate([part.index for part in parts]),
+            np.concatenate([part.seconds for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+        )
+
+
+def load_model(folder: str | os.PathLike[str], device: str = "auto") -> Model:
+    """A model from its folder, its backbone on ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ModelError: The folder is no model, damaged, or of another version.
+        ConfigError: The backbone needs an extra, or there is no such device.
+    """
+    bundle = load_bundle(Path(folder))
+    return Model(bundle, select_runtime(bundle.backbone, device))
+
+
+def label_frames(reader: VideoReader, model: Model, on_progress: Progress | None = None) -> Iterator[FrameLabels]:
+    """The labels of a whole video, chunk by chunk, in bounded memory.
+
+    Raises:
+        VideoError: The video cannot be read to its end.
+        ModelError: The network answered with something that is not a number.
+    """
+    sequence = SequenceLabeler(model.bundle.head)
+    for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress):
+        yield decode(model.classes, chunk.index, chunk.seconds, sequence.push(chunk))
+
+
+def label_video(
+    video: str | os.PathLike[str], model: Model, target: Path, on_progress: Progress | None = None
+) -> ReadFacts:
+    """Labels a video into ``target.frames.csv`` and ``target.segments.csv``, which appear when it is done.
+
+    Returns:
+        What reading the video brought to light.
+
+    Raises:
+        VideoError: The video cannot be read.
+        ModelError: The network answered with something that is not a number.
+        OutputError: The files cannot be written.
+    """
+    with VideoReader(video) as reader, LabelWriter(target, model.classes) as writer:
+        for labels in label_frames(reader, model, on_progress):
+            writer.add(labels)
+        facts = reader.facts()
+        writer.finish(facts.duration_seconds)
+    return facts

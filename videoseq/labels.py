@@ -1,0 +1,212 @@
+"""Logits → labels → segments → files.
+
+``clip.mp4.frames.csv`` has one row per native frame, ``clip.mp4.segments.csv`` one per run of equal labels, half-open
+in frames and in seconds. Numbers have fixed decimals, so that two runs can be compared byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from videoseq.annotations import ClassNames
+from videoseq.errors import ModelError
+from videoseq.files import staged_file
+
+_SECONDS = ".6f"
+_PROBABILITY = ".4f"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameLabels:
+    """Labels of consecutive frames.
+
+    Attributes:
+        classes: What the columns of ``probabilities`` mean.
+        index: Frame indices.
+        seconds: Frame times.
+        probabilities: Softmax of the logits; the label is the largest.
+    """
+
+    classes: ClassNames
+    index: Int[np.ndarray, " frames"]
+    seconds: Float[np.ndarray, " frames"]
+    probabilities: Float[np.ndarray, "frames classes"]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.index), len(self.classes))
+        if self.probabilities.shape != expected or len(self.seconds) != len(self.index):
+            raise ValueError(f"expected probabilities of shape {expected}, got {self.probabilities.shape}")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def class_index(self) -> Int[np.ndarray, " frames"]:
+        """Each frame's label as an index into ``classes``."""
+        best: np.ndarray = self.probabilities.argmax(axis=1)
+        return best
+
+    @property
+    def names(self) -> list[str]:
+        """Each frame's label."""
+        return [self.classes[i] for i in self.class_index]
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " frames"]:
+        """The probability of each frame's label."""
+        largest: np.ndarray = self.probabilities.max(axis=1)
+        return largest
+
+    def segments(self, end_seconds: float) -> list[Segment]:
+        """The runs of equal labels; ``end_seconds`` is where the last frame ends."""
+        builder = SegmentBuilder()
+        return [*builder.add(self), *builder.finish(end_seconds)]
+
+
+def decode(
+    classes: ClassNames,
+    index: Int[np.ndarray, " frames"],
+    seconds: Float[np.ndarray, " frames"],
+    logits: Float[torch.Tensor, "frames classes"],
+) -> FrameLabels:
+    """Labels from logits.
+
+    Raises:
+        ModelError: A logit is not a number; answering with the first class would be a lie.
+    """
+    if not torch.isfinite(logits).all():
+        first = int(index[int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])])
+        raise ModelError(f"frame {first}: expected finite logits, got NaN or infinity; the model is damaged")
+    probabilities = torch.softmax(logits.double(), dim=1).numpy()
+    return FrameLabels(classes, index, seconds, probabilities)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
+
+    start_seconds: float
+    stop_seconds: float
+    start_frame: int
+    stop_frame: int
+    label: str
+    confidence: float
+
+
+class SegmentBuilder:
+    """Joins equal labels into segments while frames arrive; it remembers one segment only."""
+
+    def __init__(self) -> None:
+        self._label: str | None = None
+        self._start_frame = 0
+        self._start_seconds = 0.0
+        self._next_frame = 0
+        self._confidence_sum = 0.0
+
+    def add(self, labels: FrameLabels) -> Iterator[Segment]:
+        """The segments that these frames end; a segment stops where the next one's first frame starts."""
+        rows = zip(
+            labels.index.tolist(),
+            labels.seconds.tolist(),
+            labels.names,
+            labels.confidence.tolist(),
+            strict=True,
+        )
+        for frame, seconds, label, confidence in rows:
+            if label != self._label:
+                yield from self.finish(seconds)
+                self._label, self._start_frame, self._start_seconds, self._confidence_sum = (
+                    label,
+                    frame,
+                    seconds,
+                    0.0,
+                )
+            self._next_frame = frame + 1
+            self._confidence_sum += confidence
+
+    def finish(self, stop_seconds: float) -> Iterator[Segment]:
+        """The segment still open, ending at ``stop_seconds``."""
+        if self._label is not None:
+            mean = self._confidence_sum / (self._next_frame - self._start_frame)
+            yield Segment(self._start_seconds, stop_seconds, self._start_frame, self._next_frame, self._label, mean)
+        self._label = None
+
+
+def label_paths(target: Path) -> tuple[Path, Path]:
+    """Where the labels of a video go: ``target`` plus ``.frames.csv`` and ``.segments.csv``."""
+    return target.with_name(f"{target.name}.frames.csv"), target.with_name(f"{target.name}.segments.csv")
+
+
+class LabelWriter:
+    """Writes both files of a video while labels arrive; they appear when :meth:`finish` was called, else not.
+
+    Use it as a context manager. Memory does not grow with the video.
+
+    Raises:
+        OutputError: A file cannot be written; what stood there before still stands.
+    """
+
+    def __init__(self, target: Path, classes: ClassNames) -> None:
+        self._target = target
+        self._classes = classes
+        self._segments = SegmentBuilder()
+        self._is_finished = False
+        self._stack = ExitStack()
+
+    def __enter__(self) -> LabelWriter:
+        frames_path, segments_path = label_paths(self._target)
+        with ExitStack() as stack:
+            segments_file = stack.enter_context(staged_file(segments_path))
+            frames_file = stack.enter_context(staged_file(frames_path))
+            self._stack = stack.pop_all()
+        self._frame_rows = csv.writer(frames_file, lineterminator="\n")
+        self._segment_rows = csv.writer(segments_file, lineterminator="\n")
+        self._frame_rows.writerow(["frame", "time_s", "label", "confidence", *(f"p_{name}" for name in self._classes)])
+        self._segment_rows.writerow(["start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence"])
+        return self
+
+    def add(self, labels: FrameLabels) -> None:
+        """Appends rows for these frames."""
+        rows = zip(
+            labels.index.tolist(), labels.seconds.tolist(), labels.names, labels.confidence.tolist(),
+            labels.probabilities.tolist(), strict=True,
+        )  # fmt: skip
+        self._frame_rows.writerows(
+            [
+                frame,
+                format(seconds, _SECONDS),
+                label,
+                format(confidence, _PROBABILITY),
+                *(format(p, _PROBABILITY) for p in ps),
+            ]
+            for frame, seconds, label, confidence, ps in rows
+        )
+        self._write_segments(self._segments.add(labels))
+
+    def finish(self, end_seconds: float) -> None:
+        """Says that all frames have come; ``end_seconds`` is where the last one ends."""
+        self._write_segments(self._segments.finish(end_seconds))
+        self._is_finished = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and not self._is_finished:
+            kind, error = ValueError, ValueError("LabelWriter: finish() was not called")
+        self._stack.__exit__(kind, error, trace)
+
+    def _write_segments(self, segments: Iterator[Segment]) -> None:
+        self._segment_rows.writerows(
+            [format(s.start_seconds, _SECONDS), format(s.stop_seconds, _SECONDS), s.start_frame, s.stop_frame, s.label,
+             format(s.confidence, _PROBABILITY)]
+            for s in segments
+        )  # fmt: skip

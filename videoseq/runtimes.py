@@ -1,0 +1,68 @@
+"""How a backbone runs on this machine: uint8 images in, float32 features on the CPU out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from videoseq.backbones import Backbone, BackboneIdentity
+from videoseq.errors import ConfigError
+
+
+class Runtime(Protocol):
+    """Runs one backbone.
+
+    Attributes:
+        identity: Of the backbone that it runs.
+        description: What a report says about it, such as ``torch 2.13.0 on cpu``.
+    """
+
+    identity: BackboneIdentity
+    description: str
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
+        """Features of resized images."""
+
+
+class TorchRuntime:
+    """PyTorch in float32, channels last, on the CPU or a CUDA device."""
+
+    def __init__(self, backbone: Backbone, device: torch.device) -> None:
+        self.identity = backbone.identity
+        self.description = f"torch {torch.__version__} on {device}"
+        self._device = device
+        self._backbone = backbone.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
+        """Features of resized images."""
+        with torch.inference_mode():
+            placed = images.to(self._device, memory_format=torch.channels_last)
+            features: Tensor = self._backbone(placed)
+            return features.float().cpu()
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: The name is unknown, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device: {name} asked for, but torch sees {torch.cuda.device_count()} CUDA devices here")
+    return device
+
+
+def select_runtime(backbone: Backbone, device: str = "auto") -> Runtime:
+    """The fastest runtime for a backbone that this machine has."""
+    return TorchRuntime(backbone, choose_device(device))

@@ -21,7 +21,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from videoseq.errors import Notice
-from videoseq.files import staged_folder
+from videoseq.files import staged_binary_file, staged_file, staged_folder
 from videoseq.runtimes import Runtime
 from videoseq.sampling import Sampler
 from videoseq.video import VideoReader, content_sha256
@@ -146,6 +146,19 @@ class ClipFeatures:
             index = np.arange(start, start + len(steps))
             yield FeatureChunk(index, self.seconds[start : start + num_frames], steps, features)
             row = stop_row
+
+    def export(self, target: Path) -> None:
+        """Writes ``target.features.npy`` and, naming each row's frame and time, ``target.features.csv``.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
+        sampled = np.flatnonzero(self.steps)
+        with staged_file(target.with_name(f"{target.name}.features.csv")) as file:
+            file.write("row,frame,time_s\n")
+            file.writelines(f"{row},{frame},{self.seconds[frame]:.6f}\n" for row, frame in enumerate(sampled.tolist()))
+        with staged_binary_file(target.with_name(f"{target.name}.features.npy")) as binary:
+            np.save(binary, self.features)
 
 
 class FeatureStore:

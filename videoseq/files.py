@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from videoseq.errors import OutputError
 
 
 @contextmanager
-def staged_file(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file to write to; it takes its place when the block ends without an error.
+def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to; it takes its place when the block ends without an error.
 
     Raises:
         OutputError: It cannot be written; what stood at ``path`` before still stands.
@@ -26,7 +28,7 @@ def staged_file(path: Path) -> Iterator[TextIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
         staging = Path(name)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 (of a descriptor)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -39,6 +41,21 @@ def staged_file(path: Path) -> Iterator[TextIO]:
         if staging is not None:
             with contextlib.suppress(FileNotFoundError):
                 staging.unlink()
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[TextIO]:
+    """The same for UTF-8 text.
+
+    Raises:
+        OutputError: It cannot be written; what stood at ``path`` before still stands.
+    """
+    with staged_binary_file(path) as binary:
+        text = io.TextIOWrapper(binary, "utf-8", errors="surrogateescape", newline="", write_through=True)
+        try:
+            yield text
+        finally:
+            text.detach()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,6 +92,19 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)  # gone already after a rename
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_folder(path: Path) -> None:

@@ -5,8 +5,7 @@ Unlabelled frames (``IGNORE_INDEX``) count nowhere. A number that has no denomin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import SupportsInt
 
 import numpy as np
 import torch
@@ -103,12 +102,5 @@ def sqrt_inverse_weights(target_counts: Int64[np.ndarray, " classes"]) -> Float[
     return weights * scale
 
 
-def summarise(named: Iterable[tuple[str, FrameMetrics]]) -> list[dict[str, Any]]:
-    """One row of headline numbers for each labeller, for tables."""
-    return [
-        {"labeller": name, "accuracy": m.accuracy, "macro_f1": m.macro_f1, "frames": m.num_frames} for name, m in named
-    ]
-
-
-def _ratio(part: int | np.integer[Any], whole: int | np.integer[Any]) -> float | None:
-    return float(part / whole) if whole else None
+def _ratio(part: SupportsInt, whole: SupportsInt) -> float | None:
+    return int(part) / int(whole) if int(whole) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float, UInt8
@@ -12,7 +12,7 @@ from videoseq.backbones import Backbone, BackboneIdentity
 from videoseq.errors import ConfigError
 
 
-class Runtime(Protocol):
+class Runtime(ABC):
     """Runs one backbone.
 
     Attributes:
@@ -23,11 +23,12 @@ class Runtime(Protocol):
     identity: BackboneIdentity
     description: str
 
+    @abstractmethod
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""
 
 
-class TorchRuntime:
+class TorchRuntime(Runtime):
     """PyTorch in float32, channels last, on the CPU or a CUDA device."""
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:

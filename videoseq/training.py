@@ -1,7 +1,7 @@
 """Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labelling.
 
 Lightning stopped doing this by itself in 2.0, so the module keeps the detached state from chunk to chunk and resets
-it where :class:`~videoseq.clips.LaneBatches` says that a video starts.
+it where :class:`~videoseq.lanes.LaneBatches` says that a video starts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from videoseq.annotations import IGNORE_INDEX
-from videoseq.clips import Clip, LaneBatch, LaneBatches
+from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN, RNNState
 
@@ -132,7 +133,8 @@ class FitResult:
 class _Recorder(Callback):
     """Keeps each epoch's numbers, and a copy of the best weights: by validation loss, else the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None) -> None:
+        self._on_epoch = on_epoch
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -154,6 +156,8 @@ class _Recorder(Callback):
             assert isinstance(module, SequenceModule)
             self.best_epoch = trainer.current_epoch
             self.best_weights = copy.deepcopy(module.head.state_dict())
+        if self._on_epoch is not None:
+            self._on_epoch(self.history[-1])
 
 
 def fit(
@@ -164,7 +168,7 @@ def fit(
     settings: TrainingSettings,
     *,
     device: torch.device | None = None,
-    callbacks: Sequence[Callback] = (),
+    on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> FitResult:
     """Fits a new head; the validation clips alone decide when to stop and which epoch's weights to keep.
 
@@ -177,11 +181,11 @@ def fit(
         head: The network.
         settings: How to fit it.
         device: Where to train; the CPU by default.
-        callbacks: Lightning callbacks, such as a progress bar.
+        on_epoch: Called with each epoch's record, to show progress.
     """
     counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
     weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
-    recorder = _Recorder()
+    recorder = _Recorder(on_epoch)
     stopping = [EarlyStopping(_MONITORED, patience=settings.patience)] if val else []
     with _seeded(settings.seed), _quiet_lightning():
         network = CausalRNN(train[0].features.features.shape[1], num_classes, head)
@@ -190,7 +194,7 @@ def fit(
             devices=[device.index or 0] if device is not None and device.type == "cuda" else 1,
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip_norm,
-            callbacks=[*stopping, recorder, *callbacks],
+            callbacks=[*stopping, recorder],
             num_sanity_val_steps=0,
             logger=False,
             enable_checkpointing=False,

@@ -2,35 +2,25 @@
 
 Frames are read in sequence and never sought: on ordinary files with variable frame rate or open groups of pictures,
 seeking by number lands on another frame. Header counts and rates are claims; their names end in ``_from_header``.
-
-A file is handed to FFmpeg as an open Python file with an empty protocol list, so that a playlist disguised as a
-video reaches no second file and no socket, and any file name works.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import os
-import stat
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from videoseq.errors import Notice, VideoError
-
-# FFmpeg writes its complaints to stderr on its own; what matters of them ends up in ReadFacts instead.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-import cv2  # reads the two variables above when it is imported
+from videoseq.files import file_sha256
+from videoseq.opening import SafeFile, open_capture
 
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -40,10 +30,6 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What a folder is searched for; a file named on its own may be called anything."""
 
-_FFMPEG_OPTIONS = (
-    "protocol_whitelist;nothing|format_whitelist;mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,"
-    "ogg,ivf,mxf,gif,dv,mjpeg"
-)
 _MAX_FAILED_GRABS = 256  # a damaged stretch this long is taken for the end of the file
 _MAX_PLAUSIBLE_FPS = 1000.0
 _FALLBACK_FPS = 25.0  # only where neither container nor header says anything
@@ -141,9 +127,9 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._source = _SafeFile(self.path)
+        self._source = SafeFile(self.path)
         try:
-            self._capture = _open_capture(self._source, self.path)
+            self._capture = open_capture(self._source, self.path)
             self.info = _read_info(self._capture, self.path)
         except VideoError:
             self._source.close()
@@ -263,98 +249,17 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
 
 
 def content_sha256(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes, in hex.
+    """The SHA-256 of a video file's bytes, in hex.
 
     Raises:
         VideoError: The file cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise VideoError("io_error", f"{path}: could not be read; {error.strerror}") from None
-    return digest.hexdigest()
-
-
-class _SafeFile(io.BufferedIOBase):
-    """A file for OpenCV to read from; it never raises, because an exception in this callback ends the process."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.error: OSError | None = None
-        self._file = _open_regular_file(path)
-        self._size = os.fstat(self._file.fileno()).st_size
-        if self._size == 0:
-            self._file.close()
-            raise VideoError("empty", f"{path}: expected a video, got a file of 0 bytes")
-
-    @property
-    def fraction_read(self) -> float:
-        return min(1.0, self._file.tell() / self._size) if not self._file.closed else 1.0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        try:
-            return self._file.read(size)
-        except (OSError, ValueError) as error:
-            self.error = error if isinstance(error, OSError) else OSError(str(error))
-            return b""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
-            return -1  # FFmpeg probes with impossible offsets; that is no error of the file
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _open_regular_file(path: Path) -> io.BufferedReader:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise VideoError("not_a_regular_file", f"{path}: expected a video file, got a folder, pipe or device")
-        return path.open("rb")
+        return file_sha256(Path(path))
     except FileNotFoundError:
         raise VideoError("not_found", f"{path}: expected a video file, found nothing there") from None
-    except PermissionError:
-        raise VideoError("permission", f"{path}: may not be read; check its permissions") from None
-    except (OSError, ValueError) as error:
-        raise VideoError("io_error", f"{path}: could not be opened; {error}") from None
-
-
-_environment_lock = threading.Lock()
-
-
-@contextmanager
-def _ffmpeg_options() -> Iterator[None]:
-    """OpenCV takes FFmpeg's options from the environment alone, at the moment it opens a file."""
-    name = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-    with _environment_lock:
-        before = os.environ.get(name)
-        os.environ[name] = _FFMPEG_OPTIONS
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before
-
-
-def _open_capture(source: _SafeFile, path: Path) -> cv2.VideoCapture:
-    capture: cv2.VideoCapture
-    with _ffmpeg_options():
-        try:
-            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [])  # type: ignore[call-overload]  # IStreamReader is an io.BufferedIOBase
-        except cv2.error as error:
-            raise VideoError("not_video", f"{path}: OpenCV could not open it; {error.err}") from None
-    if not capture.isOpened():
-        raise VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognises")
-    # Passed to the constructor this property makes it fail; its default has changed between versions.
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
+    except OSError as error:
+        raise VideoError("io_error", f"{path}: could not be read; {error.strerror}") from None
 
 
 def _read_info(capture: cv2.VideoCapture, path: Path) -> VideoInfo:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from videoseq.backbones.base import Backbone, BackboneIdentity, Preprocessing
 from videoseq.errors import ConfigError, ModelError
-from videoseq.video import content_sha256
+from videoseq.files import file_sha256
 
 
 class Variant(NamedTuple):
@@ -153,7 +153,7 @@ def load(name: str) -> Backbone:
     """
     variant = VARIANTS[name]
     path = _weight_file(name, variant)
-    sha256 = content_sha256(path)
+    sha256 = file_sha256(path)
     if sha256 != variant.sha256:
         raise ModelError(
             f"{path}: expected weights with sha256 {variant.sha256[:12]}…, got {sha256[:12]}…; "

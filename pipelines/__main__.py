@@ -1,0 +1,72 @@
+"""The ``videoseq`` command: one sub-command per pipeline; an error is one line and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from videoseq.errors import VideoseqError
+
+from . import console, demo, doctor, evaluate, features, label, train
+
+app = typer.Typer(
+    name="videoseq",
+    help="A label on every frame of a video, from that frame and the ones before it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command()(demo.demo)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(label.label)
+app.command()(features.features)
+app.command()(doctor.doctor)
+
+
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 (typer's callback)
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"videoseq {version('videoseq')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(console.Exit.TERMINATED)
+
+
+def main() -> None:
+    """Runs the command line and exits with its status."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except VideoseqError as error:
+        console.fail(error)
+        sys.exit(console.exit_of(error))
+    except KeyboardInterrupt:
+        console.fail("interrupted")
+        sys.exit(console.Exit.INTERRUPTED)
+    except Exception:  # noqa: BLE001 (the last place to say that this is a bug and not the user's fault)
+        traceback.print_exc()
+        console.fail("this is a bug in videoseq; please report it with the lines above")
+        sys.exit(console.Exit.BUG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What ``train`` and ``evaluate`` both begin with: a dataset's clips with features and targets, its notices said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from videoseq.annotations import Annotation, ClassNames
+    from videoseq.clips import Clip, ClipEntry
+    from videoseq.errors import Notice
+    from videoseq.features import ClipFeatures
+    from videoseq.runtimes import Runtime
+
+    from .console import Console
+
+
+def load(
+    entries: Sequence[ClipEntry],
+    annotations: Sequence[Annotation],
+    classes: ClassNames,
+    *,
+    background: str | None,
+    runtime: Runtime,
+    sample_hz: float | None,
+    cache: Path,
+    console: Console,
+) -> tuple[list[Clip], list[Notice]]:
+    """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
+    from videoseq.clips import load_clips
+    from videoseq.features import FeatureStore
+
+    store = FeatureStore(cache)
+    with console.progress("frames") as bar:
+        task = bar.add_task("features", total=len(entries), note="") if bar else None
+
+        def features_of(video: Path) -> ClipFeatures:
+            def show(num_frames: int, fraction: float) -> None:
+                if bar is not None and task is not None:
+                    done = int(bar.tasks[0].completed)
+                    bar.update(task, completed=done + min(fraction, 0.999), note=f"{video.name} {num_frames}")
+
+            found = store.get(video, runtime, sample_hz, show)
+            if bar is not None and task is not None:
+                bar.update(task, completed=int(bar.tasks[0].completed) + 1)
+            console.detail(f"{video}: {len(found.seconds)} frames, {len(found.features)} sampled")
+            return found
+
+        clips, notices = load_clips(entries, annotations, features_of, classes, background)
+    for notice in notices:
+        console.warn(notice)
+    return clips, notices

@@ -1,0 +1,98 @@
+"""The whole path in minutes: draw clips, train with and without context, label a held-out clip, show both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from . import label, options, train
+from .console import Console, percent, print_json, table
+
+if TYPE_CHECKING:
+    from videoseq.evaluation import ClipResult
+    from videoseq.labeling import Model
+
+_SAMPLE_HZ = 8.0
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(help="A folder to make.")],
+    device: options.Device = "auto",
+    seed: Annotated[int, typer.Option(help="Governs what is drawn and how training goes.")] = 0,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
+    from videoseq.batch import plan_jobs
+    from videoseq.config import load_settings
+    from videoseq.labeling import load_model
+
+    from . import scene
+
+    console = Console(quiet=quiet, verbose=verbose)
+    console.say("drawing clips …")
+    manifest = scene.draw_dataset(out / "clips", seed=seed)
+    settings = load_settings(overrides=[f"sample_hz={_SAMPLE_HZ}", f"training.seed={seed}"])
+    train.run(manifest, settings, out / "model", console, device=device, cache=out / "features", overwrite=True)
+    held_out = sorted((out / "clips").glob("test-*.mp4"))
+    jobs = plan_jobs([str(held_out[0])], out / "labels")
+    label.run(jobs, [str(held_out[0])], out / "model", out / "labels", console, device=device, overwrite=True)
+    scores = _compare(load_model(out / "model", device), held_out, out)
+    for line in _score_lines(scores):
+        console.say(line)
+    console.say(f"labels: {out / 'labels'}; model and report: {out / 'model' / 'report.html'}")
+    console.say(f"now open {out / 'timeline.png'}")
+    if json:
+        print_json(scores)
+
+
+def _compare(model: Model, videos: list[Path], out: Path) -> dict[str, Any]:
+    """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
+    from videoseq.annotations import make_targets
+    from videoseq.clips import Clip, ClipEntry
+    from videoseq.evaluation import evaluate_heads
+    from videoseq.features import FeatureStore
+    from videoseq.formats import read_annotation
+    from videoseq.report.timeline import Band, draw_timeline, save_png
+
+    store = FeatureStore(out / "features")
+    clips = []
+    for video in videos:
+        annotation = read_annotation(video.with_suffix(".csv"))
+        found = store.get(video, model.runtime, model.sample_hz)
+        targets, _ = make_targets(annotation, found.seconds, found.duration_seconds, model.classes)
+        clips.append(Clip(ClipEntry(video, annotation.path, "test", video.stem), found, targets))
+    bundle = model.bundle
+    with_context = evaluate_heads(bundle.head, bundle.no_context, 0, clips, model.classes)
+    without = evaluate_heads(bundle.no_context, bundle.no_context, 0, clips, model.classes)
+    first, blind = with_context.clips[0], without.clips[0]
+    bands = [
+        Band("truth", first.seconds, first.duration_seconds, first.targets),
+        Band("with context", first.seconds, first.duration_seconds, first.labels),
+        Band("one frame alone", blind.seconds, blind.duration_seconds, blind.labels),
+    ]
+    save_png(draw_timeline(bands, model.classes, f"{first.name}, held out"), out / "timeline.png")
+    return {"with context": _by_kind(with_context.clips, model), "one frame alone": _by_kind(without.clips, model)}
+
+
+def _by_kind(clips: tuple[ClipResult, ...], model: Model) -> dict[str, float]:
+    from .scene import STILL
+
+    targets = np.concatenate([clip.targets for clip in clips])
+    is_right = targets == np.concatenate([clip.labels for clip in clips])
+    is_still = np.isin(targets, [model.classes.index(name) for name in STILL])
+    return {
+        "empty or occupied, the same picture": float(is_right[is_still].mean()),
+        "entering or leaving, the same poses": float(is_right[~is_still].mean()),
+        "all frames": float(is_right.mean()),
+    }
+
+
+def _score_lines(scores: dict[str, dict[str, float]]) -> list[str]:
+    kinds = list(scores["with context"])
+    rows = [[kind, *(percent(scores[name][kind]) for name in scores)] for kind in kinds]
+    return table(["right on held-out clips, %", *scores], rows)

@@ -1,0 +1,96 @@
+"""Videos → labels for every frame of every video; one bad file stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .console import Console, Exit, print_json
+
+if TYPE_CHECKING:
+    from videoseq.batch import Job, Result
+
+
+def label(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Video files, folders of them, or patterns.")],
+    model: Annotated[Path, typer.Option(help="A model folder.")],
+    out: Annotated[Path, typer.Option(help="Where the labels go; the input tree is mirrored there.")],
+    device: options.Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Label again what is labelled already.")] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Label every frame of every video.
+
+    Writes NAME.frames.csv and NAME.segments.csv for each, and a line into results.jsonl. A video that is labelled
+    already, with this model, is not labelled again.
+    """
+    from videoseq.batch import plan_jobs
+
+    console = Console(quiet=quiet, verbose=verbose)
+    jobs = plan_jobs(inputs, out)
+    if not jobs:
+        console.say(f"nothing to do: no video files in {', '.join(inputs)}")
+        raise typer.Exit(Exit.NOTHING_FOUND)
+    results = run(jobs, inputs, model, out, console, device=device, overwrite=overwrite)
+    if json:
+        print_json([result.model_dump() for result in results])
+    raise typer.Exit(exit_of(results))
+
+
+def run(
+    jobs: Sequence[Job],
+    inputs: Sequence[str],
+    model_path: Path,
+    out: Path,
+    console: Console,
+    *,
+    device: str,
+    overwrite: bool,
+) -> list[Result]:
+    """Labels what is not labelled yet; returns every job's result."""
+    from videoseq.batch import Journal
+    from videoseq.labeling import load_model
+
+    model = load_model(model_path, device)
+    journal = Journal(out)
+    journal.describe_run(model_path, model, inputs)
+    results: list[Result] = []
+    with console.progress("frames") as bar:
+        task = bar.add_task("labels", total=len(jobs), note="") if bar else None
+        for number, job in enumerate(jobs):
+
+            def show(num_frames: int, fraction: float, number: int = number, job: Job = job) -> None:
+                if bar is not None and task is not None:
+                    bar.update(task, completed=number + fraction, note=f"{job.video.name} {num_frames}")
+
+            if not overwrite and journal.is_done(job, model):
+                console.detail(f"{job.video}: labelled already")
+                results.append(journal.results[str(job.video)])
+                continue
+            result = journal.label(job, model, show)
+            journal.append(result)
+            results.append(result)
+            console.say(_line(result))
+    journal.write_failures(results)
+    return results
+
+
+def exit_of(results: Sequence[Result]) -> Exit:
+    """All done, some failed or degraded, or all failed."""
+    states = {result.state for result in results}
+    if states == {"failed"}:
+        return Exit.ALL_FAILED
+    return Exit.DONE if states == {"complete"} else Exit.SOME_FAILED
+
+
+def _line(result: Result) -> str:
+    if result.state == "failed":
+        return f"failed: {result.code}: {result.message}"
+    line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
+    return f"{line}; {result.code}: {result.message}" if result.code else line

@@ -1,0 +1,27 @@
+"""Options that several commands share, so that they read alike everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Device = Annotated[str, typer.Option(help="Where the CNN runs: auto, cpu, cuda or cuda:N.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands at --out.")]
+Cache = Annotated[
+    Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+    typer.Option(help="Where features are kept; by default $VIDEOSEQ_CACHE, else ~/.cache/videoseq."),
+]
+
+
+def cache_folder(cache: Path | None) -> Path:
+    """The folder in which features are kept."""
+    import os
+
+    if cache is not None:
+        return cache
+    return Path(os.environ.get("VIDEOSEQ_CACHE") or Path.home() / ".cache" / "videoseq") / "features"

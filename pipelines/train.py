@@ -1,0 +1,175 @@
+"""Annotated clips → a model folder with its metrics and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from . import options
+from .console import Console, Exit, percent, print_json, table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from videoseq.config import TrainSettings
+    from videoseq.errors import Notice
+    from videoseq.evaluation import Evaluation
+    from videoseq.recipe import TrainedModel
+    from videoseq.training import EpochRecord
+
+
+def train(
+    dataset: Annotated[Optional[Path], typer.Argument(help="A folder of annotated clips, or a manifest CSV.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="The model folder to make.")] = None,  # noqa: UP045
+    config: Annotated[Optional[Path], typer.Option(help="A YAML file of settings.")] = None,  # noqa: UP045
+    set_: Annotated[Optional[list[str]], typer.Option("--set", help="One setting, as key.path=value.")] = None,  # noqa: UP045
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML and stop.")] = False,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Train a model on annotated clips.
+
+    Groups are never split; the validation split alone chooses the epoch.
+    """
+    from videoseq.config import dump_settings, load_settings
+
+    settings = load_settings(config, set_ or ())
+    if print_config:
+        print(dump_settings(settings), end="")
+        raise typer.Exit(Exit.DONE)
+    if dataset is None or out is None:
+        raise typer.BadParameter("expected DATASET and --out MODEL (or --print-config)")
+    console = Console(quiet=quiet, verbose=verbose)
+    metrics = run(
+        dataset, settings, out, console, device=device, cache=options.cache_folder(cache), overwrite=overwrite
+    )
+    if json:
+        print_json(metrics)
+
+
+def run(
+    dataset: Path,
+    settings: TrainSettings,
+    out: Path,
+    console: Console,
+    *,
+    device: str,
+    cache: Path,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Trains, measures and saves a model; returns what ``metrics.json`` holds."""
+    from videoseq.annotations import ClassNames, find_classes
+    from videoseq.backbones import load_backbone
+    from videoseq.bundle import check_target
+    from videoseq.clips import read_dataset
+    from videoseq.formats import read_annotation
+    from videoseq.recipe import train_model
+    from videoseq.runtimes import choose_device, select_runtime
+
+    from . import dataset as datasets
+
+    check_target(out, overwrite=overwrite)
+    entries = read_dataset(dataset)
+    annotations = [read_annotation(entry.annotation) for entry in entries]
+    found = find_classes(annotations, settings.data.background)
+    classes = found if settings.data.classes is None else ClassNames(settings.data.classes)
+    console.say(f"{len(entries)} clips in {len({e.group for e in entries})} groups; classes: {', '.join(classes)}")
+    backbone = load_backbone(settings.backbone)
+    clips, notices = datasets.load(
+        entries,
+        annotations,
+        classes,
+        background=settings.data.background,
+        runtime=select_runtime(backbone, device),
+        sample_hz=settings.sample_hz,
+        cache=cache,
+        console=console,
+    )
+    with console.progress("") as bar:
+        trained = train_model(
+            clips,
+            classes,
+            settings,
+            backbone,
+            device=choose_device(device),
+            on_epoch=_EpochLines(console, bar, settings.training.max_epochs),
+        )
+    for notice in trained.notices:
+        console.warn(notice)
+    return _save(trained, out, [*notices, *trained.notices], console, overwrite=overwrite)
+
+
+class _EpochLines:
+    """Shows epochs: a bar on a terminal, a line for each with ``--verbose`` elsewhere."""
+
+    def __init__(self, console: Console, bar: Progress | None, max_epochs: int) -> None:
+        self._console = console
+        self._bar = bar
+        self._max_epochs = max_epochs
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, head: str, record: EpochRecord) -> None:
+        val_loss = "" if record.val_loss is None else f", validation {record.val_loss:.3f}"
+        losses = f"loss {record.train_loss:.3f}{val_loss}"
+        if self._bar is None:
+            self._console.detail(f"{head}: epoch {record.epoch}: {losses}")
+            return
+        if head not in self._tasks:
+            self._tasks[head] = self._bar.add_task(head, total=self._max_epochs, note="")
+        self._bar.update(self._tasks[head], completed=record.epoch + 1, note=losses)
+
+
+def _save(
+    trained: TrainedModel, out: Path, notices: Sequence[Notice], console: Console, *, overwrite: bool
+) -> dict[str, Any]:
+    import json
+
+    from videoseq.bundle import save_bundle
+    from videoseq.recipe import metrics_json
+    from videoseq.report.page import render_model_card, render_report
+
+    evaluation, description = trained.evaluation, trained.bundle.description
+    metrics = metrics_json(evaluation, trained.measured_on, notices)
+    measured_on = {"val": "the validation clips", "test": "the test clips", "train": "the training clips"}
+    where = measured_on[trained.measured_on]
+    facts = {
+        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…)",
+        "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
+        "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
+        "epoch taken": f"{trained.fit.best_epoch} of {len(trained.fit.history)}",
+        "seed": description.settings.training.seed,
+        **description.versions,
+    }
+
+    def add_files(folder: Path) -> None:
+        page = render_report(
+            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, trained.fit.history
+        )
+        card = render_model_card(
+            classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics
+        )
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    save_bundle(trained.bundle, out, overwrite=overwrite, add_files=add_files)
+    console.say(f"on {where} ({len(evaluation.clips)} clips):")
+    for line in metrics_table(evaluation):
+        console.say(line)
+    console.say(f"model: {out}; look at {out / 'report.html'}")
+    return metrics
+
+
+def metrics_table(evaluation: Evaluation) -> list[str]:
+    """The headline numbers of every labeller, side by side."""
+    rows = [
+        [name, percent(m.accuracy), percent(m.macro_f1), str(m.num_frames)] for name, m in evaluation.metrics.items()
+    ]
+    return table(["labeller", "accuracy %", "macro F1 %", "frames"], rows)

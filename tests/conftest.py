@@ -1,0 +1,84 @@
+"""What many tests share: a small model trained for real, and the runtime that makes its features."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.spelling import write_video
+
+DATA = Path(os.environ.get("VIDEOSEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real clips that are no part of the project; the tests that use them skip where they are not."""
+    if not DATA.is_dir():
+        pytest.skip(f"real clips: none at {DATA} (set VIDEOSEQ_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def cli() -> Cli:
+    """Runs the real command in a process of its own, off a terminal."""
+
+    def run(*args: object, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("videoseq")), *map(str, args)]
+        return subprocess.run(command, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def light_frames(num_frames: int, switch: int, seed: int) -> list[np.ndarray]:
+    """A room that is dark until frame ``switch`` and bright from then on, with noise."""
+    random = np.random.default_rng(seed)
+    levels = [60 if index < switch else 190 for index in range(num_frames)]
+    return [np.clip(random.normal(level, 8.0, (72, 96, 3)), 0, 255).astype(np.uint8) for level in levels]
+
+
+@pytest.fixture(scope="session")
+def light_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six annotated clips at three frame rates: a light goes on. Intervals in seconds, and one frame by frame."""
+    folder = tmp_path_factory.mktemp("lights")
+    for number, fps in enumerate((20, 25, 30, 20, 25, 30)):
+        num_frames, switch = 2 * fps, fps // 2 + 2 * number
+        video = write_video(folder / f"clip{number}.mp4", light_frames(num_frames, switch, number), fps)
+        rows = [
+            "start_s,stop_s,label",
+            f"0,{switch / fps:.3f},dark",
+            f"{switch / fps:.3f},{num_frames / fps:.3f},bright",
+        ]
+        if number == 5:
+            labels = ("dark" if index < switch else "bright" for index in range(num_frames))
+            rows = ["frame,label", *(f"{index},{label}" for index, label in enumerate(labels))]
+        video.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model for ``dark`` and ``bright`` at 10 Hz, trained by the program itself with the real backbone."""
+    from pipelines import train
+    from pipelines.console import Console
+    from videoseq.config import load_settings
+
+    folder = tmp_path_factory.mktemp("model") / "lights"
+    settings = load_settings(overrides=["training.max_epochs=12", "head.hidden_size=16", "head.projection_size=16"])
+    train.run(
+        light_dataset,
+        settings,
+        folder,
+        Console(quiet=True),
+        device="cpu",
+        cache=folder.parent / "features",
+        overwrite=False,
+    )
+    return folder

@@ -1,0 +1,108 @@
+"""One truth, three ways: a whole file, chunks and single frames give the same logits; state can be saved midway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import light_frames
+from tests.spelling import write_video
+from videoseq.errors import ModelError
+from videoseq.features import FeatureStore
+from videoseq.labeling import Model, SequenceLabeler, label_video, load_model
+from videoseq.video import read_frames
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> Model:
+    return load_model(model_folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "new.mp4", light_frames(61, 33, seed=77), fps=24)
+
+
+def test_the_model_has_learnt(model, video):
+    labels = model.label(video)
+    assert labels.names[:25] == ["dark"] * 25
+    assert labels.names[40:] == ["bright"] * 21
+    assert labels.index.tolist() == list(range(61))
+    np.testing.assert_allclose(labels.seconds, np.arange(61) / 24, atol=1e-6)
+
+
+def test_file_and_steps_agree(model, video):
+    whole = model.label(video)
+    labeler = model.labeler()
+    stepped = [labeler.step(frame) for frame in read_frames(video)]
+    assert [label.label for label in stepped] == whole.names
+    assert [label.index for label in stepped] == whole.index.tolist()
+    logits = torch.stack([label.logits for label in stepped])
+    np.testing.assert_allclose(torch.softmax(logits.double(), dim=1), whole.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 1000])
+def test_stored_features_in_any_chunks_agree(model, video, tmp_path, chunk):
+    features = FeatureStore(tmp_path).get(video, model.runtime, model.sample_hz)
+    sequence = SequenceLabeler(model.bundle.head)
+    logits = torch.cat([sequence.push(part) for part in features.chunks(chunk)])
+    whole = model.label(video)
+    np.testing.assert_allclose(torch.softmax(logits.double(), dim=1), whole.probabilities, atol=1e-5)
+
+
+def test_state_saved_in_the_middle_goes_on(model, video):
+    frames = list(read_frames(video))
+    undisturbed = model.labeler()
+    expected = [undisturbed.step(frame).logits for frame in frames]
+    first = model.labeler()
+    for frame in frames[:31]:
+        first.step(frame)
+    saved = {name: tensor.clone() for name, tensor in first.state_dict().items()}
+    second = model.labeler()
+    second.load_state_dict(saved)
+    for frame, logits in zip(frames[31:], expected[31:], strict=True):
+        torch.testing.assert_close(second.step(frame).logits, logits, rtol=0, atol=0)
+
+
+def test_a_new_labeler_starts_from_nothing(model, video):
+    frames = list(read_frames(video))[:5]
+    used = model.labeler()
+    for frame in frames:
+        used.step(frame)
+    fresh, again = model.labeler(), model.labeler()
+    for frame in frames:
+        torch.testing.assert_close(fresh.step(frame).logits, again.step(frame).logits, rtol=0, atol=0)
+
+
+def test_a_state_of_another_model_is_refused(model):
+    state = model.labeler().state_dict()
+    state["hidden"] = torch.zeros(1, 1, 99)
+    with pytest.raises(ModelError, match=r"hidden: expected shape \(1, 1, 16\), got \(1, 1, 99\)"):
+        model.labeler().load_state_dict(state)
+    with pytest.raises(ModelError, match="tick"):
+        model.labeler().load_state_dict({})
+
+
+def test_changing_the_future_changes_nothing_before_it(model, tmp_path):
+    """End to end: pixels, CNN, differences, recurrence."""
+    frames = light_frames(40, 20, seed=5)
+    other = frames[:25] + light_frames(15, 15, seed=6)
+    ways = [model.labeler(), model.labeler()]
+    for index, pair in enumerate(zip(frames, other, strict=True)):
+        from videoseq.video import Frame
+
+        left, right = (way.step(Frame(index, index / 20, image)) for way, image in zip(ways, pair, strict=True))
+        if index < 25:
+            torch.testing.assert_close(left.logits, right.logits, rtol=0, atol=0)
+    assert not torch.equal(left.logits, right.logits)
+
+
+def test_two_runs_write_the_same_bytes(model, video, tmp_path):
+    for name in ("a", "b"):
+        label_video(video, model, tmp_path / name / video.name)
+    for kind in ("frames", "segments"):
+        first, second = (tmp_path / name / f"{video.name}.{kind}.csv" for name in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes()

@@ -1,0 +1,207 @@
+"""Many videos: which ones, where their labels go, and a journal in which each ends in exactly one state.
+
+The output folder mirrors the input tree. ``run.json`` says what ran, ``results.jsonl`` gets one line per input as it
+ends, ``failures.jsonl`` repeats those that failed. A video whose recorded outputs are still there, for the same bytes
+and the same model, is not labelled again.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from videoseq.bundle import library_versions
+from videoseq.errors import ConfigError, ModelError, OutputError, VideoError, one_line
+from videoseq.features import Progress
+from videoseq.files import file_sha256, write_text
+from videoseq.labeling import Model, label_video
+from videoseq.labels import label_paths
+from videoseq.video import VIDEO_SUFFIXES, content_sha256
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video and the path its labels are named after."""
+
+    video: Path
+    target: Path
+
+
+class Result(BaseModel):
+    """How one input ended: a line of ``results.jsonl``.
+
+    Attributes:
+        path: The video as it was named.
+        state: ``complete``; ``degraded``, labelled although frames are missing; or ``failed``.
+        code: A stable word for programs: of the first notice or of the error; empty if complete.
+        message: The same for people.
+        num_frames: Rows written.
+        duration_seconds: Where the last frame ends.
+        notices: All that reading the video brought to light.
+        video_sha256: Of the video's bytes.
+        model_sha256: Of the model's description.
+        outputs: The SHA-256 of every file written, by its path below the output folder.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    state: Literal["complete", "degraded", "failed"]
+    code: str = ""
+    message: str = ""
+    num_frames: int = 0
+    duration_seconds: float = 0.0
+    notices: list[dict[str, str]] = []
+    video_sha256: str = ""
+    model_sha256: str = ""
+    outputs: dict[str, str] = {}
+
+
+def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
+    """The videos that the inputs name, each once, in a stable order, with the places of their labels.
+
+    A folder is searched for video files at any depth and mirrored; a pattern with ``*``, ``?`` or ``[`` that is no
+    file is expanded; anything else is taken for a video file, so that a missing one is reported as such.
+
+    Raises:
+        ConfigError: Two videos would write the same files.
+    """
+    jobs: dict[Path, Job] = {}
+    targets: dict[Path, Path] = {}
+    for text in inputs:
+        for video, relative in _expand(text):
+            job = Job(video, out / relative)
+            if jobs.setdefault(_absolute(video), job) is not job:
+                continue
+            other = targets.setdefault(job.target, video)
+            if other is not video:
+                raise ConfigError(f"{other} and {video} would both write {job.target}; label them into two folders")
+    return list(jobs.values())
+
+
+def _expand(text: str) -> Iterator[tuple[Path, PurePath]]:
+    path = Path(text)
+    if path.is_dir():
+        for folder, subfolders, names in os.walk(path):
+            subfolders.sort()
+            for name in sorted(names):
+                if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                    video = Path(folder, name)
+                    yield video, video.relative_to(path)
+    elif glob.has_magic(text) and not path.exists():
+        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            yield from _expand(match)
+    else:
+        yield path, PurePath(path.name)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (not resolved: two links to one video are two inputs)
+
+
+class Journal:
+    """The record of an output folder: read at the start, appended to as inputs end."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._path = out / "results.jsonl"
+        self.results: dict[str, Result] = {}
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+            if lines and not lines[-1].endswith(b"\n"):  # a run was killed while writing its last line
+                os.truncate(self._path, sum(map(len, lines[:-1])))
+                lines = lines[:-1]
+        except OSError as error:
+            raise OutputError(f"{self._path}: could not be read; {error.strerror}") from None
+        for number, line in enumerate(lines, start=1):
+            try:
+                result = Result.model_validate_json(line)
+            except ValidationError:
+                raise OutputError(f"{self._path}: line {number} is no result; move the file away") from None
+            self.results[result.path] = result
+
+    def describe_run(self, model_path: Path, model: Model, inputs: Sequence[str]) -> None:
+        """Writes ``run.json``."""
+        run = {
+            "schema_version": 1,
+            "model": str(model_path),
+            "model_sha256": model.bundle.sha256,
+            "classes": list(model.classes),
+            "runtime": model.runtime.description,
+            "inputs": list(inputs),
+            "versions": library_versions(),
+        }
+        write_text(self._out / "run.json", json.dumps(run, indent=1) + "\n")
+
+    def append(self, result: Result) -> None:
+        """Adds a line, durable before this returns.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            with self._path.open("ab") as file:
+                file.write(_json_line(result))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{self._path}: could not be written; {error.strerror}") from None
+        self.results[result.path] = result
+
+    def write_failures(self, results: Iterable[Result]) -> None:
+        """Writes ``failures.jsonl``: those of the results that failed."""
+        failed = (_json_line(result).decode() for result in results if result.state == "failed")
+        write_text(self._out / "failures.jsonl", "".join(failed))
+
+    def is_done(self, job: Job, model: Model) -> bool:
+        """Whether the job's recorded outputs are there, unchanged, for the same video and model."""
+        result = self.results.get(str(job.video))
+        if result is None or result.state == "failed" or result.model_sha256 != model.bundle.sha256:
+            return False
+        try:
+            return result.video_sha256 == content_sha256(job.video) and result.outputs == _digests(job, self._out)
+        except (VideoError, OSError):  # one of the files is gone
+            return False
+
+    def label(self, job: Job, model: Model, on_progress: Progress | None = None) -> Result:
+        """Labels one video; whatever is wrong with it becomes its result.
+
+        Raises:
+            OutputError: The labels cannot be written; that is no fault of the video.
+        """
+        try:
+            video_sha256 = content_sha256(job.video) if job.video.is_file() else ""
+            facts = label_video(job.video, model, job.target, on_progress)
+        except (VideoError, ModelError) as error:
+            code = error.code if isinstance(error, VideoError) else "model_error"
+            return Result(path=str(job.video), state="failed", code=code, message=one_line(error))
+        first = facts.notices[0] if facts.notices else None
+        return Result(
+            path=str(job.video),
+            state=facts.state,
+            code=first.code if first else "",
+            message=one_line(first.message) if first else "",
+            num_frames=facts.num_frames,
+            duration_seconds=facts.duration_seconds,
+            notices=[notice.as_dict() for notice in facts.notices],
+            video_sha256=video_sha256,
+            model_sha256=model.bundle.sha256,
+            outputs=_digests(job, self._out),
+        )
+
+
+def _digests(job: Job, out: Path) -> dict[str, str]:
+    return {path.relative_to(out).as_posix(): file_sha256(path) for path in label_paths(job.target)}
+
+
+def _json_line(result: Result) -> bytes:
+    values: dict[str, Any] = result.model_dump()
+    return json.dumps(values).encode() + b"\n"

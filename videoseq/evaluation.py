@@ -1,0 +1,76 @@
+"""A head against annotated clips: the same labels that a user would get, compared with what people wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from videoseq.annotations import ClassNames
+from videoseq.clips import Clip
+from videoseq.features import ClipFeatures
+from videoseq.labeling import SequenceLabeler
+from videoseq.labels import FrameLabels, decode
+from videoseq.metrics import FrameMetrics, confusion_matrix, frame_metrics, majority_confusion
+from videoseq.model import CausalRNN
+
+MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
+"""The names of the labellers that stand side by side in every result."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClipResult:
+    """One clip's targets and the model's labels, frame by frame, as indices into the classes."""
+
+    name: str
+    seconds: Float[np.ndarray, " frames"]
+    duration_seconds: float
+    targets: Int64[np.ndarray, " frames"]
+    labels: Int64[np.ndarray, " frames"]
+    metrics: FrameMetrics
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Metrics by labeller (:data:`MODEL`, :data:`NO_CONTEXT`, :data:`MAJORITY`), and the model's labels by clip."""
+
+    metrics: Mapping[str, FrameMetrics]
+    clips: tuple[ClipResult, ...]
+
+
+def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
+    """The labels of stored features, chunk by chunk; the same as of the video itself."""
+    sequence = SequenceLabeler(head)
+    for chunk in features.chunks():
+        yield decode(classes, chunk.index, chunk.seconds, sequence.push(chunk))
+
+
+def evaluate_heads(
+    head: CausalRNN, no_context: CausalRNN, majority: int, clips: Sequence[Clip], classes: ClassNames
+) -> Evaluation:
+    """The head on every native frame of the clips, beside the baseline without context and the majority class."""
+    results: list[ClipResult] = []
+    total = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    total_no_context = np.zeros_like(total)
+    for clip in clips:
+        labels = _labels_of(head, clip, classes)
+        confusion = confusion_matrix(clip.targets, labels, len(classes))
+        total += confusion
+        total_no_context += confusion_matrix(clip.targets, _labels_of(no_context, clip, classes), len(classes))
+        features, metrics = clip.features, frame_metrics(confusion, classes)
+        name = clip.entry.video.name
+        results.append(ClipResult(name, features.seconds, features.duration_seconds, clip.targets, labels, metrics))
+    return Evaluation(
+        {
+            MODEL: frame_metrics(total, classes),
+            NO_CONTEXT: frame_metrics(total_no_context, classes),
+            MAJORITY: frame_metrics(majority_confusion(total, majority), classes),
+        },
+        tuple(results),
+    )
+
+
+def _labels_of(head: CausalRNN, clip: Clip, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
+    return np.concatenate([labels.class_index for labels in label_features(head, clip.features, classes)])

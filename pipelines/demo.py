@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from . import label, options, train
@@ -80,6 +79,8 @@ def _compare(model: Model, videos: list[Path], out: Path) -> dict[str, Any]:
 
 
 def _by_kind(clips: tuple[ClipResult, ...], model: Model) -> dict[str, float]:
+    import numpy as np
+
     from .scene import STILL
 
     targets = np.concatenate([clip.targets for clip in clips])

@@ -195,6 +195,7 @@ def fit(
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip_norm,
             callbacks=[*stopping, recorder],
+            limit_val_batches=None if val else 0,
             num_sanity_val_steps=0,
             logger=False,
             enable_checkpointing=False,

@@ -1,0 +1,257 @@
+"""Datasets: what pairs with what, what must not be divided, and what is refused before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
+from videoseq.clips import Clip, ClipEntry, choose_validation_groups, load_clips, read_dataset
+from videoseq.errors import AnnotationError, Notice
+from videoseq.features import ClipFeatures
+
+CLASSES = ClassNames(["rest", "walk"])
+
+Manifest = Callable[..., Path]
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """Writes a manifest beside the empty files a.mp4, a.csv, … d.mp4, d.csv."""
+    touch(tmp_path, *(f"{stem}{suffix}" for stem in "abcd" for suffix in (".mp4", ".csv")))
+
+    def write(*lines: str) -> Path:
+        path = tmp_path / "list.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_folder_pairs_each_video_with_the_annotation_of_its_name(tmp_path):
+    touch(
+        tmp_path, "b.mp4", "b.csv", "room 1/A.AVI", "room 1/A.tsv", "alone.mp4", "alone2.csv", "notes.txt", "notes.csv"
+    )
+    touch(tmp_path, "b.mp4.frames.csv", "c.mp4", "c.mp4.segments.csv")
+    (tmp_path / "folder.mp4").mkdir()
+    touch(tmp_path, "folder.csv")
+    found = read_dataset(tmp_path)
+    assert [(e.video.relative_to(tmp_path).as_posix(), e.annotation.name) for e in found] == [
+        ("b.mp4", "b.csv"),
+        ("room 1/A.AVI", "A.tsv"),
+    ]
+    assert {e.split for e in found} == {None}
+    assert len({e.group for e in found}) == 2
+
+
+def test_a_manifest_in_the_folder_decides(tmp_path):
+    touch(tmp_path, "a.mp4", "a.csv", "b.mp4", "b.csv")
+    (tmp_path / "manifest.csv").write_text("video,annotation\nb.mp4,a.csv\n", encoding="utf-8")
+    assert [(e.video.name, e.annotation.name) for e in read_dataset(tmp_path)] == [("b.mp4", "a.csv")]
+
+
+def test_a_manifest_has_paths_relative_to_itself_splits_and_groups(tmp_path):
+    touch(tmp_path, "videos/a.mp4", "videos/b.mp4", "videos/c.mp4", "list/labels/a.csv")
+    (tmp_path / "list" / "list.csv").write_text(
+        "annotation;video;split;group;subject;note\n"
+        f"labels/a.csv;../videos/a.mp4;train;room;mouse 1;x\n"
+        f"labels/a.csv;{tmp_path}/videos/b.mp4;val;;mouse 2;\n"
+        "labels/a.csv;../videos/c.mp4;test\n",
+        encoding="utf-8",
+    )
+    entries = read_dataset(tmp_path / "list" / "list.csv")
+    assert [e.video.resolve() for e in entries] == [tmp_path / "videos" / f"{name}.mp4" for name in "abc"]
+    assert [e.annotation for e in entries] == [tmp_path / "list" / "labels" / "a.csv"] * 3
+    assert [e.split for e in entries] == ["train", "val", "test"]
+    assert [e.group for e in entries[:2]] == ["room", "mouse 2"]
+    assert entries[2].group not in ("room", "mouse 2", "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["videos,annotation", "a.mp4,a.csv"],
+            r"expected the columns video,annotation, got videos,.* \(did you mean 'video'\?",
+        ),
+        (["video,labels", "a.mp4,a.csv"], r"expected the columns video,annotation, got video,labels$"),
+        (["video,annotation", "a.mp4,a.csv", "e.mp4,b.csv"], r"row 3: video: expected a file, found none at .*e\.mp4$"),
+        (["video,annotation", "a.mp4,e.csv"], r"row 2: annotation: expected a file, found none at .*e\.csv$"),
+        (["video,annotation", "a.mp4,"], r"row 2: annotation: expected a file"),
+        (
+            ["video,annotation,split", "a.mp4,a.csv,train", "b.mp4,b.csv,tran"],
+            r"row 3: split: expected train, val, test, got 'tran' \(did you mean 'train'\?\)$",
+        ),
+        (["video,annotation", "a.mp4,a.csv", "./a.mp4,b.csv"], r".*a\.mp4 stands there twice; "),
+        (
+            ["video,annotation,split", "a.mp4,a.csv,train", "a.mp4,a.csv,test"],
+            r".*a\.mp4 stands there in the splits train and test; ",
+        ),
+        (
+            ["video,annotation,split,group", "a.mp4,a.csv,train,m1", "b.mp4,b.csv,val,m2", "c.mp4,c.csv,val,m1"],
+            r"group 'm1' is in the splits train and val; ",
+        ),
+        (
+            ["video,annotation,split,subject", "a.mp4,a.csv,train,m1", "b.mp4,b.csv,test,m1"],
+            r"group 'm1' is in the splits train and test; ",
+        ),
+        (
+            ["video,annotation,split", "a.mp4,a.csv,train", "b.mp4,b.csv,"],
+            r"split: expected a value in every row or in none$",
+        ),
+        (["video,annotation"], r"expected annotated clips .*, got none$"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_an_error(manifest, lines, message):
+    with pytest.raises(AnnotationError, match=rf"list\.csv: {message}"):
+        read_dataset(manifest(*lines))
+
+
+def test_a_video_under_two_names_is_the_same_video(manifest):
+    path = manifest("video,annotation,split", "a.mp4,a.csv,train", "link.mp4,b.csv,val")
+    os.symlink(path.parent / "a.mp4", path.parent / "link.mp4")
+    with pytest.raises(AnnotationError, match=r"link\.mp4 stands there in the splits train and val"):
+        read_dataset(path)
+
+
+def test_nothing_to_read_is_an_error(tmp_path):
+    with pytest.raises(AnnotationError, match=r"expected annotated clips \(clip\.mp4 with clip\.csv beside it"):
+        read_dataset(tmp_path)
+    with pytest.raises(AnnotationError, match=r"no_such: expected a folder of clips or a manifest CSV, found nothing"):
+        read_dataset(tmp_path / "no_such")
+
+
+def features(num_frames: int = 10, content: str = "", notices: tuple[Notice, ...] = ()) -> ClipFeatures:
+    """A video at 10 fps with a step at every second frame."""
+    steps = np.arange(num_frames) % 2 == 0
+    return ClipFeatures(
+        video_sha256=content,
+        seconds=np.arange(num_frames) / 10,
+        steps=steps.astype(np.int64),
+        features=np.zeros((int(steps.sum()), 3), dtype=np.float32),
+        duration_seconds=num_frames / 10,
+        notices=notices,
+    )
+
+
+def entry(stem: str, group: str | None = None, split: str | None = None) -> ClipEntry:
+    return ClipEntry(Path(f"{stem}.mp4"), Path(f"{stem}.csv"), split, group or stem)
+
+
+def walking(stem: str, start: float = 0.0, stop: float = 0.5, label: str = "walk") -> Annotation:
+    return Annotation(Path(f"{stem}.csv"), "seconds", (Interval(start, stop, label, 2),))
+
+
+def test_clips_have_a_target_for_every_frame_and_say_what_was_noticed():
+    damaged, entries = Notice("video_damaged", "a.mp4: one frame is missing"), [entry("a"), entry("b")]
+    videos = {Path("a.mp4"): features(10, "1", (damaged,)), Path("b.mp4"): features(4, "2")}
+    clips, notices = load_clips(entries, [walking("a"), walking("b", 0, 9)], videos.__getitem__, CLASSES)
+    assert [clip.entry for clip in clips] == entries
+    assert [clip.targets.tolist() for clip in clips] == [[1] * 5 + [IGNORE_INDEX] * 5, [1] * 4]
+    assert notices[0] == damaged
+    assert [notice.code for notice in notices[1:]] == ["labels_past_end"]
+    assert clips[0].class_counts(3).tolist() == [0, 5, 0]
+    clips, _ = load_clips(entries, [walking("a"), walking("b")], videos.__getitem__, CLASSES, background="rest")
+    assert clips[0].targets.tolist() == [1] * 5 + [0] * 5
+
+
+def test_a_label_that_does_not_fit_stops_the_loading():
+    with pytest.raises(AnnotationError, match=r"a\.csv: row 2: unknown class 'wlak' \(did you mean 'walk'"):
+        load_clips([entry("a")], [walking("a", label="wlak")], lambda _: features(), CLASSES)
+    with pytest.raises(AnnotationError, match=r"a\.csv: row 2: 'walk' starts at 2 seconds, the video ends at 1; "):
+        load_clips([entry("a")], [walking("a", 2, 3)], lambda _: features(), CLASSES)
+
+
+@pytest.mark.parametrize(("group", "split"), [("other", "train"), ("mouse", "val")])
+def test_the_same_content_in_two_groups_or_splits_is_an_error(group, split):
+    entries = [entry("a", "mouse", "train"), entry("b", group, split)]
+    with pytest.raises(AnnotationError, match=r"b\.mp4 and a\.mp4 are the same video in two splits or groups"):
+        load_clips(entries, [walking("a"), walking("b")], lambda _: features(content="same"), CLASSES)
+
+
+def test_the_same_content_in_one_group_is_said():
+    entries = [entry("a", "mouse", "train"), entry("b", "mouse", "train")]
+    clips, (notice,) = load_clips(entries, [walking("a"), walking("b")], lambda _: features(content="same"), CLASSES)
+    assert len(clips) == 2
+    assert notice == Notice("duplicate_video", "b.mp4 and a.mp4 are the same video")
+
+
+def test_a_clip_without_labels_is_left_out_and_said():
+    videos = {Path("a.mp4"): features(content="1"), Path("b.mp4"): features(content="2")}
+    empty = Annotation(Path("a.csv"), "frames", ())
+    clips, notices = load_clips([entry("a"), entry("b")], [empty, walking("b")], videos.__getitem__, CLASSES)
+    assert [clip.entry.video.name for clip in clips] == ["b.mp4"]
+    assert notices == [Notice("clip_without_labels", "a.csv: labels no frame of a.mp4")]
+
+
+def test_a_clip_needs_a_target_for_every_frame():
+    with pytest.raises(ValueError, match="expected 10 targets, got 9"):
+        Clip(entry("a"), features(10), np.zeros(9, dtype=np.int64))
+
+
+def clips_of(groups: Sequence[tuple[str, Sequence[int]]]) -> list[Clip]:
+    """Clips of these groups with these targets."""
+    return [
+        Clip(entry(f"clip{i}", group), features(len(targets)), np.array(targets, dtype=np.int64))
+        for i, (group, targets) in enumerate(groups)
+    ]
+
+
+TARGETS = st.lists(st.sampled_from([0, 1, 2, IGNORE_INDEX]), min_size=1, max_size=8).map(lambda some: [*some, 0])
+GROUPED = st.lists(st.tuples(st.sampled_from("abcde"), TARGETS), min_size=1, max_size=10)
+
+
+@settings(deadline=None, max_examples=60)
+@given(GROUPED, st.floats(0.01, 0.99), st.integers(0, 2**32), st.randoms(use_true_random=False))
+def test_validation_takes_whole_groups_some_and_never_all(grouped, fraction, seed, random):
+    clips = clips_of(grouped)
+    groups = {group for group, _ in grouped}
+    chosen = choose_validation_groups(clips, 3, fraction, seed, num_draws=20)
+    assert chosen <= groups
+    assert 0 < len(chosen) < len(groups) or (len(groups) == 1 and not chosen)
+    random.shuffle(clips)
+    assert choose_validation_groups(clips, 3, fraction, seed, num_draws=20) == chosen
+
+
+def test_validation_is_drawn_from_the_seed():
+    clips = clips_of([(f"g{i}", [0, 1]) for i in range(10)])
+    drawn = {frozenset(choose_validation_groups(clips, 2, 0.2, seed)) for seed in range(10)}
+    assert {len(groups) for groups in drawn} == {2}
+    assert len(drawn) > 5
+
+
+def test_validation_and_training_both_meet_every_class_that_allows_it():
+    clips = clips_of([("rare 1", [0, 1]), ("rare 2", [0, 1]), *((f"g{i}", [0, 0]) for i in range(8))])
+    for seed in range(20):
+        chosen = choose_validation_groups(clips, 2, 0.2, seed)
+        assert len(chosen & {"rare 1", "rare 2"}) == 1
+
+
+def test_validation_comes_near_the_fraction_of_labelled_frames():
+    clips = clips_of([("big", [0] * 60 + [IGNORE_INDEX] * 900), *((f"g{i}", [0] * 10) for i in range(4))])
+    assert choose_validation_groups(clips, 1, 0.6, seed=0) == {"big"}
+    assert choose_validation_groups(clips, 1, 0.1, seed=0) < {"g0", "g1", "g2", "g3"}
+
+
+def test_a_class_of_one_group_stays_in_training():
+    clips = clips_of([("rare", [1, 1]), *((f"g{i}", [0, 0]) for i in range(4))])
+    for seed in range(20):
+        assert "rare" not in choose_validation_groups(clips, 2, 0.4, seed)
+
+
+def test_without_a_second_group_or_a_fraction_nothing_validates():
+    assert choose_validation_groups(clips_of([("one", [0, 1]), ("one", [0, 1])]), 2, 0.5, seed=0) == set()
+    assert choose_validation_groups(clips_of([("one", [0, 1]), ("two", [0, 1])]), 2, 0.0, seed=0) == set()
+    assert choose_validation_groups([], 2, 0.5, seed=0) == set()

@@ -1,0 +1,71 @@
+"""The demo's world is what it claims: the same pictures, told apart by what came before alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from pipelines import scene
+from videoseq.formats import read_annotation
+from videoseq.video import VideoReader
+
+
+def drawn(way: float) -> np.ndarray:
+    picture = np.full((scene._HEIGHT, scene._WIDTH, 3), 128.0)
+    scene._draw(picture, way, (10, 200, 30))
+    return picture
+
+
+def test_empty_and_occupied_are_the_same_picture():
+    np.testing.assert_array_equal(drawn(0.0), drawn(1.0))
+
+
+def test_on_the_way_someone_is_to_be_seen_or_the_door_moves():
+    still = drawn(0.0)
+    for way in np.linspace(0.05, 0.95, 19):
+        assert np.abs(drawn(float(way)) - still).max() > 50
+
+
+def test_entering_and_leaving_pass_through_the_same_poses():
+    moments = list(scene._script(np.random.default_rng(3), fps=25))
+    ways = {label: [m.way for m in moments if m.label == label] for label in ("entering", "leaving")}
+    assert np.all((np.array(ways["entering"]) >= 0) & (np.array(ways["entering"]) <= 1))
+    for way in ways["leaving"]:
+        assert min(abs(way - other) for other in ways["entering"]) < 0.05
+
+
+def test_the_dataset_is_drawn_from_its_seed_and_annotated_frame_for_frame(tmp_path):
+    first, second = (scene.draw_dataset(tmp_path / name, num_train=2, num_val=1, num_test=1) for name in "ab")
+    assert [path.read_bytes() for path in sorted((tmp_path / "a").iterdir())] == [
+        path.read_bytes() for path in sorted((tmp_path / "b").iterdir())
+    ]
+    assert first.read_bytes() == second.read_bytes()
+    with first.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["train", "train", "val", "test"]
+    for row in rows:
+        annotation = read_annotation(first.parent / row["annotation"])
+        with VideoReader(first.parent / row["video"]) as reader:
+            for _ in reader:
+                pass
+            duration = reader.facts().duration_seconds
+        assert annotation.labels == set(scene.CLASSES)
+        assert annotation.intervals[-1].stop == pytest.approx(duration, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_context_buys(cli, tmp_path):
+    done = cli("demo", tmp_path / "demo", "--json", timeout=900)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(done.stdout)
+    still, moving, _ = scores["with context"]
+    assert scores["with context"][still] > 0.95
+    assert scores["with context"][moving] > 0.85
+    assert scores["one frame alone"][still] < 0.75
+    assert scores["one frame alone"][moving] < 0.75
+    for name in ("timeline.png", "model/report.html", "labels/results.jsonl", "clips/manifest.csv"):
+        assert (tmp_path / "demo" / name).stat().st_size > 0
+    assert "timeline.png" in done.stderr

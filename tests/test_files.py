@@ -1,0 +1,242 @@
+"""Files and folders appear whole or not at all, whatever interrupts the writing."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from videoseq.errors import OutputError
+from videoseq.files import file_sha256, staged_binary_file, staged_file, staged_folder, write_text
+
+
+def put_file(path: Path, content: str, error: BaseException | None = None) -> None:
+    with staged_file(path) as file:
+        file.write(content)
+        if error:
+            raise error
+
+
+def put_binary_file(path: Path, content: str, error: BaseException | None = None) -> None:
+    with staged_binary_file(path) as file:
+        file.write(content.encode())
+        if error:
+            raise error
+
+
+def put_folder(path: Path, content: str, error: BaseException | None = None) -> None:
+    with staged_folder(path, replace=True) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_text(content)
+        if error:
+            raise error
+
+
+def content_of(path: Path) -> str:
+    return (path / "inner" / "file" if path.is_dir() else path).read_text()
+
+
+WAYS = pytest.mark.parametrize("put", [put_file, put_binary_file, put_folder])
+
+
+def a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+@WAYS
+def test_it_appears_when_the_block_ends_and_replaces_what_stood_there(put, tmp_path):
+    path = tmp_path / "made" / "on the way" / "result"
+    put(path, "first")
+    assert content_of(path) == "first"
+    put(path, "second")
+    assert content_of(path) == "second"
+    assert os.listdir(path.parent) == ["result"]
+
+
+@pytest.mark.parametrize("open_stage", [staged_file, staged_binary_file, staged_folder])
+def test_nothing_is_seen_before_the_block_ends(open_stage, tmp_path):
+    with open_stage(tmp_path / "result"):
+        assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == []
+    assert os.listdir(tmp_path) == ["result"]
+
+
+@WAYS
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt(), SystemExit(143)], ids=repr)
+def test_an_exception_inside_leaves_the_old_content_and_no_leftover(put, error, tmp_path):
+    path = tmp_path / "result"
+    with pytest.raises(type(error)):
+        put(path, "never", error)
+    assert os.listdir(tmp_path) == []
+    put(path, "old")
+    with pytest.raises(type(error)):
+        put(path, "new", error)
+    assert content_of(path) == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+@WAYS
+def test_a_full_disk_leaves_the_old_content_and_names_the_path(put, tmp_path, monkeypatch):
+    path = tmp_path / "result"
+    put(path, "old")
+    a_full_disk(monkeypatch)
+    with pytest.raises(OutputError, match=r"result: could not be written; No space left on device$"):
+        put(path, "new")
+    assert content_of(path) == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+@WAYS
+def test_a_path_below_a_file_is_refused(put, tmp_path):
+    (tmp_path / "file").write_text("a file is no folder")
+    path = tmp_path / "file" / "result"
+    with pytest.raises(OutputError, match="file/result: could not be written; ") as caught:
+        put(path, "content")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "a file is no folder"
+
+
+@pytest.mark.parametrize("put", [put_file, put_binary_file])
+def test_a_file_never_replaces_a_folder(put, tmp_path):
+    path = tmp_path / "result"
+    put_folder(path, "old")
+    with pytest.raises(OutputError, match="result: could not be written; Is a directory"):
+        put(path, "new")
+    assert content_of(path) == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+_WRITE_A_MEGABYTE = """
+import resource, signal, sys
+from pathlib import Path
+from videoseq.errors import OutputError
+from videoseq.files import write_text
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_text(Path(sys.argv[1]), "x" * (1 << 20))
+except OutputError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_content(tmp_path):
+    path = tmp_path / "result"
+    path.write_text("old")
+    run = subprocess.run(
+        [sys.executable, "-c", _WRITE_A_MEGABYTE, path], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == f"{path}: could not be written; File too large\n"
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_a_folder_that_was_taken_meanwhile_stays_without_replace(tmp_path):
+    path = tmp_path / "result"
+    with staged_folder(path) as staging:
+        (staging / "file").write_text("mine")
+        path.mkdir()
+        (path / "file").write_text("theirs")
+    assert (path / "file").read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_replacing_a_folder_keeps_none_of_its_files(tmp_path):
+    path = tmp_path / "result"
+    put_folder(path, "old")
+    with staged_folder(path, replace=True) as staging:
+        (staging / "other").write_text("new")
+    assert os.listdir(path) == ["other"]
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_a_replacement_that_fails_at_the_last_rename_leaves_the_old_folder(tmp_path, monkeypatch):
+    path = tmp_path / "result"
+    put_folder(path, "old")
+    rename = Path.rename
+
+    def fail_for_the_new_one(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(OutputError, match="result: could not be written; Input/output error"):
+        put_folder(path, "new")
+    assert os.listdir(tmp_path) == ["result"]
+    assert content_of(path) == "old"
+
+
+@pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_permissions_follow_the_umask(umask, file_mode, folder_mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "file", "text")
+        put_folder(tmp_path / "folder", "text")
+        assert os.umask(umask) == umask  # asking for it does not change it
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == file_mode
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == folder_mode
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with blanks.csv",
+        "-rf",
+        "%03d.mp4",
+        "a:b?*[1].csv",
+        "line\nbreak",
+        "ünï–漢字🎬",
+        os.fsdecode(b"not \xff utf-8"),
+        "n" * 255,
+        "é" * 127,
+        "漢" * 85,
+        "🎬" * 63,
+    ],
+    ids=lambda name: ascii(name[:12]),
+)
+def test_any_name_that_the_system_allows_works(put: Callable[[Path, str], None], name, tmp_path):
+    put(tmp_path / name, "old")
+    put(tmp_path / name, "new")
+    assert content_of(tmp_path / name) == "new"
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_name_that_the_system_does_not_allow_is_an_error_of_the_output(tmp_path):
+    with pytest.raises(OutputError, match="nnn: could not be written; File name too long"):
+        write_text(tmp_path / ("n" * 256), "text")
+    assert os.listdir(tmp_path) == []
+
+
+def test_text_is_utf8_with_the_line_ends_it_was_given(tmp_path):
+    write_text(tmp_path / "file", "ä\r\nb\nc\r🎬")
+    assert (tmp_path / "file").read_bytes() == "ä\r\nb\nc\r🎬".encode()
+
+
+def test_bytes_of_a_file_name_come_out_as_they_were(tmp_path):
+    write_text(tmp_path / "file", os.fsdecode(b"caf\xe9.mp4"))
+    assert (tmp_path / "file").read_bytes() == b"caf\xe9.mp4"
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_content(tmp_path):
+    write_text(tmp_path / "file", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "file", "\ud800")
+    assert (tmp_path / "file").read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc" * (1 << 20))
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(b"abc" * (1 << 20)).hexdigest()

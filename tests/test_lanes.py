@@ -1,0 +1,212 @@
+"""Lanes: in training every step is met once, in order, with the state that labelling would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from videoseq.annotations import IGNORE_INDEX
+from videoseq.clips import Clip, ClipEntry
+from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.features import ClipFeatures
+from videoseq.lanes import LaneBatch, LaneBatches, to_sequence
+from videoseq.model import CausalRNN
+from videoseq.training import SequenceModule
+
+NUM_CLASSES = 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The networks here are tiny; on a busy machine threads that wait for each other cost seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_clip(number: int, steps: list[int], width: int = 2) -> Clip:
+    """A clip whose features say which clip and which sampled frame they are of, and are never 0 as padding is."""
+    num_sampled = np.count_nonzero(steps)
+    rows = np.stack([np.full(num_sampled, number + 1), np.arange(num_sampled) + 1], axis=1)
+    noise = np.random.default_rng(number).normal(size=(num_sampled, width - 2))
+    features = ClipFeatures(
+        video_sha256=str(number),
+        seconds=np.arange(len(steps)) / 10,
+        steps=np.array(steps, dtype=np.int64),
+        features=np.concatenate([rows, noise], axis=1).astype(np.float32),
+        duration_seconds=len(steps) / 10,
+        notices=(),
+    )
+    targets = np.arange(len(steps)) % (NUM_CLASSES + 1)
+    targets[targets == NUM_CLASSES] = IGNORE_INDEX
+    name = f"{number}.mp4"
+    return Clip(ClipEntry(Path(name), Path(f"{name}.csv"), None, name), features, targets.astype(np.int64))
+
+
+def make_clips(dataset: list[list[int]]) -> list[Clip]:
+    return [make_clip(number, steps) for number, steps in enumerate(dataset)]
+
+
+class Played(NamedTuple):
+    """What a lane showed from one start to the next, padding and all."""
+
+    features: np.ndarray
+    targets: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def num_steps(self) -> int:
+        """Up to the last step that is not padding."""
+        return int(np.flatnonzero(self.features[:, 0])[-1]) + 1
+
+    @property
+    def number(self) -> int:
+        return int(self.features[0, 0]) - 1
+
+
+def play(batches: list[LaneBatch], logits: list[Tensor] | None = None) -> list[Played]:
+    """Follows each lane from start to start; without logits the features stand in for them."""
+    logits = [batch.features for batch in batches] if logits is None else logits
+    played = []
+    for lane in range(len(batches[0].is_start)):
+        parts: list[list[list[np.ndarray]]] = []
+        for batch, outputs in zip(batches, logits, strict=True):
+            if batch.is_start[lane]:
+                parts.append([[], [], []])
+            assert parts, f"lane {lane} begins in the middle of a video"
+            for part, tensor in zip(parts[-1], (batch.features, batch.targets, outputs), strict=True):
+                part.append(tensor[lane].numpy())
+        played += [Played(*(np.concatenate(arrays) for arrays in part)) for part in parts]
+    return played
+
+
+STEPS = st.lists(st.sampled_from([0, 1, 1, 1, 2, 4]), max_size=25).map(lambda some: [1, *some])
+DATASETS = st.lists(STEPS, min_size=1, max_size=6)
+SIZES = st.tuples(st.integers(1, 8), st.integers(1, 12))
+
+
+@settings(deadline=None, max_examples=150)
+@given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
+def test_every_step_of_every_clip_is_met_once_in_order(dataset, sizes, shuffle, seed):
+    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
+    played = play(list(LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed)))
+    assert sorted(video.number for video in played) == list(range(len(clips)))
+    for video in played:
+        sequence = to_sequence(clips[video.number])
+        real = video.features[:, 0] != 0
+        np.testing.assert_array_equal(video.features[real], sequence.features[sequence.rows])
+        np.testing.assert_array_equal(video.targets[real], sequence.targets)
+
+
+@settings(deadline=None, max_examples=150)
+@given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
+def test_padding_stands_only_after_a_videos_end_and_has_no_target(dataset, sizes, shuffle, seed):
+    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
+    for video in play(list(LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed))):
+        assert video.num_steps == len(to_sequence(clips[video.number]).rows)  # more where padding is in between
+        assert not video.features[video.num_steps :].any()
+        assert (video.targets[video.num_steps :] == IGNORE_INDEX).all()
+
+
+@settings(deadline=None, max_examples=100)
+@given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
+def test_a_lane_starts_exactly_at_a_videos_first_chunk(dataset, sizes, shuffle, seed):
+    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
+    starts = []
+    for batch in LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed):
+        assert len(batch.is_start) == min(lanes, len(clips))
+        assert batch.features.shape[1] <= chunk_steps
+        is_first_row = batch.features[:, 0, 1] == 1
+        came_before = torch.tensor([float(number) in starts for number in batch.features[:, 0, 0]])
+        assert batch.is_start.tolist() == (is_first_row & ~came_before).tolist()
+        starts += batch.features[batch.is_start, 0, 0].tolist()
+    assert sorted(starts) == [number + 1 for number in range(len(clips))]
+
+
+def test_steps_that_catch_up_repeat_the_features_before_and_have_no_target():
+    clip = make_clip(0, [1, 0, 3, 1])
+    sequence = to_sequence(clip)
+    assert sequence.rows.tolist() == [0, 0, 0, 1, 2]
+    no = IGNORE_INDEX
+    assert clip.targets.tolist() == [0, 1, 2, no]
+    assert sequence.targets.tolist() == [0, no, no, 2, no]
+
+
+@settings(deadline=None, max_examples=50)
+@given(STEPS)
+def test_each_sampled_frame_has_its_target_at_the_step_that_sees_it(steps):
+    clip = make_clip(0, steps)
+    sequence = to_sequence(clip)
+    assert len(sequence.rows) == sum(steps)
+    last = np.cumsum(steps)[np.array(steps) > 0] - 1
+    assert sequence.rows[last].tolist() == list(range(len(last)))
+    assert sequence.targets[last].tolist() == clip.targets[np.array(steps) > 0].tolist()
+    assert (np.delete(sequence.targets, last) == IGNORE_INDEX).all()
+
+
+def bytes_of(batches: LaneBatches) -> list[bytes]:
+    """One pass."""
+    return [tensor.numpy().tobytes() for batch in batches for tensor in batch]
+
+
+def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():
+    clips = make_clips([[1] * (20 + i) for i in range(8)])
+    once, again, other = (LaneBatches(clips, 3, 5, shuffle=True, seed=seed) for seed in (7, 7, 8))
+    passes = [bytes_of(once) for _ in range(4)]
+    assert [bytes_of(again) for _ in range(4)] == passes
+    assert len({tuple(one) for one in passes}) == 4
+    assert bytes_of(other) not in passes
+    orders = [[video.number for video in play(list(once))] for _ in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_chunk_borders_move_from_pass_to_pass():
+    batches = LaneBatches([make_clip(0, [1] * 50)], 1, 10, shuffle=True)
+    borders = {tuple(int(np.count_nonzero(batch.features[0, :, 0])) for batch in batches) for _ in range(10)}
+    assert len(borders) > 3
+
+
+def test_without_shuffling_every_pass_is_the_same_and_in_order():
+    clips = make_clips([[1] * 12] * 5)
+    batches = LaneBatches(clips, 2, 5, shuffle=False)
+    assert bytes_of(batches) == bytes_of(batches)
+    starts = [float(number) for batch in batches for number in batch.features[batch.is_start, 0, 0]]
+    assert starts == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "none"])
+def test_training_sees_the_state_as_labelling_does(cell, shuffle):
+    """The module that is trained, chunk by chunk in lanes, against the head on each whole clip alone."""
+    clips = [make_clip(i, ([1, 2, 0, 1, 1, 3] * 9)[:length], width=5) for i, length in enumerate([37, 5, 50, 1, 22])]
+    torch.manual_seed(0)
+    layers = 1 if cell == "none" else 2
+    head = CausalRNN(
+        5, NUM_CLASSES, HeadSettings(cell=cell, hidden_size=8, num_layers=layers, projection_size=6)
+    ).eval()
+    module = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings())
+    logits: list[Tensor] = []
+    head.register_forward_hook(lambda _head, _inputs, outputs: logits.append(outputs[0].detach()))
+    lanes = LaneBatches(clips, lanes=2, chunk_steps=7, shuffle=shuffle, seed=3)
+    for _ in range(3):
+        logits.clear()
+        module.on_train_epoch_start()
+        batches = list(lanes)
+        for number, batch in enumerate(batches):
+            module.training_step(batch, number)
+        played = play(batches, list(logits))
+        assert sorted(video.number for video in played) == [0, 1, 2, 3, 4]
+        for video in played:
+            sequence = to_sequence(clips[video.number])
+            alone, _ = head(torch.from_numpy(sequence.features[sequence.rows])[None])
+            real = video.features[:, 0] != 0
+            np.testing.assert_allclose(video.logits[real], alone[0].detach().numpy(), rtol=0, atol=1e-5)

@@ -1,0 +1,57 @@
+"""Memory does not grow with the video: an hour costs what a minute costs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import light_frames
+from tests.spelling import write_video
+
+FPS = 5
+PROGRAM = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.fixture(scope="module")
+def one_hertz_model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights at one step a second, so that an hour takes 3,600 runs of the CNN."""
+    folder = tmp_path_factory.mktemp("one_hertz") / "model"
+    shutil.copytree(model_folder, folder)
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps({**described, "sample_hz": 1.0}), encoding="utf-8")
+    return folder
+
+
+def peak_kib(video: Path, model: Path, out: Path) -> int:
+    """The largest resident size that the real command reaches, in a process of its own."""
+    command = [
+        str(Path(sys.executable).with_name("videoseq")),
+        "label",
+        str(video),
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *command], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+def test_an_hour_takes_the_memory_of_a_minute(one_hertz_model, tmp_path):
+    minute = write_video(tmp_path / "minute.mp4", light_frames(60 * FPS, 30 * FPS, seed=0), FPS)
+    period = light_frames(60 * FPS, 30 * FPS, seed=1)
+    hour = write_video(tmp_path / "hour.mp4", (frame for _ in range(60) for frame in period), FPS)
+    short, long = (peak_kib(video, one_hertz_model, tmp_path / "out") for video in (minute, hour))
+    with (tmp_path / "out" / "hour.mp4.frames.csv").open(encoding="utf-8") as file:
+        assert sum(1 for _ in file) == 1 + 3600 * FPS
+    assert long <= 1.1 * short, f"peak resident size: a minute {short} KiB, an hour {long} KiB"

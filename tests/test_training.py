@@ -1,0 +1,163 @@
+"""Training learns what needs memory, draws everything from its seed, and chooses by validation alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.clips import Clip, ClipEntry
+from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
+from videoseq.errors import AnnotationError
+from videoseq.evaluation import evaluate_heads
+from videoseq.features import ClipFeatures
+from videoseq.recipe import split_clips
+from videoseq.training import SequenceModule, fit
+
+SIZE = 8
+OFF, ON = 0, 1
+HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, feature_differences=False)
+SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, chunk_steps=16, lanes=4, patience=25)
+
+
+def make_clip(seed: int, num_frames: int = 70, split: str | None = None, group: str | None = None) -> Clip:
+    """A switch flips now and then; the features show the moment of it and nothing else, so the state is memory."""
+    random = np.random.default_rng(seed)
+    features = random.normal(0.0, 0.05, (num_frames, SIZE)).astype(np.float32)
+    targets = np.zeros(num_frames, dtype=np.int64)
+    for at in np.cumsum(random.integers(8, 20, size=num_frames // 8)):
+        if at < num_frames:
+            targets[at:] = 1 - targets[at - 1]
+            features[at, targets[at]] += 1.0
+    name = f"clip{seed}.mp4"
+    seconds = np.arange(num_frames) / 10
+    stored = ClipFeatures(f"{seed:064x}", seconds, np.ones(num_frames, np.int64), features, num_frames / 10, ())
+    return Clip(ClipEntry(Path(name), Path("x.csv"), split, group or name), stored, targets)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    return [make_clip(seed) for seed in range(12)]
+
+
+def fit_switch(clips, head=HEAD, settings=SETTINGS):
+    return fit(clips[:9], clips[9:], 2, head, settings)
+
+
+@pytest.fixture(scope="module")
+def fitted(clips):
+    return fit_switch(clips)
+
+
+def weights_of(result) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in result.head.state_dict().values()])
+
+
+def test_memory_is_learnt_and_no_context_cannot(clips, fitted):
+    """Unlike the chunks of training, the clips are met whole: what is learnt must hold beyond a chunk."""
+    baseline = fit_switch(clips, HEAD.model_copy(update={"cell": "none"}))
+    unseen = [make_clip(seed, num_frames=300) for seed in (100, 101)]
+    metrics = evaluate_heads(fitted.head, baseline.head, OFF, unseen, ClassNames(["off", "on"])).metrics
+    assert metrics["model"].accuracy > 0.97
+    assert metrics["no context"].accuracy < 0.75
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(clips, fitted):
+    torch.manual_seed(999)
+    again = fit_switch(clips)
+    other = fit_switch(clips, settings=SETTINGS.model_copy(update={"seed": 1}))
+    assert torch.equal(weights_of(fitted), weights_of(again))
+    assert not torch.equal(weights_of(fitted), weights_of(other))
+
+
+def test_the_callers_random_state_is_left_alone(clips):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit_switch(clips, settings=SETTINGS.model_copy(update={"max_epochs": 1}))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(fitted):
+    losses = [record.val_loss for record in fitted.history]
+    assert fitted.best_epoch == int(np.argmin(losses))
+    assert not fitted.head.training
+
+
+def test_validation_stops_training(clips):
+    """Validation clips whose targets are all wrong get worse from the start."""
+    wrong = [Clip(clip.entry, clip.features, 1 - clip.targets) for clip in clips[9:]]
+    result = fit(clips[:9], wrong, 2, HEAD, SETTINGS.model_copy(update={"patience": 3, "max_epochs": 60}))
+    assert len(result.history) < 30
+
+
+def test_without_validation_the_last_epoch_is_kept(clips):
+    result = fit(clips, [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 3}))
+    assert (result.best_epoch, len(result.history)) == (2, 3)
+    assert result.history[0].val_loss is None
+
+
+def test_unlabelled_frames_teach_nothing(clips):
+    """Frames whose targets are hidden may show anything: the gradient does not see them."""
+    head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
+    module = SequenceModule(head, torch.ones(2), SETTINGS)
+    features = torch.randn(1, 6, SIZE, requires_grad=True)
+    targets = torch.tensor([[OFF, ON, OFF, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX]])
+    from videoseq.lanes import LaneBatch
+
+    module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
+    assert features.grad[0, :3].abs().sum() > 0
+    assert features.grad[0, 3:].abs().sum() == 0
+
+
+def test_a_chunk_without_labels_has_a_loss_of_zero(clips):
+    head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
+    module = SequenceModule(head, torch.ones(2), SETTINGS)
+    from videoseq.lanes import LaneBatch
+
+    batch = LaneBatch(torch.randn(1, 4, SIZE), torch.full((1, 4), IGNORE_INDEX), torch.tensor([True]))
+    assert module.training_step(batch, 0).item() == 0.0
+
+
+def test_class_weights_are_in_the_loss(clips):
+    head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
+    from videoseq.lanes import LaneBatch
+
+    batch = LaneBatch(torch.randn(1, 2, SIZE), torch.tensor([[OFF, ON]]), torch.tensor([True]))
+    modules = [SequenceModule(head, torch.tensor(weights), SETTINGS) for weights in ([1.0, 1.0], [1.0, 9.0])]
+    losses = [module.training_step(batch, 0).item() for module in modules]
+    log_odds = torch.log_softmax(head(batch.features)[0], dim=2)[0]
+    expected = [-(log_odds[0, 0] + w * log_odds[1, 1]).item() / (1 + w) for w in (1.0, 9.0)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_other_cells_train_too(clips, cell):
+    result = fit_switch(clips, HEAD.model_copy(update={"cell": cell, "num_layers": 2}))
+    assert result.history[-1].train_loss < result.history[0].train_loss
+
+
+def test_splits_follow_the_dataset_and_never_divide_a_group():
+    settings, classes = TrainSettings(), ClassNames(["off", "on"])
+    free = [make_clip(seed, group=f"g{seed % 4}") for seed in range(12)]
+    splits = split_clips(free, classes, settings)
+    groups = [{clip.entry.group for clip in splits[name]} for name in ("train", "val")]
+    assert all(groups)
+    assert not groups[0] & groups[1]
+    fixed = [make_clip(seed, split=("train", "val", "test")[seed % 3]) for seed in range(9)]
+    splits = split_clips(fixed, classes, settings)
+    assert {name: len(part) for name, part in splits.items()} == {"train": 3, "val": 3, "test": 3}
+
+
+def test_one_class_is_nothing_to_learn():
+    from videoseq.backbones import load_backbone
+    from videoseq.config import BackboneSettings
+    from videoseq.recipe import train_model
+
+    clip = make_clip(0)
+    only = Clip(clip.entry, clip.features, np.zeros_like(clip.targets))
+    with pytest.raises(AnnotationError, match="two classes or more"):
+        train_model([only], ClassNames(["off", "on"]), TrainSettings(), load_backbone(BackboneSettings()))

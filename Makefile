@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format types clean
+.PHONY: help demo test test-slow lint format types bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ format: .venv/dev  ## ruff: put the formatting right
 
 types: .venv/dev  ## mypy --strict
 	$(BIN)/mypy
+
+bench: .venv/core  ## frames a second of labelling, of each stage alone, and of a plain loop
+	$(BIN)/python benchmarks/throughput.py
 
 clean:  ## remove what was built here
 	rm -rf .venv build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -200,7 +200,7 @@ def test_classes_are_found_sorted_with_the_background_among_them():
 
 
 @pytest.mark.parametrize(
-    "twin", ["Sitting café", "sitting  café", "sitting cafe\u0301", "sittingcafé", "sitting\u00a0café"]
+    "twin", ["Sitting café", "sitting  café", "sitting cafe\u0301", "sittingcafé", "\uff53itting\u00a0café"]
 )
 def test_classes_that_look_alike_are_an_error_naming_file_and_row(twin):
     label = "sitting café"

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import light_frames
 from tests.spelling import write_spelled, write_video
 from videoseq.batch import Job, Journal, Result, plan_jobs
-from videoseq.errors import ConfigError, OutputError
+from videoseq.errors import ConfigError, OutputError, VideoseqError
 from videoseq.labeling import Model, load_model
 from videoseq.labels import label_paths
 
@@ -28,8 +28,8 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-def planned(*inputs: object, out: Path = Path("out")) -> list[tuple[str, str]]:
-    return [(str(job.video), str(job.target)) for job in plan_jobs([str(text) for text in inputs], out)]
+def planned(*inputs: object) -> list[tuple[str, str]]:
+    return [(str(job.video), str(job.target)) for job in plan_jobs([str(text) for text in inputs], Path("out"))]
 
 
 # plan_jobs
@@ -47,14 +47,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_is_taken_whatever_it_is_called(here):
-    assert planned("b.mp4", "notes.txt", "deep/b.mp4", out=Path("o")) != planned("b.mp4")
-    assert planned("deep/er/c.avi", "notes.txt") == [("deep/er/c.avi", "out/c.avi"), ("notes.txt", "out/notes.txt")]
+    assert planned("notes.txt", "deep/er/c.avi") == [("notes.txt", "out/notes.txt"), ("deep/er/c.avi", "out/c.avi")]
 
 
 def test_a_folder_is_searched_for_videos_and_mirrored(here):
     assert planned("deep") == [("deep/b.mp4", "out/b.mp4"), ("deep/er/c.avi", "out/er/c.avi")]
     assert [target for _, target in planned(here)] == ["out/a.MKV", "out/b.mp4", "out/deep/b.mp4", "out/deep/er/c.avi"]
-    assert planned(".") == planned(".")
 
 
 def test_a_pattern_is_expanded_in_order(here):
@@ -116,6 +114,22 @@ def test_a_link_to_a_folder_above_does_not_go_round_and_round(here):
 def test_a_link_to_nothing_is_kept_to_be_reported(here):
     (here / "deep" / "link.mp4").symlink_to("nowhere.mp4")
     assert ("deep/link.mp4", "out/link.mp4") in planned("deep")
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over_in_silence(here, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    try:
+        said = str(planned(here))
+    except VideoseqError as error:
+        said = str(error)
+    assert str(here / "deep") in said
 
 
 # the journal's file
@@ -330,6 +344,13 @@ def test_what_is_wrong_with_a_video_becomes_its_result(name, make, code, message
     assert str(tmp_path / name) in result.message
     assert (result.path, result.outputs, result.num_frames) == (str(tmp_path / name), {}, 0)
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_name_that_leaves_no_room_for_the_labels_fails_alone(model, clip, tmp_path):
+    video = Path(shutil.copy(clip, tmp_path / ("n" * 246 + ".mp4")))
+    result = Journal(tmp_path / "out").label(Job(video, tmp_path / "out" / video.name), model)
+    assert result.state == "failed"
+    assert "File name too long" in result.message
 
 
 def test_a_message_stays_on_one_line_whatever_the_name(model, tmp_path):

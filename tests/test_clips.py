@@ -255,3 +255,11 @@ def test_without_a_second_group_or_a_fraction_nothing_validates():
     assert choose_validation_groups(clips_of([("one", [0, 1]), ("one", [0, 1])]), 2, 0.5, seed=0) == set()
     assert choose_validation_groups(clips_of([("one", [0, 1]), ("two", [0, 1])]), 2, 0.0, seed=0) == set()
     assert choose_validation_groups([], 2, 0.5, seed=0) == set()
+
+
+def test_two_videos_beside_one_annotation_are_an_error(tmp_path):
+    """A transcoded copy would land on both sides of a split unseen."""
+    for name in ("clip.mp4", "clip.avi", "clip.csv"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(AnnotationError, match=r"clip\.avi and clip\.mp4 share the annotation clip\.csv; keep one"):
+        read_dataset(tmp_path)

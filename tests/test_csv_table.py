@@ -131,7 +131,7 @@ def test_frames_may_stand_in_any_order(read):
         ("start_s;stop_s;label\n0,5;1;walk\n", "row 2: start_s: expected seconds as a number, 0 or more, got '0,5'"),
         ("start_s,stop_s,label\n00:01,2,a\n", "row 2: start_s: expected seconds as a number, 0 or more, got '00:01'"),
         ("start_s,stop_s,label\n2,2,walk\n", "row 2: expected 0 <= start < stop, got 2 and 2"),
-        ("start_s,stop_s,label\n0,1,walk, slow\n", "row 2: expected 3 cells, got 4; quote a cell that holds ','"),
+        ("start_s,stop_s,label\n0,1,walk, slow\n", "row 2: expected 3 cells, got 4; quote what holds a delimiter"),
         ("frame,label,label\n0,walk,rest\n", "expected each column once, got frame,label,label"),
         ("", "expected a header and rows, got an empty file"),
         (" \n,,\n\n", "expected a header and rows, got an empty file"),

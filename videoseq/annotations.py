@@ -20,8 +20,12 @@ from videoseq.errors import AnnotationError, Notice, did_you_mean
 IGNORE_INDEX = -100
 """The target of an unlabelled frame; PyTorch's losses and torchmetrics skip it."""
 
-# Annotation tools round times to milliseconds; a frame half a millisecond outside is meant to be inside.
-_TIME_TOLERANCE_SECONDS = 0.0005
+# Annotation tools round times to milliseconds; a frame half a millisecond outside is meant to be inside. The last
+# digit leaves room for the rounding of the half itself.
+_TIME_TOLERANCE_SECONDS = 0.000501
+
+
+_TOO_ALIKE = "differ by case, blanks or the encoding of accents alone; write them alike"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Annotation:
             if not 0 <= interval.start < interval.stop:
                 raise AnnotationError(
                     f"{self.path}: row {interval.row}: expected 0 <= start < stop, "
-                    f"got {interval.start:g} and {interval.stop:g}"
+                    f"got {interval.start:.12g} and {interval.stop:.12g}"
                 )
         object.__setattr__(self, "intervals", tuple(sorted(self.intervals, key=lambda i: (i.start, i.stop))))
 
@@ -88,11 +92,12 @@ class ClassNames(tuple[str, ...]):
         for name in classes:
             if not name.strip():
                 raise AnnotationError("classes: expected a name, got a blank one")
-            twin = seen.setdefault(_folded(name), name)
-            if twin is not name:
-                raise AnnotationError(
-                    f"classes: {twin!r} and {name!r} differ by case or blanks alone; write them alike"
-                )
+            twin = seen.get(_folded(name))
+            if twin == name:
+                raise AnnotationError(f"classes: {name!r} stands there twice")
+            if twin is not None:
+                raise AnnotationError(f"classes: {twin!r} and {name!r} {_TOO_ALIKE}")
+            seen[_folded(name)] = name
         return classes
 
     def index_of(self, label: str, where: str) -> int:
@@ -127,8 +132,7 @@ def find_classes(annotations: Sequence[Annotation], background: str | None = Non
         other = twins.setdefault(_folded(label), label)
         if other != label:
             raise AnnotationError(
-                f"{first_seen[label]}: class {label!r} and {other!r} in {first_seen[other]} "
-                "differ by case or blanks alone; write them alike"
+                f"{first_seen[label]}: class {label!r} and {other!r} in {first_seen[other]} {_TOO_ALIKE}"
             )
     return ClassNames(sorted(first_seen))
 
@@ -158,20 +162,18 @@ def make_targets(
     fill = IGNORE_INDEX if background is None else classes.index_of(background, "data.background")
     targets = np.full(len(seconds), fill, dtype=np.int64)
     notices = list(_check_overlaps(annotation))
-    end = duration_seconds if annotation.unit == "seconds" else len(seconds)
+    end, unit = (duration_seconds if annotation.unit == "seconds" else len(seconds)), annotation.unit
     for interval in annotation.intervals:
         where = f"{annotation.path}: row {interval.row}"
         if interval.start >= end:
             raise AnnotationError(
-                f"{where}: {interval.label!r} starts at {interval.start:g} {annotation.unit}, "
-                f"the video ends at {end:g}; is it another video's file?"
+                f"{where}: {interval.label!r} starts at {interval.start:.12g} {unit}, "
+                f"the video ends at {end:.12g}; is it another video's file?"
             )
-        if interval.stop > end + (_end_tolerance(seconds) if annotation.unit == "seconds" else 0):
-            text = (
-                f"{where}: {interval.label!r} stops at {interval.stop:g} {annotation.unit}, the video ends at {end:g}"
-            )
+        if interval.stop > end + (_end_tolerance(seconds) if unit == "seconds" else 0):
+            text = f"{where}: {interval.label!r} stops at {interval.stop:.12g} {unit}, the video ends at {end:.12g}"
             notices.append(Notice("labels_past_end", f"{text}; the rest is left out"))
-        covered = _frames_in(interval, annotation.unit, seconds)
+        covered = _frames_in(interval, unit, seconds)
         if covered.start == covered.stop:
             notices.append(
                 Notice("interval_without_frames", f"{where}: {interval.label!r} is too short to cover a frame")
@@ -190,7 +192,8 @@ def _frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frame
 
 def _end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
     """One frame: tools disagree about whether a video ends with its last frame's start or stop."""
-    return float(seconds[-1] - seconds[-2]) if len(seconds) > 1 else 0.0
+    last_frame = float(seconds[-1] - seconds[-2]) if len(seconds) > 1 else 0.0
+    return max(last_frame, _TIME_TOLERANCE_SECONDS)
 
 
 def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
@@ -200,8 +203,8 @@ def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
             rows = f"{annotation.path}: rows {reaching.row} and {interval.row}"
             if interval.label != reaching.label:
                 raise AnnotationError(
-                    f"{rows}: {reaching.label!r} and {interval.label!r} overlap from {interval.start:g} to "
-                    f"{min(interval.stop, reaching.stop):g} {annotation.unit}; a frame has one label"
+                    f"{rows}: {reaching.label!r} and {interval.label!r} overlap from {interval.start:.12g} to "
+                    f"{min(interval.stop, reaching.stop):.12g} {annotation.unit}; a frame has one label"
                 )
             yield Notice("intervals_overlap", f"{rows}: two intervals of {interval.label!r} overlap; taken as one")
         if reaching is None or interval.stop > reaching.stop:

@@ -17,7 +17,7 @@ from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, make_targ
 from videoseq.errors import AnnotationError, Notice, did_you_mean
 from videoseq.features import ClipFeatures
 from videoseq.formats import ANNOTATION_SUFFIXES
-from videoseq.formats.csv_table import read_rows
+from videoseq.formats.csv_table import misspelt, read_rows
 from videoseq.video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
@@ -62,7 +62,8 @@ def _read_manifest(path: Path) -> list[ClipEntry]:
     for needed in ("video", "annotation"):
         if needed not in columns:
             raise AnnotationError(
-                f"{path}: expected the columns video,annotation, got {','.join(columns)}{did_you_mean(needed, columns)}"
+                f"{path}: expected the columns video,annotation, got {','.join(columns)}"
+                f"{misspelt(columns, ['video', 'annotation'])}"
             )
     entries = []
     for number, cells in rows:
@@ -80,12 +81,15 @@ def _read_manifest(path: Path) -> list[ClipEntry]:
 
 
 def _pair_files(folder: Path) -> list[ClipEntry]:
-    entries = []
+    entries: list[ClipEntry] = []
     for video in sorted(folder.rglob("*")):
         if video.suffix.lower() in VIDEO_SUFFIXES and video.is_file():
             beside = (video.with_suffix(suffix) for suffix in sorted(ANNOTATION_SUFFIXES))
             annotation = next((file for file in beside if file.is_file()), None)
             if annotation is not None:
+                if entries and entries[-1].annotation == annotation:
+                    pair = f"{entries[-1].video} and {video.name} share the annotation {annotation.name}"
+                    raise AnnotationError(f"{pair}; keep one of the videos, or write a manifest")
                 entries.append(ClipEntry(video, annotation, None, str(video)))
     return entries
 
@@ -171,7 +175,7 @@ def load_clips(
 def choose_validation_groups(
     clips: Sequence[Clip], num_classes: int, fraction: float, seed: int, num_draws: int = 200
 ) -> set[str]:
-    """Groups to validate on: of seeded random draws the one that covers the most classes on both sides.
+    """Groups to validate on: of seeded random draws the one that leaves training the most classes and covers the most.
 
     Ties are broken by how near the share of frames comes to ``fraction``. With fewer than two groups there is no
     validation split and the set is empty.
@@ -184,13 +188,14 @@ def choose_validation_groups(
         return set()
     table = np.stack([counts[group] for group in groups])
     generator = np.random.default_rng(seed)
-    best: tuple[tuple[float, float], set[str]] | None = None
+    best: tuple[tuple[int, int, float], set[str]] | None = None
     for _ in range(num_draws):
         order = generator.permutation(len(groups))
         share = np.cumsum(table[order].sum(axis=1)) / max(1, table.sum())
         size = 1 + int(np.argmin(np.abs(share[:-1] - fraction)))
         val, train = table[order[:size]].sum(axis=0), table[order[size:]].sum(axis=0)
-        score = (float(np.count_nonzero(np.minimum(val, train))), -abs(float(share[size - 1]) - fraction))
+        num_learnt, num_validated = (np.count_nonzero(counts) for counts in (train, np.minimum(val, train)))
+        score = (int(num_learnt), int(num_validated), -abs(float(share[size - 1]) - fraction))
         if best is None or score > best[0]:
             best = score, {groups[i] for i in order[:size]}
     assert best is not None

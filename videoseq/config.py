@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from videoseq.errors import ConfigError, did_you_mean
+from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "none"]
 Positive = Annotated[int, Field(ge=1)]
@@ -107,15 +107,18 @@ def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> Tr
         ConfigError: The file cannot be read, a key is unknown, or a value is out of range.
     """
     values = _read_yaml(path) if path is not None else {}
+    keys = set()
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not all(key.split(".")):
             raise ConfigError(f"--set: expected key.path=value, got {override!r}")
         _assign(values, key.split("."), _parse_yaml(text, f"--set {key}"))
+        keys.add(key)
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from None
+        where, problem = _first_problem(error)
+        raise ConfigError(f"{'--set' if where in keys else path or 'settings'}: {where}: {problem}") from None
 
 
 def dump_settings(settings: TrainSettings) -> str:
@@ -123,7 +126,7 @@ def dump_settings(settings: TrainSettings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> dict[Any, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -133,7 +136,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected settings as 'key: value' lines, got {type(values).__name__}")
-    return values
+    # A group of which every line is commented out reads as nothing, and means its defaults.
+    return {key: {} if value is None and _is_group(key) else value for key, value in values.items()}
+
+
+def _is_group(key: object) -> bool:
+    field = TrainSettings.model_fields.get(str(key))
+    return field is not None and isinstance(field.default, _Settings)
 
 
 def _parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 (YAML may hold anything; pydantic decides)
@@ -142,10 +151,13 @@ def _parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 (YAML may hold an
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{where}: not valid YAML{line}; {getattr(error, 'problem', error)}") from None
+        problem = one_line(getattr(error, "problem", None) or str(error).partition("\n")[0])
+        raise ConfigError(f"{where}: not valid YAML{line}; {problem}") from None
+    except ValueError as error:  # what looks like a date and is none
+        raise ConfigError(f"{where}: not valid YAML; {error}, got {one_line(text[:80])!r}") from None
 
 
-def _assign(values: dict[str, Any], keys: list[str], value: object) -> None:
+def _assign(values: dict[Any, Any], keys: list[str], value: object) -> None:
     for key in keys[:-1]:
         inner = values.setdefault(key, {})
         if not isinstance(inner, dict):
@@ -154,14 +166,18 @@ def _assign(values: dict[str, Any], keys: list[str], value: object) -> None:
     values[keys[-1]] = value
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where the first problem is, and what."""
     problem = error.errors()[0]
     location = [str(part) for part in problem["loc"]]
     where = ".".join(location)
     if problem["type"] == "extra_forbidden":
         known = _fields_at(TrainSettings, location[:-1])
-        return f"{where}: unknown setting{did_you_mean(location[-1], known)}; known here: {', '.join(known)}"
-    return f"{where or 'settings'}: {problem['msg'].lower()}, got {problem['input']!r}"
+        return where, f"unknown setting{did_you_mean(location[-1], known)}; known here: {', '.join(known)}"
+    if problem["type"] == "model_type":
+        known = _fields_at(TrainSettings, location)
+        return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
+    return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 
 def _fields_at(settings: type[BaseModel], location: list[str]) -> list[str]:

@@ -58,14 +58,15 @@ class LaneBatches(IterableDataset[LaneBatch]):
     """Ordered chunks of whole videos, several lanes side by side, for truncated backpropagation through time.
 
     A lane plays one video from its first step to its last, then takes the next one; padding stands only after a
-    video's end, where a causal network cannot be disturbed by it. With ``shuffle`` each pass draws a new order and,
-    for each video, a new length of its first chunk, from the seed and the number of the pass.
+    video's end, where a causal network cannot be disturbed by it. With ``shuffle`` each pass draws a new order of
+    videos, and each batch a length between half of ``chunk_steps`` and all of it, so that the borders move; both come
+    from the seed and the number of the pass.
     """
 
     def __init__(self, clips: Sequence[Clip], lanes: int, chunk_steps: int, *, shuffle: bool, seed: int = 0) -> None:
         super().__init__()
         self._sequences = [to_sequence(clip) for clip in clips]
-        self._lanes = min(lanes, len(clips))
+        self._num_lanes = min(lanes, len(clips))
         self._chunk_steps = chunk_steps
         self._shuffle = shuffle
         self._seed = seed
@@ -75,28 +76,21 @@ class LaneBatches(IterableDataset[LaneBatch]):
         generator = np.random.default_rng((self._seed, self._num_passes))
         self._num_passes += 1
         order = generator.permutation(len(self._sequences)) if self._shuffle else range(len(self._sequences))
-        waiting = iter([self._chunks(self._sequences[i], generator) for i in order])
-        playing: list[Iterator[_Chunk] | None] = [None] * self._lanes
+        waiting = iter([self._sequences[i] for i in order])
+        lanes = [_Lane(waiting) for _ in range(self._num_lanes)]
+        shortest = (self._chunk_steps + 1) // 2 if self._shuffle else self._chunk_steps
         while True:
-            chunks: list[_Chunk | None] = [None] * self._lanes
-            for lane in range(self._lanes):
-                chunks[lane], playing[lane] = _next_chunk(playing[lane], waiting)
+            num_steps = int(generator.integers(shortest, self._chunk_steps, endpoint=True))
+            chunks = [lane.take(num_steps) for lane in lanes]
             if all(chunk is None for chunk in chunks):
                 return
-            yield self._stack(chunks)
+            yield self._stack(chunks, num_steps)
 
-    def _chunks(self, sequence: StepSequence, generator: np.random.Generator) -> Iterator[_Chunk]:
-        start = 0
-        stop = int(generator.integers(1, self._chunk_steps + 1)) if self._shuffle else self._chunk_steps
-        while start < len(sequence.rows):
-            yield sequence, slice(start, stop)
-            start, stop = stop, stop + self._chunk_steps
-
-    def _stack(self, chunks: Sequence[_Chunk | None]) -> LaneBatch:
+    def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int) -> LaneBatch:
         width = self._sequences[0].features.shape[1]
-        features = np.zeros((self._lanes, self._chunk_steps, width), dtype=np.float32)
-        targets = np.full((self._lanes, self._chunk_steps), IGNORE_INDEX, dtype=np.int64)
-        is_start = np.zeros(self._lanes, dtype=bool)
+        features = np.zeros((self._num_lanes, num_steps, width), dtype=np.float32)
+        targets = np.full((self._num_lanes, num_steps), IGNORE_INDEX, dtype=np.int64)
+        is_start = np.zeros(self._num_lanes, dtype=bool)
         for lane, chunk in enumerate(chunks):
             if chunk is not None:
                 sequence, span = chunk
@@ -107,11 +101,20 @@ class LaneBatches(IterableDataset[LaneBatch]):
         return LaneBatch(torch.from_numpy(features), torch.from_numpy(targets), torch.from_numpy(is_start))
 
 
-def _next_chunk(
-    playing: Iterator[_Chunk] | None, waiting: Iterator[Iterator[_Chunk]]
-) -> tuple[_Chunk | None, Iterator[_Chunk] | None]:
-    """A lane's next chunk: of the video it plays, else of the next one waiting, else nothing."""
-    chunk = next(playing, None) if playing is not None else None
-    while chunk is None and (playing := next(waiting, None)) is not None:
-        chunk = next(playing, None)
-    return chunk, playing
+class _Lane:
+    """Plays one video after another, those that ``waiting`` still has, so many steps at a time."""
+
+    def __init__(self, waiting: Iterator[StepSequence]) -> None:
+        self._waiting = waiting
+        self._playing: StepSequence | None = None
+        self._position = 0
+
+    def take(self, num_steps: int) -> _Chunk | None:
+        """The next steps of the video, fewer at its end; None when there is no video any more."""
+        if self._playing is None or self._position >= len(self._playing.rows):
+            self._playing, self._position = next(self._waiting, None), 0
+        if self._playing is None:
+            return None
+        span = slice(self._position, self._position + num_steps)
+        self._position = span.stop
+        return self._playing, span

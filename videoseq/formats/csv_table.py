@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def read(path: Path) -> Annotation:
     if kind is None:
         expected = " or ".join(",".join(kind) for kind in reversed(_KINDS))
         known = {name for kind in _KINDS for name in kind}
-        hints = (f"; {name!r}{did_you_mean(name, known)}" for name in columns if name not in known)
-        hint = next((hint for hint in hints if "did you mean" in hint), "")
+        hint = misspelt(columns, known)
         raise AnnotationError(f"{path}: expected the columns {expected}, got {','.join(columns)}{hint}")
     if kind == ("frame", "label"):
         return Annotation(path, "frames", tuple(_runs(path, rows)))
@@ -57,25 +57,44 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         ) from None
     except OSError as error:
         raise AnnotationError(f"{path}: could not be read; {error.strerror}") from None
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: row {reader.line_num}: not valid CSV; {error}") from None
+    lines = list(_records(path, text))
     if not lines:
         raise AnnotationError(f"{path}: expected a header and rows, got an empty file")
     columns = [cell.strip() for cell in lines[0][1]]
-    if len(set(columns)) < len(columns):
+    named = [column for column in columns if column]
+    if len(set(named)) < len(named):
         raise AnnotationError(f"{path}: expected each column once, got {','.join(columns)}")
     for number, cells in lines[1:]:
         if len(cells) > len(columns):
             raise AnnotationError(
-                f"{path}: row {number}: expected {len(columns)} cells, got {len(cells)}; "
-                f"quote a cell that holds {delimiter!r}"
+                f"{path}: row {number}: expected {len(columns)} cells, got {len(cells)}; quote what holds a delimiter"
             )
     return columns, [(number, dict(zip(columns, map(str.strip, cells), strict=False))) for number, cells in lines[1:]]
+
+
+def misspelt(columns: Iterable[str], known: Iterable[str]) -> str:
+    """A hint at the first column that is nearly one of those ``known`` and missing, else nothing."""
+    missing = set(known) - set(columns)
+    hints = ((name, did_you_mean(name, missing)) for name in columns if name not in set(known))
+    return next((f"; {name!r}{hint}" for name, hint in hints if hint), "")
+
+
+def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not blank, each with the line it begins at."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", header)
+    delimiter = next((mark for mark in ",;\t" if mark in bare), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise AnnotationError(f"{path}: row {number}: not valid CSV; {error}") from None
+        if any(cell.strip() for cell in cells):
+            yield number, cells
 
 
 def _intervals(path: Path, kind: tuple[str, ...], rows: Iterable[Row]) -> Iterator[Interval]:
@@ -107,7 +126,7 @@ def _runs(path: Path, rows: Iterable[Row]) -> Iterator[Interval]:
 
 def _number(path: Path, row: int, column: str, text: str) -> float:
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody else does
     except ValueError:
         value = math.nan
     is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,7 @@ def label(
         raise typer.Exit(Exit.NOTHING_FOUND)
     results = run(jobs, inputs, model, out, console, device=device, overwrite=overwrite)
     if json:
-        print_json([result.model_dump() for result in results])
+        print_json([asdict(result) for result in results])
     raise typer.Exit(exit_of(results))
 
 

@@ -55,6 +55,11 @@ def test_a_folder_is_searched_for_videos_and_mirrored(here):
     assert [target for _, target in planned(here)] == ["out/a.MKV", "out/b.mp4", "out/deep/b.mp4", "out/deep/er/c.avi"]
 
 
+def test_folders_in_a_folder_come_in_the_order_of_their_names(here):
+    touch(*(here / "deep" / name / "x.mp4" for name in "dbaec"))
+    assert [target for _, target in planned("deep")][1:-1] == [f"out/{name}/x.mp4" for name in "abcde"]
+
+
 def test_a_pattern_is_expanded_in_order(here):
     assert planned("*.mp4") == [("b.mp4", "out/b.mp4")]
     assert planned("*.[mM]*") == [("a.MKV", "out/a.MKV"), ("b.mp4", "out/b.mp4")]
@@ -151,7 +156,7 @@ def test_what_is_appended_is_read_back_one_line_each(tmp_path):
 
 
 def test_a_result_of_a_name_that_is_not_utf8_is_read_back(tmp_path):
-    result = COMPLETE.model_copy(update={"path": NOT_UTF8})
+    result = replace(COMPLETE, path=NOT_UTF8)
     Journal(tmp_path).append(result)
     assert json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))["path"] == NOT_UTF8
     assert Journal(tmp_path).results == {NOT_UTF8: result}
@@ -160,7 +165,7 @@ def test_a_result_of_a_name_that_is_not_utf8_is_read_back(tmp_path):
 def test_the_last_result_of_a_path_counts(tmp_path):
     journal = Journal(tmp_path)
     journal.append(FAILED)
-    journal.append(FAILED.model_copy(update={"state": "complete"}))
+    journal.append(replace(FAILED, state="complete"))
     assert Journal(tmp_path).results[FAILED.path].state == "complete"
 
 
@@ -206,7 +211,7 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path):
 def test_failures_are_those_that_failed(tmp_path):
     Journal(tmp_path).write_failures([COMPLETE, FAILED, DEGRADED])
     (line,) = (tmp_path / "failures.jsonl").read_text().splitlines()
-    assert Result.model_validate_json(line) == FAILED
+    assert Result(**json.loads(line)) == FAILED
     Journal(tmp_path).write_failures([COMPLETE])
     assert (tmp_path / "failures.jsonl").read_text() == ""
 
@@ -266,7 +271,7 @@ def done(labelled, model, tmp_path) -> tuple[Path, Job]:
     shutil.copytree(labelled[0], tmp_path, dirs_exist_ok=True)
     (job,) = plan_jobs([str(tmp_path / "clip.mp4")], tmp_path / "out")
     journal = Journal(tmp_path / "elsewhere")
-    journal.append(labelled[2].model_copy(update={"path": str(job.video)}))
+    journal.append(replace(labelled[2], path=str(job.video)))
     shutil.copy(tmp_path / "elsewhere" / "results.jsonl", tmp_path / "out")
     assert Journal(tmp_path / "out").is_done(job, model)
     return tmp_path / "out", job
@@ -305,7 +310,7 @@ def test_what_was_never_tried_or_failed_is_not_done(done, model):
     out, job = done
     journal = Journal(out)
     assert not journal.is_done(Job(out / "new.mp4", out / "new.mp4"), model)
-    journal.append(journal.results[str(job.video)].model_copy(update={"state": "failed"}))
+    journal.append(replace(journal.results[str(job.video)], state="failed"))
     assert not Journal(out).is_done(job, model)
 
 

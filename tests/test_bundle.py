@@ -213,9 +213,12 @@ def test_a_majority_class_that_is_no_class_is_refused(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t["head.classifier.weight"].fill_(float("nan")), "head has weights that are not numbers"),
-        (lambda t: t["head.classifier.bias"].fill_(float("inf")), "head has weights that are not numbers"),
-        (lambda t: t["no_context.classifier.bias"].fill_(float("nan")), "no_context has weights that are not numbers"),
+        (lambda t: t["head.classifier.weight"].fill_(float("nan")), "head has weights that are not float32 numbers"),
+        (lambda t: t["head.classifier.bias"].fill_(float("inf")), "head has weights that are not float32 numbers"),
+        (
+            lambda t: t["no_context.classifier.bias"].fill_(float("nan")),
+            "no_context has weights that are not float32 numbers",
+        ),
         (lambda t: t.pop("head.classifier.bias"), "does not fit model.json; "),
         (lambda t: t.update({"head.surprise": torch.zeros(1)}), "does not fit model.json; "),
         (lambda t: t.update({"head.classifier.bias": torch.zeros(3)}), "does not fit model.json; "),
@@ -246,7 +249,7 @@ def test_arrays_of_another_kind_are_refused(content, folder):
 def test_features_other_than_the_trained_ones_are_refused(change, folder):
     edit(folder, lambda values: change(values["backbone"]))
     message = refusal(folder)
-    assert message.startswith("backbone efficientnet_lite0: the model was trained on features of ")
+    assert message.startswith(f"{folder}: backbone efficientnet_lite0: the model was trained on features of ")
     assert message.endswith("; install the versions in model.json")
 
 

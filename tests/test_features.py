@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -176,6 +178,30 @@ def test_a_failing_cnn_leaves_no_thread(video, backbone_runtime):
         streamed(video, WatchedRuntime(backbone_runtime, fail_after=4), None)
     gc.collect()
     assert decoding_threads() == []
+
+
+class SlowReader(VideoReader):
+    """Still decoding when somebody looks."""
+
+    def retrieve(self) -> np.ndarray:
+        time.sleep(0.05)
+        return super().retrieve()
+
+
+def test_closing_a_reader_that_a_thread_still_reads_is_safe(video):
+    """An interrupt may leave the thread decoding; OpenCV crashes when a capture is released under it."""
+
+    def read_all(reader: VideoReader) -> None:
+        with contextlib.suppress(VideoError):  # a picture that was found before the reader was closed
+            for _ in reader:
+                reader.retrieve()
+
+    with SlowReader(video) as reader:
+        thread = threading.Thread(target=read_all, args=[reader])
+        thread.start()
+        time.sleep(0.12)
+    thread.join(timeout=10)
+    assert not thread.is_alive()
 
 
 # FeatureChunk

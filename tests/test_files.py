@@ -141,10 +141,15 @@ def test_a_file_that_may_not_grow_leaves_the_old_content(tmp_path):
 
 def test_a_folder_that_was_taken_meanwhile_stays_without_replace(tmp_path):
     path = tmp_path / "result"
-    with staged_folder(path) as staging:
-        (staging / "file").write_text("mine")
-        path.mkdir()
-        (path / "file").write_text("theirs")
+
+    def fill_too_late() -> None:
+        with staged_folder(path) as staging:
+            (staging / "file").write_text("mine")
+            path.mkdir()
+            (path / "file").write_text("theirs")
+
+    with pytest.raises(OutputError, match="something has been put there meanwhile"):
+        fill_too_late()
     assert (path / "file").read_text() == "theirs"
     assert os.listdir(tmp_path) == ["result"]
 

@@ -199,7 +199,6 @@ def test_chunks_of_any_size_write_the_same_bytes(tmp_path_factory, drawn, border
 
 ODD_NAMES = [
     *("a, b", 'say "hi"', "'quote", "=1+1", "semi;colon", "漢字🎬"),
-    *("line\nbreak", "carriage\rreturn", "both\r\nof them", "tab\tinside"),
 ]
 
 

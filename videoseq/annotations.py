@@ -92,6 +92,8 @@ class ClassNames(tuple[str, ...]):
         for name in classes:
             if not name.strip():
                 raise AnnotationError("classes: expected a name, got a blank one")
+            if any(unicodedata.category(character) == "Cc" for character in name):
+                raise AnnotationError(f"classes: expected a name on one line, got {name!r}")
             twin = seen.get(_folded(name))
             if twin == name:
                 raise AnnotationError(f"classes: {name!r} stands there twice")

@@ -7,15 +7,14 @@ and the same model, is not labelled again.
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Literal, get_args
 
 from videoseq.bundle import library_versions
 from videoseq.errors import ConfigError, ModelError, OutputError, VideoError, one_line
@@ -24,6 +23,9 @@ from videoseq.files import file_sha256, write_text
 from videoseq.labeling import Model, label_video
 from videoseq.labels import label_paths
 from videoseq.video import VIDEO_SUFFIXES, content_sha256
+
+State = Literal["complete", "degraded", "failed"]
+STATES = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Job:
     target: Path
 
 
-class Result(BaseModel):
+@dataclass(frozen=True)
+class Result:
     """How one input ended: a line of ``results.jsonl``.
 
     Attributes:
@@ -50,18 +53,16 @@ class Result(BaseModel):
         outputs: The SHA-256 of every file written, by its path below the output folder.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     path: str
-    state: Literal["complete", "degraded", "failed"]
+    state: State
     code: str = ""
     message: str = ""
     num_frames: int = 0
     duration_seconds: float = 0.0
-    notices: list[dict[str, str]] = []
+    notices: list[dict[str, str]] = field(default_factory=list)
     video_sha256: str = ""
     model_sha256: str = ""
-    outputs: dict[str, str] = {}
+    outputs: dict[str, str] = field(default_factory=dict)
 
 
 def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
@@ -88,18 +89,28 @@ def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
 
 def _expand(text: str) -> Iterator[tuple[Path, PurePath]]:
     path = Path(text)
-    if path.is_dir():
-        for folder, subfolders, names in os.walk(path):
-            subfolders.sort()
-            for name in sorted(names):
-                if Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                    video = Path(folder, name)
-                    yield video, video.relative_to(path)
-    elif glob.has_magic(text) and not path.exists():
-        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
+        yield from _walk(path)
+    elif glob.has_magic(text) and not os.path.lexists(path):
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        for match in matches:
             yield from _expand(match)
+        if not matches and not set(text) & set("*?"):  # brackets alone are as likely part of a name
+            yield path, PurePath(path.name)
     else:
         yield path, PurePath(path.name)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, PurePath]]:
+    """The video files below a folder; a folder that cannot be listed is named as if it were one, and so reported."""
+    unlisted: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=lambda error: unlisted.append(Path(error.filename))):
+        subfolders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                video = Path(folder, name)
+                yield video, video.relative_to(root)
+    yield from ((folder, PurePath(root.name) if folder == root else folder.relative_to(root)) for folder in unlisted)
 
 
 def _absolute(path: Path) -> Path:
@@ -122,10 +133,9 @@ class Journal:
         except OSError as error:
             raise OutputError(f"{self._path}: could not be read; {error.strerror}") from None
         for number, line in enumerate(lines, start=1):
-            try:
-                result = Result.model_validate_json(line)
-            except ValidationError:
-                raise OutputError(f"{self._path}: line {number} is no result; move the file away") from None
+            result = _parse_line(line)
+            if result is None:
+                raise OutputError(f"{self._path}: line {number} is no result; move the file away")
             self.results[result.path] = result
 
     def describe_run(self, model_path: Path, model: Model, inputs: Sequence[str]) -> None:
@@ -178,11 +188,16 @@ class Journal:
             OutputError: The labels cannot be written; that is no fault of the video.
         """
         try:
-            video_sha256 = content_sha256(job.video) if job.video.is_file() else ""
+            video_sha256 = content_sha256(job.video)
             facts = label_video(job.video, model, job.target, on_progress)
-        except (VideoError, ModelError) as error:
-            code = error.code if isinstance(error, VideoError) else "model_error"
-            return Result(path=str(job.video), state="failed", code=code, message=one_line(error))
+        except VideoError as error:
+            return Result(str(job.video), "failed", error.code, one_line(error))
+        except ModelError as error:
+            return Result(str(job.video), "failed", "model_error", one_line(f"{job.video}: {error}"))
+        except OutputError as error:
+            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+                raise
+            return Result(str(job.video), "failed", "name_too_long", one_line(error))
         first = facts.notices[0] if facts.notices else None
         return Result(
             path=str(job.video),
@@ -203,5 +218,13 @@ def _digests(job: Job, out: Path) -> dict[str, str]:
 
 
 def _json_line(result: Result) -> bytes:
-    values: dict[str, Any] = result.model_dump()
-    return json.dumps(values).encode() + b"\n"
+    return json.dumps(asdict(result)).encode() + b"\n"  # a name that is not UTF-8 is escaped, without loss
+
+
+def _parse_line(line: bytes) -> Result | None:
+    try:
+        result = Result(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    is_sound = isinstance(result.path, str) and isinstance(result.outputs, dict) and result.state in STATES
+    return result if is_sound else None

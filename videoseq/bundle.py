@@ -24,8 +24,8 @@ from torch import Tensor
 
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone, BackboneIdentity, restore_backbone
-from videoseq.config import HeadSettings, TrainSettings
-from videoseq.errors import AnnotationError, ModelError, OutputError
+from videoseq.config import HeadSettings, SampleHz, TrainSettings
+from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
 from videoseq.model import CausalRNN
 
@@ -51,13 +51,13 @@ class ModelDescription(BaseModel):
         tensors_sha256: Of the file ``model.safetensors``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["videoseq-model"] = "videoseq-model"
     schema_version: Literal[1] = _SCHEMA_VERSION
     classes: tuple[str, ...]
     backbone: BackboneIdentity
-    sample_hz: float | None
+    sample_hz: SampleHz | None
     head: HeadSettings
     no_context_head: HeadSettings
     majority_class: str
@@ -161,10 +161,14 @@ def load_bundle(folder: Path) -> Bundle:
         tensors = load_tensors(stored)
     except (AnnotationError, SafetensorError) as error:
         raise ModelError(f"{folder}: {error}") from None
-    size, count = description.backbone.feature_size, len(classes)
-    head = _load_head(CausalRNN(size, count, description.head), "head", tensors, folder)
-    no_context = _load_head(CausalRNN(size, count, description.no_context_head), "no_context", tensors, folder)
-    backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
+    if description.majority_class not in classes:
+        raise ModelError(f"{folder}: model.json: majority_class: expected a class, got {description.majority_class!r}")
+    head = _load_head(description, description.head, "head", tensors, folder)
+    no_context = _load_head(description, description.no_context_head, "no_context", tensors, folder)
+    try:
+        backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
+    except (ConfigError, ModelError) as error:
+        raise type(error)(f"{folder}: {error}") from None
     return Bundle(description, classes, head, no_context, backbone, hashlib.sha256(text).hexdigest())
 
 
@@ -195,16 +199,20 @@ def _parse(text: bytes, folder: Path) -> ModelDescription:
         raise ModelError(f"{folder}: model.json: not valid JSON; {error}") from None
 
 
-def _load_head(head: CausalRNN, prefix: str, tensors: Mapping[str, Tensor], folder: Path) -> CausalRNN:
+def _load_head(
+    description: ModelDescription, settings: HeadSettings, prefix: str, tensors: Mapping[str, Tensor], folder: Path
+) -> CausalRNN:
     own = _unprefixed(prefix, tensors)
+    with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
+        head = CausalRNN(description.backbone.feature_size, len(description.classes), settings)
     try:
-        head.load_state_dict(own)
+        head.load_state_dict(own, assign=True)
     except RuntimeError as error:
         raise ModelError(
             f"{folder}: model.safetensors does not fit model.json; {' '.join(str(error).split())}"
         ) from None
-    if not all(torch.isfinite(tensor).all() for tensor in own.values()):
-        raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not numbers")
+    if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
+        raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
     return head.eval()
 
 

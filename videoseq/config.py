@@ -18,6 +18,8 @@ from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "none"]
 Positive = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65536)]
+SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -41,11 +43,11 @@ class HeadSettings(_Settings):
 
     cell: Cell = "gru"
     """``rnn`` (tanh), ``gru``, ``lstm``, or ``none``: one-to-one, without recurrence."""
-    hidden_size: Positive = 128
+    hidden_size: Width = 128
     """Units of the hidden state in every layer."""
-    num_layers: Positive = 1
+    num_layers: Annotated[int, Field(ge=1, le=64)] = 1
     """Recurrent layers, each with its own weights."""
-    projection_size: Positive = 128
+    projection_size: Width = 128
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
     feature_differences: bool = True
     """Whether x[t] − x[t−1] is put beside x[t]."""
@@ -69,11 +71,11 @@ class TrainingSettings(_Settings):
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Governs every draw: initial weights, dropout, order of clips, chunk borders, the split."""
-    max_epochs: Positive = 60
+    max_epochs: Positive = 100
     """Passes over the training clips at most."""
-    patience: Positive = 15
+    patience: Positive = 20
     """Epochs without a better validation loss before training stops."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
     """AdamW's peak learning rate, reached after the warm-up and lowered on a cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     """AdamW's decoupled weight decay."""
@@ -92,7 +94,7 @@ class TrainingSettings(_Settings):
 class TrainSettings(_Settings):
     """Everything that ``videoseq train`` may be told."""
 
-    sample_hz: Annotated[float, Field(gt=0.0, le=1000.0)] | None = 10.0
+    sample_hz: SampleHz | None = 10.0
     """Steps of the network per second of video; ``null`` takes one step at every native frame."""
     backbone: BackboneSettings = BackboneSettings()
     head: HeadSettings = HeadSettings()

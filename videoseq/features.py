@@ -176,19 +176,20 @@ class FeatureStore:
             VideoError: The video cannot be read.
             OutputError: The store cannot be written.
         """
-        video_sha256 = content_sha256(video)
         key = {
             "store_version": _STORE_VERSION,
-            "video_sha256": video_sha256,
+            "video_sha256": content_sha256(video),
             "backbone": runtime.identity.model_dump(mode="json"),
             "sample_hz": sample_hz,
         }
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         entry = self.root / name[:2] / name
-        if not entry.exists():
-            with staged_folder(entry) as staging:
+        try:
+            return _read_entry(entry, video)
+        except (OSError, ValueError, KeyError):  # not there yet, or damaged since
+            with staged_folder(entry, replace=True) as staging:
                 _compute_entry(staging, key, video, runtime, on_progress)
-        return _read_entry(entry, video_sha256)
+        return _read_entry(entry, video)
 
 
 def _compute_entry(
@@ -235,13 +236,14 @@ class _GrowingArray:
         np.lib.format.write_array_header_1_0(self._file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
-def _read_entry(entry: Path, video_sha256: str) -> ClipFeatures:
+def _read_entry(entry: Path, video: Path) -> ClipFeatures:
+    """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
     described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
     return ClipFeatures(
-        video_sha256=video_sha256,
+        video_sha256=described["video_sha256"],
         seconds=np.load(entry / "seconds.npy", allow_pickle=False),
         steps=np.load(entry / "steps.npy", allow_pickle=False),
         features=np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False),
         duration_seconds=described["duration_seconds"],
-        notices=tuple(Notice(**notice) for notice in described["notices"]),
+        notices=tuple(Notice(kept["code"], f"{video}: {kept['message']}") for kept in described["notices"]),
     )

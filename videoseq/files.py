@@ -15,6 +15,8 @@ from typing import BinaryIO, TextIO
 
 from videoseq.errors import OutputError
 
+_STAGING = ".videoseq-"  # short, so that any name the system allows leaves room for it
+
 
 @contextmanager
 def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
@@ -26,7 +28,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_STAGING, suffix=".part", dir=path.parent)
         staging = Path(name)
         with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
             yield file
@@ -72,20 +74,27 @@ def write_text(path: Path, text: str) -> None:
 def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty folder to fill; it takes its place when the block ends without an error.
 
-    If the place has been taken meanwhile, the one there stays unless ``replace`` is set.
+    Args:
+        path: The place.
+        replace: Whether what stands there by then is replaced; if not, that is an error.
 
     Raises:
-        OutputError: It cannot be written; what stood at ``path`` before still stands.
+        OutputError: It cannot be written, or the place is taken; what stood there before still stands.
     """
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".part", dir=path.parent))
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
         staging.chmod(0o777 & ~_umask())
-        _put_folder(staging, path, replace=replace)
+        if not path.exists():
+            staging.rename(path)
+        elif replace:
+            _exchange(staging, path)
+        else:
+            raise OutputError(f"{path}: could not be written; something has been put there meanwhile")
         sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
@@ -94,17 +103,22 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)  # gone already after a rename
 
 
+def sha256_of(file: BinaryIO) -> str:
+    """The SHA-256 of what is left to read of an open file, in hex."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex.
 
     Raises:
         OSError: It cannot be read.
     """
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256_of(file)
 
 
 def sync_folder(path: Path) -> None:
@@ -113,13 +127,16 @@ def sync_folder(path: Path) -> None:
         _sync(path)
 
 
-def _put_folder(staging: Path, path: Path, *, replace: bool) -> None:
-    if not path.exists():
+def _exchange(staging: Path, path: Path) -> None:
+    """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
+    retired = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".old", dir=path.parent))
+    path.rename(retired / "old")
+    try:
         staging.rename(path)
-    elif replace:
-        retired = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".old", dir=path.parent))
-        path.rename(retired / path.name)
-        staging.rename(path)
+    except OSError:
+        (retired / "old").rename(path)
+        raise
+    finally:
         shutil.rmtree(retired, ignore_errors=True)
 
 

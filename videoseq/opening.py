@@ -34,7 +34,7 @@ class SafeFile(io.BufferedIOBase):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.error: OSError | None = None
-        self._file = _open_regular_file(path)
+        self._file = open_regular_file(path)
         self._size = os.fstat(self._file.fileno()).st_size
         if self._size == 0:
             self._file.close()
@@ -65,7 +65,12 @@ class SafeFile(io.BufferedIOBase):
         self._file.close()
 
 
-def _open_regular_file(path: Path) -> io.BufferedReader:
+def open_regular_file(path: Path) -> io.BufferedReader:
+    """A file opened for reading, if it is one: opening a pipe would wait for ever.
+
+    Raises:
+        VideoError: It is missing, no regular file, or may not be read.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise VideoError("not_a_regular_file", f"{path}: expected a video file, got a folder, pipe or device")

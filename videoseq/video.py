@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from videoseq.errors import Notice, VideoError
-from videoseq.files import file_sha256
-from videoseq.opening import SafeFile, open_capture
+from videoseq.files import sha256_of
+from videoseq.opening import SafeFile, open_capture, open_regular_file
 
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -104,7 +105,7 @@ class ReadFacts:
         num_failed_grabs: Failed reads after which more frames came.
         num_repaired_times: Frames whose container time did not increase and was replaced.
         state: ``complete``, or ``degraded`` where frames are known or claimed to be missing.
-        notices: What a user should know, in words.
+        notices: What a user should know, in words; the file is not named in them.
     """
 
     num_frames: int
@@ -127,6 +128,7 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._lock = threading.Lock()
         self._source = SafeFile(self.path)
         try:
             self._capture = open_capture(self._source, self.path)
@@ -148,9 +150,10 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Releases the decoder and the file."""
-        self._capture.release()
-        self._source.close()
+        """Releases the decoder and the file; a thread that still iterates comes to its end."""
+        with self._lock:  # OpenCV crashes when a capture is released while it decodes
+            self._capture.release()
+            self._source.close()
 
     @property
     def fraction_read(self) -> float:
@@ -160,7 +163,9 @@ class VideoReader:
     def __iter__(self) -> Iterator[FrameStamp]:
         failed = 0
         while failed < _MAX_FAILED_GRABS:
-            if not self._capture.grab():
+            with self._lock:
+                is_grabbed = self._capture.grab()
+            if not is_grabbed:
                 failed += 1  # not the end: a decoder recovers after a damaged stretch
                 continue
             self._num_failed_grabs += failed
@@ -174,7 +179,8 @@ class VideoReader:
 
     def retrieve(self) -> Image:
         """The picture of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3)."""
-        ok, image = self._capture.retrieve()
+        with self._lock:
+            ok, image = self._capture.retrieve()
         if not ok:
             raise VideoError(
                 "no_frames",
@@ -194,7 +200,7 @@ class VideoReader:
             notices.append(
                 Notice(
                     "times_repaired",
-                    f"{self.path}: {self._num_repaired_times} of {num_frames} container times did not increase; "
+                    f"{self._num_repaired_times} of {num_frames} container times did not increase; "
                     "they were continued at the header's rate",
                 )
             )
@@ -216,14 +222,13 @@ class VideoReader:
         if self._num_failed_grabs:
             yield Notice(
                 "corrupt_span",
-                f"{self.path}: {self._num_failed_grabs} reads failed between good frames; frames are missing there",
+                f"{self._num_failed_grabs} reads failed between good frames; frames are missing there",
             )
         claimed = self.info.duration_seconds_from_header
         if claimed is not None and end_seconds < claimed - max(0.5, 0.02 * claimed, 2 * self._interval_seconds):
             yield Notice(
                 "truncated",
-                f"{self.path}: the header claims {claimed:.2f} s, frames end at {end_seconds:.2f} s; "
-                "is the file cut off?",
+                f"the header claims {claimed:.2f} s, frames end at {end_seconds:.2f} s; is the file cut off?",
             )
 
 
@@ -254,12 +259,11 @@ def content_sha256(path: str | os.PathLike[str]) -> str:
     Raises:
         VideoError: The file cannot be read.
     """
-    try:
-        return file_sha256(Path(path))
-    except FileNotFoundError:
-        raise VideoError("not_found", f"{path}: expected a video file, found nothing there") from None
-    except OSError as error:
-        raise VideoError("io_error", f"{path}: could not be read; {error.strerror}") from None
+    with open_regular_file(Path(path)) as file:
+        try:
+            return sha256_of(file)
+        except OSError as error:
+            raise VideoError("io_error", f"{path}: could not be read; {error.strerror}") from None
 
 
 def _read_info(capture: cv2.VideoCapture, path: Path) -> VideoInfo:

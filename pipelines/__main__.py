@@ -47,21 +47,24 @@ def _root(
     del version
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    if number == signal.SIGINT:
+        console.fail("interrupted")
+        raise SystemExit(console.Exit.INTERRUPTED)
+    console.fail("terminated")
     raise SystemExit(console.Exit.TERMINATED)
 
 
 def main() -> None:
     """Runs the command line and exits with its status."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background of a shell
+            signal.signal(number, _stop)
     try:
         app()
     except VideoseqError as error:
         console.fail(error)
         sys.exit(console.exit_of(error))
-    except KeyboardInterrupt:
-        console.fail("interrupted")
-        sys.exit(console.Exit.INTERRUPTED)
     except Exception:  # noqa: BLE001 (the last place to say that this is a bug and not the user's fault)
         traceback.print_exc()
         console.fail("this is a bug in videoseq; please report it with the lines above")

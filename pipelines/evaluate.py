@@ -46,9 +46,13 @@ def evaluate(
     entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
     if not entries:
         raise AnnotationError(f"{dataset}: expected clips of the split {split}, got none")
+    annotations = [read_annotation(entry.annotation) for entry in entries]
+    for annotation in annotations:  # before the features are computed, not after
+        for interval in annotation.intervals:
+            loaded.classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
     clips, notices = datasets.load(
         entries,
-        [read_annotation(entry.annotation) for entry in entries],
+        annotations,
         loaded.classes,
         background=background or description.settings.data.background,
         runtime=loaded.runtime,

@@ -37,6 +37,8 @@ def label(
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.say(f"nothing to do: no video files in {', '.join(inputs)}")
+        if json:
+            print_json([])
         raise typer.Exit(Exit.NOTHING_FOUND)
     results = run(jobs, inputs, model, out, console, device=device, overwrite=overwrite)
     if json:

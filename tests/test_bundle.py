@@ -193,10 +193,11 @@ def test_a_description_that_does_not_fit_is_refused(change, message, folder):
     assert message in refusal(folder)
 
 
-@pytest.mark.parametrize("size", [10**8, 10**30])
-def test_a_size_that_no_machine_can_hold_is_refused(size, folder):
-    edit(folder, lambda values: values["head"].update(hidden_size=size))
-    assert "model" in refusal(folder)
+@pytest.mark.parametrize("size", [-1, 10**8, 10**30])
+@pytest.mark.parametrize(("part", "name"), [("head", "hidden_size"), ("backbone", "feature_size")])
+def test_a_size_that_no_machine_can_hold_is_refused(part, name, size, folder):
+    edit(folder, lambda values: values[part].update({name: size}))
+    assert "model.json" in refusal(folder)
 
 
 @pytest.mark.parametrize("sample_hz", [0.0, -10.0, float("nan")])

@@ -509,7 +509,7 @@ def stopped(model_folder: Path, clip: Path, tmp_path_factory: pytest.TempPathFac
             with (folder / f"{name}.err").open("w") as err:
                 running[name] = subprocess.Popen([program, *args], stdout=subprocess.PIPE, stderr=err), out, args
         for name, (process, out, _) in running.items():
-            _wait_until(lambda out=out: len(list(out.glob(".videoseq-*.part"))) == 2, process)
+            _wait_until(lambda out=out: _is_at_the_second_video(out), process)
             process.send_signal(signal.Signals[name])
         ended = {}
         for name, (process, out, args) in running.items():
@@ -522,6 +522,10 @@ def stopped(model_folder: Path, clip: Path, tmp_path_factory: pytest.TempPathFac
         for process, _, _ in running.values():
             process.kill()
             process.communicate()
+
+
+def _is_at_the_second_video(out: Path) -> bool:
+    return (out / "results.jsonl").exists() and len(list(out.glob(".*.part"))) == 2
 
 
 def _wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:
@@ -567,7 +571,7 @@ class Interrupting(io.BufferedReader):
         os.kill(os.getpid(), signal.SIGINT)
         return super().read(size)
 
-opening._open_regular_file = lambda path: Interrupting(path.open("rb", buffering=0))
+opening.open_regular_file = lambda path: Interrupting(path.open("rb", buffering=0))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     VideoReader(sys.argv[1])

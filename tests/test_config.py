@@ -60,7 +60,7 @@ VALUES = st.fixed_dictionaries(
             {"name": NAMES, "weights": st.none() | st.just("a folder/weights: #1.pth"), "allow_download": st.booleans()}
         ),
         "head": st.fixed_dictionaries(
-            {"cell": st.sampled_from(["rnn", "gru", "lstm", "none"]), "hidden_size": st.integers(1, 10**9)}
+            {"cell": st.sampled_from(["rnn", "gru", "lstm", "none"]), "hidden_size": st.integers(1, 65536)}
         ),
         "data": st.fixed_dictionaries(
             {

@@ -310,11 +310,20 @@ def test_notices_name_the_video_that_was_asked_for(cut_off, runtime, tmp_path):
     assert str(cut_off) not in notice.message
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda file: os.truncate(file, 1000)], ids=["lost", "cut off"])
-def test_an_entry_that_was_damaged_is_computed_again(damage, video, runtime, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("features.npy", Path.unlink),
+        ("features.npy", lambda file: os.truncate(file, 1000)),
+        ("seconds.npy", lambda file: os.truncate(file, 0)),
+        ("entry.json", lambda file: os.truncate(file, 0)),
+    ],
+    ids=["lost", "cut off", "emptied", "not described"],
+)
+def test_an_entry_that_was_damaged_is_computed_again(name, damage, video, runtime, tmp_path):
     store = FeatureStore(tmp_path)
     before = np.array(store.get(video, runtime, 5.0).features)
-    (file,) = tmp_path.rglob("features.npy")
+    (file,) = tmp_path.rglob(name)
     damage(file)
     np.testing.assert_array_equal(store.get(video, runtime, 5.0).features, before)
 

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from videoseq.errors import OutputError
-from videoseq.files import file_sha256, staged_binary_file, staged_file, staged_folder, write_text
+from videoseq.files import (
+    file_sha256,
+    remove_leftovers,
+    staged_binary_file,
+    staged_file,
+    staged_folder,
+    write_text,
+)
 
 
 def put_file(path: Path, content: str, error: BaseException | None = None) -> None:
@@ -163,18 +170,19 @@ def test_replacing_a_folder_keeps_none_of_its_files(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
-def test_a_replacement_that_fails_at_the_last_rename_leaves_the_old_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_a_replacement_that_fails_at_the_last_rename_leaves_the_old_folder(error, tmp_path, monkeypatch):
     path = tmp_path / "result"
     put_folder(path, "old")
     rename = Path.rename
 
     def fail_for_the_new_one(self: Path, target: Path) -> Path:
         if self.suffix == ".part":
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise error
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
-    with pytest.raises(OutputError, match="result: could not be written; Input/output error"):
+    with pytest.raises((OutputError, KeyboardInterrupt), match=r"^$|result: could not be written; Input/output error"):
         put_folder(path, "new")
     assert os.listdir(tmp_path) == ["result"]
     assert content_of(path) == "old"
@@ -245,3 +253,16 @@ def test_text_that_cannot_be_encoded_leaves_the_old_content(tmp_path):
 def test_the_digest_is_that_of_the_bytes(tmp_path):
     (tmp_path / "file").write_bytes(b"abc" * (1 << 20))
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"abc" * (1 << 20)).hexdigest()
+
+
+def test_leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    dead = int(done.stdout)
+    (tmp_path / f".videoseq-{dead}-abc.part").write_text("x")
+    (tmp_path / f".videoseq-{dead}-def.part").mkdir()
+    (tmp_path / f".videoseq-{os.getpid()}-ghi.part").write_text("x")
+    (tmp_path / ".videoseq-notes").write_text("x")
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([f".videoseq-{os.getpid()}-ghi.part", ".videoseq-notes"])

@@ -241,7 +241,8 @@ def test_nothing_appears_when_something_goes_wrong(error, is_finished, tmp_path)
 
 def test_nothing_appears_unless_finish_is_called(tmp_path):
     old = write(tmp_path / "clip.mp4", [frame_labels(RAIN_SUN, [0, 1])], 0.5)
-    with LabelWriter(tmp_path / "clip.mp4", RAIN_SUN) as writer:
+    unfinished = pytest.raises(ValueError, match=r"expected finish\(\) to be called")
+    with unfinished, LabelWriter(tmp_path / "clip.mp4", RAIN_SUN) as writer:
         writer.add(frame_labels(RAIN_SUN, [1, 1, 1]))
     assert tuple(path.read_bytes() for path in label_paths(tmp_path / "clip.mp4")) == old
     assert len(list(tmp_path.iterdir())) == 2

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from videoseq.bundle import library_versions
 from videoseq.errors import ConfigError, ModelError, OutputError, VideoError, one_line
 from videoseq.features import Progress
-from videoseq.files import file_sha256, write_text
+from videoseq.files import file_sha256, remove_leftovers, write_text
 from videoseq.labeling import Model, label_video
 from videoseq.labels import label_paths
 from videoseq.video import VIDEO_SUFFIXES, content_sha256
@@ -152,11 +152,13 @@ class Journal:
         write_text(self._out / "run.json", json.dumps(run, indent=1) + "\n")
 
     def append(self, result: Result) -> None:
-        """Adds a line, durable before this returns.
+        """Adds a line, durable before this returns; a result that is known already needs none.
 
         Raises:
             OutputError: It cannot be written.
         """
+        if self.results.get(result.path) == result:
+            return
         try:
             with self._path.open("ab") as file:
                 file.write(_json_line(result))
@@ -187,6 +189,7 @@ class Journal:
         Raises:
             OutputError: The labels cannot be written; that is no fault of the video.
         """
+        remove_leftovers(job.target.parent)
         try:
             video_sha256 = content_sha256(job.video)
             facts = label_video(job.video, model, job.target, on_progress)

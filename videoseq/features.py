@@ -186,7 +186,7 @@ class FeatureStore:
         entry = self.root / name[:2] / name
         try:
             return _read_entry(entry, video)
-        except (OSError, ValueError, KeyError):  # not there yet, or damaged since
+        except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
             with staged_folder(entry, replace=True) as staging:
                 _compute_entry(staging, key, video, runtime, on_progress)
         return _read_entry(entry, video)

@@ -28,7 +28,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=_STAGING, suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent)
         staging = Path(name)
         with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
             yield file
@@ -84,7 +84,7 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".part", dir=path.parent))
+        staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent))
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
@@ -101,6 +101,15 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)  # gone already after a rename
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process was staging in a folder; what a living one stages stays."""
+    for leftover in folder.glob(f"{_STAGING}*"):
+        owner = leftover.name.removeprefix(_STAGING).partition("-")[0]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            with contextlib.suppress(OSError):  # a leftover does no harm
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def sha256_of(file: BinaryIO) -> str:
@@ -129,15 +138,15 @@ def sync_folder(path: Path) -> None:
 
 def _exchange(staging: Path, path: Path) -> None:
     """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
-    retired = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".old", dir=path.parent))
+    retired = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".old", dir=path.parent))
     path.rename(retired / "old")
     try:
         staging.rename(path)
-    except OSError:
+    except BaseException:  # an interrupt too must not cost what stood there
         (retired / "old").rename(path)
+        retired.rmdir()
         raise
-    finally:
-        shutil.rmtree(retired, ignore_errors=True)
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -146,6 +155,21 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _staging_prefix() -> str:
+    """Names the process, so that another one can tell a leftover from work in progress."""
+    return f"{_STAGING}{os.getpid()}-"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's, or a system that cannot tell
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -44,7 +44,8 @@ class FrameLabels:
     def __post_init__(self) -> None:
         expected = (len(self.index), len(self.classes))
         if self.probabilities.shape != expected or len(self.seconds) != len(self.index):
-            raise ValueError(f"expected probabilities of shape {expected}, got {self.probabilities.shape}")
+            got = f"{self.probabilities.shape} and {len(self.seconds)} times"
+            raise ValueError(f"expected probabilities of shape {expected} and {expected[0]} times, got {got}")
 
     def __len__(self) -> int:
         return len(self.index)
@@ -201,7 +202,9 @@ class LabelWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None and not self._is_finished:
-            kind, error = ValueError, ValueError("LabelWriter: finish() was not called")
+            unfinished = ValueError("LabelWriter: expected finish() to be called; nothing was written")
+            self._stack.__exit__(ValueError, unfinished, None)
+            raise unfinished
         self._stack.__exit__(kind, error, trace)
 
     def _write_segments(self, segments: Iterator[Segment]) -> None:

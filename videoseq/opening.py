@@ -29,16 +29,32 @@ _FFMPEG_OPTIONS = (
 
 
 class SafeFile(io.BufferedIOBase):
-    """A file for OpenCV to read from; it never raises, because an exception in this callback ends the process."""
+    """A file for OpenCV to read from; it never raises there, because that would end the process.
+
+    What went wrong, an interrupt included, is kept and raised by :meth:`raise_pending`.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.error: OSError | None = None
+        self._path = path
+        self._pending: BaseException | None = None
         self._file = open_regular_file(path)
         self._size = os.fstat(self._file.fileno()).st_size
         if self._size == 0:
             self._file.close()
             raise VideoError("empty", f"{path}: expected a video, got a file of 0 bytes")
+
+    def raise_pending(self) -> None:
+        """Raises what :meth:`read` could not.
+
+        Raises:
+            VideoError: The file stopped giving bytes.
+        """
+        pending, self._pending = self._pending, None
+        if isinstance(pending, (OSError, ValueError)):
+            raise VideoError("io_error", f"{self._path}: could not be read to its end; {pending}")
+        if pending is not None:
+            raise pending
 
     @property
     def fraction_read(self) -> float:
@@ -46,11 +62,11 @@ class SafeFile(io.BufferedIOBase):
         return min(1.0, self._file.tell() / self._size) if not self._file.closed else 1.0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes, none at the end and none after an error, which is kept in ``error``."""
+        """The next bytes; none at the end, and none after an error."""
         try:
             return self._file.read(size)
-        except (OSError, ValueError) as error:
-            self.error = error if isinstance(error, OSError) else OSError(str(error))
+        except BaseException as error:  # noqa: BLE001 (raised again by raise_pending)
+            self._pending = error
             return b""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -59,6 +75,9 @@ class SafeFile(io.BufferedIOBase):
             return self._file.seek(offset, whence)
         except (OSError, ValueError):
             return -1  # FFmpeg probes with impossible offsets; that is no error of the file
+        except BaseException as error:  # noqa: BLE001 (raised again by raise_pending)
+            self._pending = error
+            return -1
 
     def close(self) -> None:
         """Closes the file."""
@@ -114,6 +133,7 @@ def open_capture(source: SafeFile, path: Path) -> cv2.VideoCapture:
             capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [])  # type: ignore[call-overload]  # IStreamReader is an io.BufferedIOBase
         except cv2.error as error:
             raise VideoError("not_video", f"{path}: OpenCV could not open it; {error.err}") from None
+    source.raise_pending()
     if not capture.isOpened():
         raise VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognises")
     # Passed to the constructor this property makes it fail; its default has changed between versions.

@@ -133,7 +133,7 @@ class VideoReader:
         try:
             self._capture = open_capture(self._source, self.path)
             self.info = _read_info(self._capture, self.path)
-        except VideoError:
+        except BaseException:
             self._source.close()
             raise
         self._interval_seconds = 1.0 / (self.info.fps_from_header or _FALLBACK_FPS)
@@ -165,15 +165,15 @@ class VideoReader:
         while failed < _MAX_FAILED_GRABS:
             with self._lock:
                 is_grabbed = self._capture.grab()
+                milliseconds = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+            self._source.raise_pending()
             if not is_grabbed:
                 failed += 1  # not the end: a decoder recovers after a damaged stretch
                 continue
             self._num_failed_grabs += failed
             failed = 0
-            self._last = self._stamp()
+            self._last = self._stamp(milliseconds / 1000.0)
             yield self._last
-        if self._source.error is not None:
-            raise VideoError("io_error", f"{self.path}: could not be read to its end; {self._source.error}")
         if self._last is None:
             raise VideoError("no_frames", f"{self.path}: expected frames, got none that decode; is the file damaged?")
 
@@ -208,9 +208,8 @@ class VideoReader:
             num_frames, end_seconds, self._num_failed_grabs, self._num_repaired_times, state, tuple(notices)
         )
 
-    def _stamp(self) -> FrameStamp:
+    def _stamp(self, seconds: float) -> FrameStamp:
         """The grabbed frame's container time; where it does not increase, the last one plus a frame interval."""
-        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
         if self._last is None:
             return FrameStamp(0, seconds if math.isfinite(seconds) and seconds >= 0.0 else 0.0)
         if not math.isfinite(seconds) or seconds <= self._last.seconds:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 
@@ -61,7 +61,7 @@ class BackboneIdentity(BaseModel):
 
     name: str
     weights_sha256: str
-    feature_size: int
+    feature_size: Annotated[int, Field(ge=1, le=65536)]
     preprocessing: Preprocessing
 
     @property

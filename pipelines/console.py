@@ -58,10 +58,15 @@ class Console:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self._bar: Progress | None = None
 
     def say(self, text: str) -> None:
         """A line of progress or result for people."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if self._bar is not None:  # above the bar, and not broken at the terminal's edge
+            self._bar.console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
+        else:
             print(one_line(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
@@ -89,8 +94,11 @@ class Console:
             progress.TextColumn(unit),
             progress.TimeRemainingColumn(),
         )
-        with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as bar:
-            yield bar
+        with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as self._bar:
+            try:
+                yield self._bar
+            finally:
+                self._bar = None
 
 
 def fail(message: object) -> None:

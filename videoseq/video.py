@@ -183,8 +183,8 @@ class VideoReader:
             ok, image = self._capture.retrieve()
         if not ok:
             raise VideoError(
-                "no_frames",
-                f"{self.path}: frame {self._last and self._last.index} was found but has no picture",
+                "frame_without_picture",
+                f"{self.path}: frame {self._last and self._last.index} was found but has no picture; is it damaged?",
             )
         if image.ndim == 2 or image.shape[2] == 1:
             return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)

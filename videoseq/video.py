@@ -133,7 +133,7 @@ class VideoReader:
         try:
             self._capture = open_capture(self._source, self.path)
             self.info = _read_info(self._capture, self.path)
-        except BaseException:
+        except BaseException:  # whatever it was: the file is not left open
             self._source.close()
             raise
         self._interval_seconds = 1.0 / (self.info.fps_from_header or _FALLBACK_FPS)

@@ -37,10 +37,10 @@ def demo(
     manifest = scene.draw_dataset(out / "clips", seed=seed)
     settings = load_settings(overrides=[f"sample_hz={_SAMPLE_HZ}", f"training.seed={seed}"])
     train.run(manifest, settings, out / "model", console, device=device, cache=out / "features", overwrite=True)
-    held_out = sorted((out / "clips").glob("test-*.mp4"))
-    jobs = plan_jobs([str(held_out[0])], out / "labels")
-    label.run(jobs, [str(held_out[0])], out / "model", out / "labels", console, device=device, overwrite=True)
-    scores = _compare(load_model(out / "model", device), held_out, out)
+    held_out = str(min((out / "clips").glob("test-*.mp4")))
+    jobs = plan_jobs([held_out], out / "labels")
+    label.run(jobs, [held_out], out / "model", out / "labels", console, device=device, overwrite=True)
+    scores = _compare(load_model(out / "model", device), manifest, out)
     for line in _score_lines(scores):
         console.say(line)
     console.say(f"labels: {out / 'labels'}; model and report: {out / 'model' / 'report.html'}")
@@ -49,22 +49,20 @@ def demo(
         print_json(scores)
 
 
-def _compare(model: Model, videos: list[Path], out: Path) -> dict[str, Any]:
+def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
-    from videoseq.annotations import make_targets
-    from videoseq.clips import Clip, ClipEntry
+    from videoseq.clips import load_clips, read_dataset
     from videoseq.evaluation import evaluate_heads
     from videoseq.features import FeatureStore
     from videoseq.formats import read_annotation
     from videoseq.report.timeline import Band, draw_timeline, save_png
 
     store = FeatureStore(out / "features")
-    clips = []
-    for video in videos:
-        annotation = read_annotation(video.with_suffix(".csv"))
-        found = store.get(video, model.runtime, model.sample_hz)
-        targets, _ = make_targets(annotation, found.seconds, found.duration_seconds, model.classes)
-        clips.append(Clip(ClipEntry(video, annotation.path, "test", video.stem), found, targets))
+    entries = [entry for entry in read_dataset(manifest) if entry.split == "test"]
+    annotations = [read_annotation(entry.annotation) for entry in entries]
+    clips, _ = load_clips(
+        entries, annotations, lambda video: store.get(video, model.runtime, model.sample_hz), model.classes
+    )
     bundle = model.bundle
     with_context = evaluate_heads(bundle.head, bundle.no_context, 0, clips, model.classes)
     without = evaluate_heads(bundle.no_context, bundle.no_context, 0, clips, model.classes)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from videoseq import files
 from videoseq.errors import OutputError
 from videoseq.files import (
     file_sha256,
@@ -260,9 +261,16 @@ def test_leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay(tmp_path)
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
     dead = int(done.stdout)
-    (tmp_path / f".videoseq-{dead}-abc.part").write_text("x")
-    (tmp_path / f".videoseq-{dead}-def.part").mkdir()
-    (tmp_path / f".videoseq-{os.getpid()}-ghi.part").write_text("x")
-    (tmp_path / ".videoseq-notes").write_text("x")
+    here = files._machine_prefix()
+    (tmp_path / f"{here}{dead}-abc.part").write_text("x")
+    (tmp_path / f"{here}{dead}-def.part").mkdir()
+    kept = [
+        f"{here}{os.getpid()}-ghi.part",  # in progress
+        f"{here}{dead}-jkl.old",  # what was being replaced: perhaps the only copy
+        f".videoseq-000000-{dead}-mno.part",  # another machine's
+        ".videoseq-notes",
+    ]
+    for name in kept:
+        (tmp_path / name).write_text("x")
     remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted([f".videoseq-{os.getpid()}-ghi.part", ".videoseq-notes"])
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)

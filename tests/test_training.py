@@ -11,7 +11,7 @@ import torch
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.clips import Clip, ClipEntry
 from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
-from videoseq.errors import AnnotationError
+from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation import evaluate_heads
 from videoseq.features import ClipFeatures
 from videoseq.recipe import split_clips
@@ -132,6 +132,13 @@ def test_class_weights_are_in_the_loss(clips):
     log_odds = torch.log_softmax(head(batch.features)[0], dim=2)[0]
     expected = [-(log_odds[0, 0] + w * log_odds[1, 1]).item() / (1 + w) for w in (1.0, 9.0)]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_val", [0, 3])
+def test_a_loss_that_explodes_is_an_error_that_names_the_setting(clips, num_val):
+    huge = SETTINGS.model_copy(update={"learning_rate": 1e30, "gradient_clip_norm": 1e30, "max_epochs": 8})
+    with pytest.raises(ConfigError, match=r"expected a finite loss, got none; lower training\.learning_rate"):
+        fit(clips[:9], clips[:num_val], 2, HEAD, huge)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -104,9 +105,13 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process was staging in a folder; what a living one stages stays."""
-    for leftover in folder.glob(f"{_STAGING}*"):
-        owner = leftover.name.removeprefix(_STAGING).partition("-")[0]
+    """Removes what a killed process of this machine was staging in a folder; what a living one stages stays.
+
+    A folder that was being replaced (``.old``) stays too: it may be the only one of its kind.
+    """
+    prefix = _machine_prefix()
+    for leftover in folder.glob(f"{prefix}*.part"):
+        owner = leftover.name.removeprefix(prefix).partition("-")[0]
         if owner.isdecimal() and not _is_alive(int(owner)):
             with contextlib.suppress(OSError):  # a leftover does no harm
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -159,7 +164,12 @@ def _sync(path: Path) -> None:
 
 def _staging_prefix() -> str:
     """Names the process, so that another one can tell a leftover from work in progress."""
-    return f"{_STAGING}{os.getpid()}-"
+    return f"{_machine_prefix()}{os.getpid()}-"
+
+
+def _machine_prefix() -> str:
+    """Names the machine: on a shared disk, another one's process numbers mean nothing here."""
+    return f"{_STAGING}{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-"
 
 
 def _is_alive(process: int) -> bool:

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.errors import ConfigError
 from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN, RNNState
@@ -182,6 +183,9 @@ def fit(
         settings: How to fit it.
         device: Where to train; the CPU by default.
         on_epoch: Called with each epoch's record, to show progress.
+
+    Raises:
+        ConfigError: The loss became infinite or no number; the settings ask for too large steps.
     """
     counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
     weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
@@ -204,6 +208,9 @@ def fit(
         )
         module = SequenceModule(network, torch.tensor(weights, dtype=torch.float32), settings)
         trainer.fit(module, datamodule=ClipData(train, val, settings))
+    if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
+        rate = settings.learning_rate
+        raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
     network.load_state_dict(recorder.best_weights)
     return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
 

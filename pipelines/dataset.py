@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .videos import open_videos
+
 if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
     from videoseq.clips import Clip, ClipEntry
@@ -31,8 +33,8 @@ def load(
     from videoseq.clips import load_clips
     from videoseq.features import FeatureStore
 
-    store = FeatureStore(cache)
-    with console.progress("frames") as bar:
+    with open_videos() as open_video, console.progress("frames") as bar:
+        store = FeatureStore(cache, open_video)
         task = bar.add_task("features", total=len(entries), note="") if bar else None
 
         def features_of(video: Path) -> ClipFeatures:

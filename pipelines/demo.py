@@ -9,6 +9,7 @@ import typer
 
 from . import label, options, train
 from .console import Console, percent, print_json, table
+from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.evaluation import ClipResult
@@ -39,7 +40,11 @@ def demo(
     train.run(manifest, settings, out / "model", console, device=device, cache=out / "features", overwrite=True)
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")
-    label.run(jobs, [held_out], out / "model", out / "labels", console, device=device, overwrite=True)
+    with open_videos() as open_video:
+        label.run(
+            jobs, [held_out], out / "model", out / "labels", console,
+            device=device, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, open_video=open_video,
+        )  # fmt: skip
     scores = _compare(load_model(out / "model", device), manifest, out)
     for line in _score_lines(scores):
         console.say(line)

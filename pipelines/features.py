@@ -9,6 +9,7 @@ import typer
 
 from . import options
 from .console import Console, Exit, fail
+from .videos import open_videos
 
 
 def features(
@@ -39,16 +40,18 @@ def features(
         console.say(f"nothing to do: no video files in {', '.join(inputs)}")
         raise typer.Exit(Exit.NOTHING_FOUND)
     runtime = select_runtime(load_backbone(settings.backbone), device)
-    store = FeatureStore(options.cache_folder(cache))
     num_failed = 0
-    for job in jobs:
-        try:
-            found = store.get(job.video, runtime, settings.sample_hz)
-        except VideoError as error:
-            fail(error)
-            num_failed += 1
-            continue
-        found.export(job.target)
-        console.say(f"complete: {job.video}: {len(found.features)} rows of {runtime.identity.feature_size}")
+    with open_videos() as open_video:
+        store = FeatureStore(options.cache_folder(cache), open_video)
+        for job in jobs:
+            try:
+                job.check_link()
+                found = store.get(job.video, runtime, settings.sample_hz)
+            except VideoError as error:
+                fail(error)
+                num_failed += 1
+                continue
+            found.export(job.target)
+            console.say(f"complete: {job.video}: {len(found.features)} rows of {runtime.identity.feature_size}")
     if num_failed:
         raise typer.Exit(Exit.ALL_FAILED if num_failed == len(jobs) else Exit.SOME_FAILED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +12,19 @@ import typer
 
 from . import options
 from .console import Console, Exit, print_json
+from .videos import ISOLATES, open_videos
 
 if TYPE_CHECKING:
     from videoseq.batch import Job, Result
+    from videoseq.video import FrameReader
+
+
+class OnCorrupt(str, enum.Enum):
+    """What becomes of a damaged video."""
+
+    SALVAGE = "salvage"
+    SKIP = "skip"
+    FAIL = "fail"
 
 
 def label(
@@ -22,6 +33,18 @@ def label(
     out: Annotated[Path, typer.Option(help="Where the labels go; the input tree is mirrored there.")],
     device: options.Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Label again what is labelled already.")] = False,
+    on_corrupt: Annotated[
+        OnCorrupt,
+        typer.Option(
+            help="What to do with a damaged video: label what decodes and call it degraded (salvage), "
+            "write nothing for it and go on (skip), or stop there (fail)."
+        ),
+    ] = OnCorrupt.SALVAGE,
+    isolate: options.Isolate = ISOLATES,
+    max_pixels: options.MaxPixels = 50_000_000,
+    frame_timeout: options.FrameTimeout = 60.0,
+    video_timeout: options.VideoTimeout = 43200.0,
+    decoder_memory: options.DecoderMemory = 2.0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -32,6 +55,7 @@ def label(
     already, with this model, is not labelled again.
     """
     from videoseq.batch import plan_jobs
+    from videoseq.isolation import Limits
 
     console = Console(quiet=quiet, verbose=verbose)
     jobs = plan_jobs(inputs, out)
@@ -40,7 +64,12 @@ def label(
         if json:
             print_json([])
         raise typer.Exit(Exit.NOTHING_FOUND)
-    results = run(jobs, inputs, model, out, console, device=device, overwrite=overwrite)
+    limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
+    with open_videos(limits, isolate=isolate) as open_video:
+        results = run(
+            jobs, inputs, model, out, console,
+            device=device, overwrite=overwrite, on_corrupt=on_corrupt, open_video=open_video,
+        )  # fmt: skip
     if json:
         print_json([asdict(result) for result in results])
     raise typer.Exit(exit_of(results))
@@ -55,14 +84,17 @@ def run(
     *,
     device: str,
     overwrite: bool,
+    on_corrupt: OnCorrupt,
+    open_video: Callable[[Path], FrameReader],
 ) -> list[Result]:
-    """Labels what is not labelled yet; returns every job's result."""
+    """Labels what is not labelled yet; returns the result of every job that was reached."""
     from videoseq.batch import Journal
     from videoseq.labeling import load_model
 
     model = load_model(model_path, device)
     journal = Journal(out)
     journal.describe_run(model_path, model, inputs)
+    accepts_damage = on_corrupt is OnCorrupt.SALVAGE
     results: list[Result] = []
     with console.progress("frames") as bar:
         task = bar.add_task("labels", total=len(jobs), note="") if bar else None
@@ -72,14 +104,17 @@ def run(
                 if bar is not None and task is not None:
                     bar.update(task, completed=number + fraction, note=f"{job.video.name} {num_frames}")
 
-            if not overwrite and journal.is_done(job, model):
+            if not overwrite and journal.is_done(job, model, accepts_damage=accepts_damage):
                 console.detail(f"{job.video}: labelled already")
                 results.append(journal.results[str(job.video)])
                 continue
-            result = journal.label(job, model, show)
+            result = journal.label(job, model, show, open_video=open_video, accepts_damage=accepts_damage)
             journal.append(result)
             results.append(result)
             console.say(_line(result))
+            if result.state == "failed" and on_corrupt is OnCorrupt.FAIL:
+                console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
+                break
     journal.write_failures(results)
     return results
 

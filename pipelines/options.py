@@ -12,6 +12,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands at --out.")]
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Decode in a process of its own, so that a video that crashes the decoder costs nothing but itself.",
+    ),
+]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse videos with larger pictures, in width × height.")]
+FrameTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a frame before a video is given up.")]
+VideoTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for all frames of a video together.")]
+DecoderMemory = Annotated[float, typer.Option(min=0.1, help="GiB that the isolated decoder may take (Linux).")]
 Cache = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
     typer.Option(help="Where features are kept; by default $VIDEOSEQ_CACHE, else ~/.cache/videoseq."),

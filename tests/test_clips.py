@@ -139,6 +139,7 @@ def features(num_frames: int = 10, content: str = "", notices: tuple[Notice, ...
     return ClipFeatures(
         video_sha256=content,
         seconds=np.arange(num_frames) / 10,
+        flags=np.zeros(num_frames, np.int64),
         steps=steps.astype(np.int64),
         features=np.zeros((int(steps.sum()), 3), dtype=np.float32),
         duration_seconds=num_frames / 10,

@@ -211,7 +211,7 @@ def test_closing_a_reader_that_a_thread_still_reads_is_safe(video):
 def test_a_chunk_that_does_not_add_up_is_refused(lengths, num_rows):
     index, seconds, steps = (np.ones(length, dtype=int) for length in lengths)
     with pytest.raises((ValueError, TypeError), match=r"expected (3 feature rows|equal lengths)|Type-check error"):
-        FeatureChunk(index, seconds.astype(float), steps, torch.zeros(num_rows, 8))
+        FeatureChunk(index, seconds.astype(float), np.zeros_like(index), steps, torch.zeros(num_rows, 8))
 
 
 # FeatureStore

@@ -24,14 +24,20 @@ RAIN_SUN = ClassNames(["rain", "sun"])
 def frame_labels(classes: ClassNames, labels: list[int], confidence: float = 0.75, fps: float = 4.0) -> FrameLabels:
     probabilities = np.full((len(labels), len(classes)), (1.0 - confidence) / max(1, len(classes) - 1))
     probabilities[np.arange(len(labels)), labels] = confidence
-    return FrameLabels(classes, np.arange(len(labels)), np.arange(len(labels)) / fps, probabilities)
+    return FrameLabels(
+        classes, np.arange(len(labels)), np.arange(len(labels)) / fps, np.zeros(len(labels), np.int64), probabilities
+    )
 
 
 def cut(labels: FrameLabels, borders: list[int]) -> list[FrameLabels]:
     edges = [0, *sorted(min(border, len(labels)) for border in borders), len(labels)]
     return [
         FrameLabels(
-            labels.classes, labels.index[start:stop], labels.seconds[start:stop], labels.probabilities[start:stop]
+            labels.classes,
+            labels.index[start:stop],
+            labels.seconds[start:stop],
+            labels.flags[start:stop],
+            labels.probabilities[start:stop],
         )
         for start, stop in pairwise(edges)
     ]
@@ -51,7 +57,7 @@ def write(target: Path, parts: list[FrameLabels], end_seconds: float) -> tuple[b
 
 def test_probabilities_are_the_softmax_and_the_label_is_the_largest():
     logits = torch.tensor([[0.0, math.log(3.0)], [1000.0, -1000.0], [2.0, 2.0]])
-    labels = decode(RAIN_SUN, np.array([7, 8, 9]), np.array([0.7, 0.8, 0.9]), logits)
+    labels = decode(RAIN_SUN, np.array([7, 8, 9]), np.array([0.7, 0.8, 0.9]), np.zeros(3, np.int64), logits)
     np.testing.assert_allclose(labels.probabilities, [[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], atol=1e-7)
     assert labels.names == ["sun", "rain", "rain"]
     assert labels.class_index.tolist() == [1, 0, 0]
@@ -65,11 +71,11 @@ def test_a_logit_that_is_no_number_is_refused_and_its_frame_named(bad):
     logits = torch.zeros(4, 2)
     logits[2, 1] = logits[3, 0] = bad
     with pytest.raises(ModelError, match=r"^frame 102: expected finite logits, got NaN or infinity"):
-        decode(RAIN_SUN, np.arange(100, 104), np.arange(4) / 25, logits)
+        decode(RAIN_SUN, np.arange(100, 104), np.arange(4) / 25, np.zeros(4, np.int64), logits)
 
 
 def test_no_frames_decode_to_no_labels():
-    labels = decode(RAIN_SUN, np.arange(0), np.zeros(0), torch.zeros(0, 2))
+    labels = decode(RAIN_SUN, np.arange(0), np.zeros(0), np.arange(0), torch.zeros(0, 2))
     assert labels.names == []
     assert labels.segments(1.0) == []
 
@@ -82,7 +88,7 @@ def test_no_frames_decode_to_no_labels():
 )
 def test_labels_of_unequal_lengths_are_refused(num_index, num_seconds, shape):
     with pytest.raises((ValueError, TypeError), match=r"expected probabilities of shape|Type-check error"):
-        FrameLabels(RAIN_SUN, np.arange(num_index), np.arange(num_seconds) / 4, np.zeros(shape))
+        FrameLabels(RAIN_SUN, np.arange(num_index), np.arange(num_seconds) / 4, np.arange(num_index), np.zeros(shape))
 
 
 # segments
@@ -106,7 +112,13 @@ def random_labels(num_classes: int, runs: list[tuple[int, int]], seed: int) -> F
     probabilities = random.uniform(0.0, 0.4, (len(indices), num_classes))
     probabilities[np.arange(len(indices)), indices] = random.uniform(0.5, 1.0, len(indices))
     seconds = np.cumsum(random.uniform(0.001, 1.0, len(indices)))
-    return FrameLabels(ClassNames("abc"[:num_classes]), np.arange(len(indices)), seconds, probabilities)
+    return FrameLabels(
+        ClassNames("abc"[:num_classes]),
+        np.arange(len(indices)),
+        seconds,
+        np.zeros(len(indices), np.int64),
+        probabilities,
+    )
 
 
 RUNS = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), min_size=1, max_size=30)
@@ -161,14 +173,15 @@ def test_files_of_a_tiny_example(tmp_path):
         RAIN_SUN,
         np.arange(3),
         np.array([0.0, 1 / 3, 2 / 3]),
+        np.array([0, 1, 3]),
         np.array([[0.9, 0.1], [0.33334, 0.66666], [0.0, 1.0]]),
     )
     frames, segments = write(tmp_path / "clip.mp4", [labels], 1.0)
     assert frames.decode() == (
-        "frame,time_s,label,confidence,p_rain,p_sun\n"
-        "0,0.000000,rain,0.9000,0.9000,0.1000\n"
-        "1,0.333333,sun,0.6667,0.3333,0.6667\n"
-        "2,0.666667,sun,1.0000,0.0000,1.0000\n"
+        "frame,time_s,label,confidence,p_rain,p_sun,flags\n"
+        "0,0.000000,rain,0.9000,0.9000,0.1000,\n"
+        "1,0.333333,sun,0.6667,0.3333,0.6667,time_estimated\n"
+        "2,0.666667,sun,1.0000,0.0000,1.0000,time_estimated+suspect\n"
     )
     assert segments.decode() == (
         "start_s,stop_s,start_frame,stop_frame,label,confidence\n"
@@ -179,11 +192,17 @@ def test_files_of_a_tiny_example(tmp_path):
 
 
 def test_decimals_are_fixed_for_numbers_of_any_size(tmp_path):
-    labels = FrameLabels(RAIN_SUN, np.arange(2), np.array([1e-9, 123456.7]), np.array([[1.0, 0.0], [1 - 1e-9, 1e-9]]))
+    labels = FrameLabels(
+        RAIN_SUN,
+        np.arange(2),
+        np.array([1e-9, 123456.7]),
+        np.zeros(2, np.int64),
+        np.array([[1.0, 0.0], [1 - 1e-9, 1e-9]]),
+    )
     frames, segments = write(tmp_path / "clip.mp4", [labels], 200000.0)
     assert frames.decode().splitlines()[1:] == [
-        "0,0.000000,rain,1.0000,1.0000,0.0000",
-        "1,123456.700000,rain,1.0000,1.0000,0.0000",
+        "0,0.000000,rain,1.0000,1.0000,0.0000,",
+        "1,123456.700000,rain,1.0000,1.0000,0.0000,",
     ]
     assert segments.decode().splitlines()[1:] == ["0.000000,200000.000000,0,2,rain,1.0000"]
 
@@ -209,7 +228,7 @@ def test_any_label_survives_reading_the_csv_back(name, tmp_path):
     frames, segments = label_paths(tmp_path / "clip.mp4")
     with frames.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["frame", "time_s", "label", "confidence", f"p_{name}", "p_other"]
+    assert rows[0] == ["frame", "time_s", "label", "confidence", f"p_{name}", "p_other", "flags"]
     assert [row[2] for row in rows[1:]] == [name, name, "other", name]
     with segments.open(encoding="utf-8", newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == [name, "other", name]

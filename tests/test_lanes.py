@@ -41,6 +41,7 @@ def make_clip(number: int, steps: list[int], width: int = 2) -> Clip:
     features = ClipFeatures(
         video_sha256=str(number),
         seconds=np.arange(len(steps)) / 10,
+        flags=np.zeros(len(steps), np.int64),
         steps=np.array(steps, dtype=np.int64),
         features=np.concatenate([rows, noise], axis=1).astype(np.float32),
         duration_seconds=len(steps) / 10,

@@ -13,8 +13,21 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    ["errors", "files", "config", "opening", "video", "sampling", "backbones", "runtimes", "features", "annotations"]
-    + ["formats", "clips", "lanes", "model", "metrics", "training", "labels", "bundle", "labeling", "evaluation"]
+    ["errors", "files", "config", "h26x", "container", "av_capture", "opening", "timing", "damage", "facts"]
+    + ["sampling", "video", "decoding", "isolation", "backbones", "runtimes", "features", "annotations"]
+    + [
+        "formats",
+        "fitting",
+        "clips",
+        "lanes",
+        "model",
+        "metrics",
+        "training",
+        "labels",
+        "bundle",
+        "labeling",
+        "evaluation",
+    ]
     + ["recipe", "batch", "report"]
 )
 

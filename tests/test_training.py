@@ -34,7 +34,8 @@ def make_clip(seed: int, num_frames: int = 70, split: str | None = None, group: 
             features[at, targets[at]] += 1.0
     name = f"clip{seed}.mp4"
     seconds = np.arange(num_frames) / 10
-    stored = ClipFeatures(f"{seed:064x}", seconds, np.ones(num_frames, np.int64), features, num_frames / 10, ())
+    flags = np.zeros(num_frames, np.int64)
+    stored = ClipFeatures(f"{seed:064x}", seconds, flags, np.ones(num_frames, np.int64), features, num_frames / 10, ())
     return Clip(ClipEntry(Path(name), Path("x.csv"), split, group or name), stored, targets)
 
 

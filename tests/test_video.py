@@ -1,86 +1,162 @@
-"""Frame k is the k-th decodable frame, upright, with its own time from the container."""
+"""Frame k is the k-th decodable frame, upright, at the container's own time; every file has its right state."""
 
 from __future__ import annotations
 
 import os
-import re
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
+from tests import odd_videos
+from tests.odd_videos import CASES, ROTATED_DEGREES
 from tests.spelling import read_spelled, spell, write_spelled, write_timed, write_video
+from videoseq import av_capture
 from videoseq.errors import VideoError
+from videoseq.facts import ReadFacts, VideoInfo
+from videoseq.isolation import DecoderProcess
 from videoseq.video import VideoReader, content_sha256, probe, read_frames
 
+COMPLETE = {
+    "bit_depth_reduced": ["ten_bit_h264", "ten_bit_hevc", "ten_bit_ffv1", "grey_16_bit"],
+    "bit_depth_reduced,hdr": ["hdr_mp4", "hdr_mkv"],
+    "alpha_dropped": ["alpha_qtrle", "alpha_png", "alpha_ffv1"],
+    "bit_depth_reduced,alpha_dropped": ["alpha_prores"],
+    "interlaced": ["interlaced_mpg", "interlaced_mkv", "interlaced_ts"],
+    "no_frame_times": ["raw_h264"],
+    # The last frame of these gets no time from OpenCV.
+    "times_repaired": ["mpg", "b_frames_mpg", "b_frames_avi"]
+    + ["repeated_mkv", "repeated_ts", "jump_back_mkv", "jump_back_ts"],
+}
+DEGRADED = {
+    "truncated": ["truncated_mkv_60", "truncated_webm_60"],
+    "truncated,corrupt_span": ["truncated_mp4_30", "truncated_mp4_60", "truncated_mp4_90", "truncated_avi_60"],
+    "corrupt_span": ["truncated_ts_60", "damaged_mp4", "damaged_mkv", "damaged_ts", "damaged_webm", "gap_ts"]
+    + ["gap_of_whole_groups_ts"],
+    "corrupt_span,times_repaired": ["truncated_mpg_60", "damaged_avi", "restarted_ts"],
+    "corrupt_span,timestamp_gap": ["damaged_mpg"],
+    "resolution_changed": ["size_change"],
+    "resolution_changed,times_repaired": ["size_change_restarted"],
+}
+FAILED = {
+    "empty": ["empty"],
+    "not_video": ["text", "noise", "picture_png", "picture_jpeg"],
+    "no_video_stream": [name for name in CASES if name.startswith("sound_only")] + ["no_frames_mp4"],
+    "no_frames": ["no_samples_mp4", "no_frames_mkv", "no_frames_avi"],
+    "moov_missing": ["truncated_mp4_moov_last_60", "header_only"],
+    "truncated": ["header_only_moov_first"],
+    "unsupported": ["interlaced_halfway_ts"],
+}
 
-def read_all(path: Path) -> tuple[list[int], list[float], list[int]]:
-    frames = list(read_frames(path))
-    return [f.index for f in frames], [f.seconds for f in frames], [read_spelled(f.image) for f in frames]
+
+def outcomes() -> dict[str, tuple[str, str]]:
+    """Every odd video's state and codes; those named nowhere are complete without a word."""
+    expected = dict.fromkeys(CASES, ("complete", ""))
+    for state, by_codes in (("complete", COMPLETE), ("degraded", DEGRADED), ("failed", FAILED)):
+        expected |= {name: (state, codes) for codes, names in by_codes.items() for name in names}
+    return expected
 
 
-def facts_of(path: Path):
+@pytest.fixture(scope="module")
+def decoder():
+    with DecoderProcess() as process:
+        yield process
+
+
+def read_whole(decoder: DecoderProcess, path: Path) -> tuple[list[tuple], ReadFacts, VideoInfo]:
+    """Index, time, flags and spelling of every frame."""
+    with decoder.open(path) as reader:
+        frames = [
+            (f.stamp.index, f.stamp.seconds, f.stamp.flags.text, read_spelled(f.image)) for f in reader.sampled(None)
+        ]
+        return frames, reader.facts(), reader.info
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_odd_file_has_its_frames_times_state_and_code(name, decoder, tmp_path):
+    odd = CASES[name](tmp_path)
+    state, codes = outcomes()[name]
+    if state == "failed":
+        with pytest.raises(VideoError) as caught:
+            read_whole(decoder, odd.path)
+        assert caught.value.code == codes
+        assert str(odd.path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        return
+    frames, facts, _ = read_whole(decoder, odd.path)
+    index, seconds, flags, spelled = (list(column) for column in zip(*frames, strict=True))
+    assert index == list(range(facts.num_frames))
+    assert np.all(np.diff(seconds) > 0)
+    assert facts.state == state
+    assert ",".join(notice.code for notice in facts.notices) == codes
+    assert (facts.coverage == 1.0) == (state == "complete")
+    if odd.spelled is not None:
+        assert tuple(spelled) == odd.spelled
+    if odd.seconds is not None:
+        own = [k for k, flag in enumerate(flags) if "time_estimated" not in flag]
+        np.testing.assert_allclose([seconds[k] for k in own], [odd.seconds[k] for k in own], atol=1e-3)
+    if odd.spelled is None:  # damaged: a frame that is not marked shows what it should at its time
+        trusted = [k for k, flag in enumerate(flags) if not flag]
+        slips = 1 if name == "damaged_mpg" else 0  # a program stream has a time for some pictures only
+        assert all(abs(spelled[k] - round(25 * seconds[k])) <= slips for k in trusted)
+        assert len(trusted) > 10
+    assert {"time_estimated" in flag for flag in flags} == {False} or facts.num_estimated_times > 0
+    assert facts.time_source == expected_source(odd.path, facts)
+
+
+def expected_source(path: Path, facts: ReadFacts) -> str:
+    if path.suffix in (".avi", ".h264"):
+        return "frame_rate"
+    return "container_repaired" if facts.num_estimated_times else "container"
+
+
+@pytest.mark.parametrize("name", [name for name, (state, _) in outcomes().items() if state == "complete"])
+def test_in_this_process_and_in_another_a_good_file_reads_alike(name, decoder, tmp_path):
+    path = CASES[name](tmp_path).path
+    isolated, there, _ = read_whole(decoder, path)
     with VideoReader(path) as reader:
-        for _ in reader:
-            pass
-        return reader.facts()
+        frames = [(s.index, s.seconds, s.flags.text, read_spelled(reader.retrieve())) for s in reader]
+        here = reader.facts()
+    assert frames == isolated
+    assert here == there
 
 
-@pytest.mark.parametrize(("suffix", "fourcc"), [(".mp4", "mp4v"), (".avi", "MJPG"), (".mkv", "MJPG")])
-@pytest.mark.parametrize("fps", [1.0, 12.5, 29.97])
-def test_every_frame_once_in_order_at_its_time(tmp_path, suffix, fourcc, fps):
-    video = write_spelled(tmp_path / f"clip{suffix}", 37, fps=fps, fourcc=fourcc)
-    index, seconds, spelled = read_all(video)
-    assert index == spelled == list(range(37))
-    np.testing.assert_allclose(seconds, np.arange(37) / fps, atol=1e-3)
-    assert facts_of(video).state == "complete"
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotation_is_made_upright_and_recorded(degrees, decoder, tmp_path):
+    name = f"rotated_{degrees}"
+    _, facts, info = read_whole(decoder, CASES[name](tmp_path).path)
+    assert facts.rotation_degrees == info.rotation_degrees == ROTATED_DEGREES[name]
+    assert (info.width, info.height) == (128, 96)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("bframes", ["0", "3"])
-def test_variable_rate_has_the_containers_times(tmp_path, suffix, bframes):
-    times = np.cumsum([0, *np.random.default_rng(0).integers(10, 400, size=39)]).tolist()
-    video = write_timed(tmp_path / f"vfr{suffix}", times, bf=bframes, g="12")
-    index, seconds, spelled = read_all(video)
-    assert index == spelled == list(range(40))
-    np.testing.assert_allclose(seconds, np.array(times) / 1000, atol=1e-3)
+def test_two_streams_of_pictures_give_the_first(decoder, tmp_path):
+    for name in ("two_videos_mkv", "two_videos_mp4"):
+        frames, _, info = read_whole(decoder, CASES[name](tmp_path).path)
+        assert (info.width, info.height) == (128, 96)
+        assert frames[0][3] == 0
 
 
-def test_times_that_jump_back_are_repaired_and_reported(tmp_path):
-    """Two transport streams one after the other: the clock starts again in the middle."""
-    halves = [write_timed(tmp_path / f"{part}.ts", [40 * i for i in range(20)], bf="0") for part in "ab"]
-    video = tmp_path / "joined.ts"
-    video.write_bytes(b"".join(half.read_bytes() for half in halves))
-    with VideoReader(video) as reader:
-        stamps = [(read_spelled(reader.retrieve()), stamp.seconds) for stamp in reader]
-        facts = reader.facts()
-    assert [spelled for spelled, _ in stamps] == [*range(20), *range(20)]
-    np.testing.assert_allclose([seconds for _, seconds in stamps], np.arange(40) * 0.04, atol=1e-6)
-    assert facts.num_repaired_times == 20
-    assert [notice.code for notice in facts.notices] == ["times_repaired"]
+@pytest.mark.parametrize("name", ["late_start_mkv", "late_start_ts", "late_start_mp4"])
+def test_a_late_start_is_kept(name, decoder, tmp_path):
+    frames, facts, _ = read_whole(decoder, CASES[name](tmp_path).path)
+    assert frames[0][1] == 0.0
+    assert facts.start_offset_seconds == pytest.approx(10.0, abs=1e-6)
 
 
-def test_rotation_is_made_upright_and_recorded(tmp_path):
-    upright = write_timed(tmp_path / "plain.mp4", [40 * i for i in range(5)])
-    # The rotation matrix in a track header: 16.16 numbers a b u c d v x y w, the identity turned into 90 degrees.
-    identity = b"".join(v.to_bytes(4, "big") for v in (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000))
-    turned = b"".join((v & 0xFFFFFFFF).to_bytes(4, "big") for v in (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000))
-    stored = upright.read_bytes()
-    track = stored.index(b"tkhd")
-    at = stored.index(identity, track)
-    video = tmp_path / "turned.mp4"
-    video.write_bytes(stored[:at] + turned + stored[at + len(turned) :])
-    assert probe(upright).rotation_degrees == 0
-    info = probe(video)
-    assert info.rotation_degrees in (90, 270)
-    image = next(read_frames(video)).image
-    assert image.shape[:2] == (128, 96) == (info.height, info.width)
-    plain = next(read_frames(upright)).image
-    assert any(np.abs(np.rot90(plain, turns).astype(int) - image).mean() < 3 for turns in (1, 3))
+def test_spans_say_where(decoder, tmp_path):
+    odd = CASES["damaged_mp4"](tmp_path)
+    frames, facts, _ = read_whole(decoder, odd.path)
+    (span,) = facts.spans
+    suspect = [index for index, _, flags, _ in frames if "suspect" in flags]
+    assert suspect == list(range(span.start_frame, span.stop_frame))
+    assert span.num_failed_reads == 100 - facts.num_frames
+    missing = sorted(set(range(100)) - {spelled for *_, spelled in frames})
+    assert span.start_seconds < missing[0] / 25 <= missing[-1] / 25 < span.stop_seconds
+    assert facts.coverage == pytest.approx(1 - (span.stop_seconds - span.start_seconds) / 4.0, abs=1e-3)
 
 
 def test_colours_are_rgb(tmp_path):
@@ -91,113 +167,100 @@ def test_colours_are_rgb(tmp_path):
     assert image[..., 2].mean() < 40
 
 
-@pytest.mark.parametrize("size", [(16, 16), (33, 17), (98, 50)])
-def test_small_and_odd_sizes(tmp_path, size):
-    width, height = size
-    video = write_video(tmp_path / "small.avi", [spell(i, width, height) for i in range(3)], fourcc="MJPG")
-    frames = list(read_frames(video))
-    assert len(frames) == 3
-    assert frames[0].image.shape[1] in (width, width - 1)  # OpenCV's encoder rounds odd widths down
-
-
 def test_a_single_frame_lasts_one_frame(tmp_path):
-    facts = facts_of(write_spelled(tmp_path / "one.avi", 1, fps=4.0, fourcc="MJPG"))
-    assert facts.num_frames == 1
-    assert facts.duration_seconds == pytest.approx(0.25)
+    with VideoReader(write_spelled(tmp_path / "one.avi", 1, fps=4.0, fourcc="MJPG")) as reader:
+        assert len(list(reader)) == 1
+        assert reader.facts().duration_seconds == pytest.approx(0.25)
 
 
-def test_a_damaged_middle_is_not_the_end(tmp_path):
-    """Frames after the damage keep coming, and the video is not called complete."""
-    video = write_spelled(tmp_path / "clip.avi", 120, fourcc="MJPG")
-    stored = bytearray(video.read_bytes())
-    pictures = [match.start() for match in re.finditer(b"00dc", stored)][1:]  # the first is in the header
-    for at in pictures[50:56]:
-        stored[at + 8 : at + 200] = bytes(192)  # the payload, not the chunk's header
-    video.write_bytes(stored)
-    with VideoReader(video) as reader:
-        spelled = [read_spelled(reader.retrieve()) for _ in reader]
-        facts = reader.facts()
-    assert spelled[:50] == list(range(50))
-    assert spelled[-64:] == list(range(56, 120))
-    assert 114 <= len(spelled) < 120
-    assert facts.num_failed_grabs > 0
-    assert (facts.state, facts.notices[0].code) == ("degraded", "corrupt_span")
+def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path):
+    big = write_video(tmp_path / "big.avi", [spell(0, 320, 240)], fourcc="MJPG")
+    assert VideoReader(big, max_pixels=320 * 240).info.width == 320
+    with pytest.raises(VideoError, match=r"expected pictures of at most 76799 pixels, got 320x240") as caught:
+        VideoReader(big, max_pixels=320 * 240 - 1)
+    assert caught.value.code == "too_large"
 
 
-def test_a_truncated_file_says_so(tmp_path):
-    video = write_spelled(tmp_path / "clip.avi", 100, fourcc="MJPG")
-    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
-    facts = facts_of(video)
-    assert 0 < facts.num_frames < 60
-    assert (facts.state, facts.notices[0].code) == ("degraded", "truncated")
+def test_interlaced_video_without_pyav_is_refused_and_not_garbled(tmp_path, monkeypatch):
+    odd = CASES["interlaced_ts"](tmp_path)
+    if av_capture.CAN_CONVERT_INTERLACED:
+        assert [read_spelled(frame.image) for frame in read_frames(odd.path)] == list(odd.spelled)
+        return
+    monkeypatch.setattr("videoseq.opening.is_available", lambda: False)
+    monkeypatch.setattr("videoseq.av_capture.is_available", lambda: False)
+    with pytest.raises(VideoError, match=r'interlaced, which OpenCV .* pip install "videoseq\[check\]"') as caught:
+        VideoReader(odd.path)
+    assert caught.value.code == "unsupported"
 
 
-def test_what_is_no_video_is_told_apart(tmp_path):
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "text.mp4").write_text("not a video\n" * 100)
+def test_what_is_no_file_is_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     os.mkfifo(tmp_path / "pipe.mp4")
-    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-        stream = container.add_stream("aac", rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.rate = 8000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    codes = {}
-    for name in ("missing.mp4", "empty.mp4", "text.mp4", "pipe.mp4", "sound.mp4", "."):
-        with pytest.raises(VideoError) as caught:
-            list(read_frames(tmp_path / name))
-        codes[name] = caught.value.code
-        assert "\n" not in str(caught.value)
-        assert name in str(caught.value) or name == "."
-    assert codes == {
+    codes = {
         "missing.mp4": "not_found",
-        "empty.mp4": "empty",
-        "text.mp4": "not_video",
         "pipe.mp4": "not_a_regular_file",
-        "sound.mp4": "not_video",
         ".": "not_a_regular_file",
+        "/dev/zero": "not_a_regular_file",
+        "http://127.0.0.1:1/x.mp4": "refused_url",
+        "rtsp://camera/1": "refused_url",
+        "file:///etc/passwd": "refused_url",
+        "concat:a.mp4|b.mp4": "refused_url",
+        "subfile,,start,0,end,9,,:a.mp4": "refused_url",
+        "data:video/mp4;base64,AAAA": "refused_url",
+        "pipe:0": "refused_url",
     }
+    for name, code in codes.items():
+        with pytest.raises(VideoError) as caught:
+            list(read_frames(name))
+        assert caught.value.code == code, name
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "name", ["a b.avi", "-v.avi", "%03d.avi", "a:b.avi", "new\nline.avi", "🎬é.avi", b"\xff\xfe.avi"]
+    "name",
+    ["a b.avi", "-v.avi", "%03d.avi", "a:b.avi", "http:x.avi", "new\nline.avi", "🎬é.avi", "e\u0301.avi"]
+    + [b"\xff\xfe.avi", "n" * 251 + ".avi"],
 )
-def test_any_file_name_opens(tmp_path, name):
+def test_any_file_name_opens(tmp_path, name, decoder):
     plain = write_spelled(tmp_path / "plain.avi", 3, fourcc="MJPG")
     odd = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), os.fsencode(name))))
     plain.rename(odd)
-    assert read_all(odd)[2] == [0, 1, 2]
+    assert [read_spelled(frame.image) for frame in read_frames(odd)] == [0, 1, 2]
+    assert [frame[3] for frame in read_whole(decoder, odd)[0]] == [0, 1, 2]
 
 
-def test_a_playlist_reaches_no_second_file(tmp_path):
-    """Renamed playlists that name a sibling or a loopback address are refused, and nobody knocks."""
-    import socket
-
-    write_timed(tmp_path / "sibling.ts", [40 * i for i in range(10)])
+def test_hostile_files_open_no_socket_and_no_second_file(tmp_path, decoder):
+    """Playlists of every kind, under their own name and disguised: nobody knocks, and no descriptor appears."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
-        texts = {
-            "sibling.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsibling.ts\n#EXT-X-ENDLIST\n",
-            "remote.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n",
-            "list.ffconcat": "ffconcat version 1.0\nfile sibling.ts\n",
-            "call.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
-            "a=rtpmap:96 H264/90000\n",
-        }
-        for name, text in texts.items():
-            for suffix in ("", ".mp4"):
-                path = tmp_path / (name + suffix)
-                path.write_text(text)
-                before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
-                with pytest.raises(VideoError, match="no decoder recognises"):
-                    list(read_frames(path))
-                if sys.platform == "linux":
-                    assert len(os.listdir("/proc/self/fd")) == before
+        before = set(os.listdir("/proc/self/fd")) if sys.platform == "linux" else set()
+        for path in odd_videos.playlists(tmp_path, server.getsockname()[1]):
+            for read in (lambda path: list(read_frames(path)), lambda path: read_whole(decoder, path)):
+                with pytest.raises(VideoError) as caught:
+                    read(path)
+                assert caught.value.code in ("refused_playlist", "not_video"), path.name
+        if sys.platform == "linux":
+            assert len(set(os.listdir("/proc/self/fd")) - before) <= 1  # the decoder process's pipe
         with pytest.raises(TimeoutError):
             server.accept()
 
 
-def test_a_file_that_stops_giving_bytes_is_an_error_and_no_crash(tmp_path, monkeypatch):
+def test_a_playlist_that_is_not_recognised_still_reaches_nothing(tmp_path, monkeypatch):
+    """The lists of protocols and formats hold on their own, were our look at the first bytes to fail."""
+    from videoseq.container import Container
+
+    monkeypatch.setattr("videoseq.opening.read_container", lambda file: Container("unknown"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.3)
+        for path in odd_videos.playlists(tmp_path, server.getsockname()[1]):
+            with pytest.raises(VideoError) as caught:
+                list(read_frames(path))
+            assert caught.value.code == "not_video", path.name
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_file_that_stops_giving_bytes_is_an_error_and_no_crash(tmp_path):
     video = write_spelled(tmp_path / "clip.avi", 200, fourcc="MJPG")
     with VideoReader(video) as reader:
         frames = iter(reader)
@@ -222,15 +285,71 @@ def test_opening_in_threads_leaves_the_environment_alone(tmp_path, monkeypatch):
 
 
 def test_damage_is_reported_in_words_of_ours_alone(tmp_path):
-    """FFmpeg's own complaints stay off stderr."""
-    video = write_spelled(tmp_path / "clip.avi", 60, fourcc="MJPG")
-    stored = bytearray(video.read_bytes())
-    stored[len(stored) // 2 : len(stored) // 2 + 3000] = bytes(3000)
-    video.write_bytes(stored)
+    """FFmpeg's own complaints stay off stdout and stderr."""
+    video = CASES["damaged_avi"](tmp_path).path
     code = "import sys, videoseq; print(sum(1 for _ in videoseq.read_frames(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", code, video], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 10
     assert done.stderr == ""
+
+
+FORKED = """
+import os, sys, videoseq.video as video
+reader = video.VideoReader(sys.argv[1])
+frames = iter(reader)
+next(frames)
+if (child := os.fork()) == 0:
+    own = len(list(video.read_frames(sys.argv[1])))
+    try:
+        next(frames)
+    except RuntimeError as error:
+        os._exit(0 if own == 20 and "before a fork" in str(error) else 2)
+    os._exit(3)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_after_a_fork_a_reader_is_refused_and_a_new_one_is_safe(tmp_path):
+    video = write_timed(tmp_path / "clip.mp4", [40 * i for i in range(20)])
+    done = subprocess.run([sys.executable, "-c", FORKED, video], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_pixels_do_not_depend_on_the_number_of_threads(tmp_path):
+    """The decoder's threads are pinned; OpenCV's own number is the caller's."""
+    paths = [CASES[name](tmp_path).path for name in ("b_frames_mp4", "damaged_mp4", "webm_vp9")]
+    code = (
+        "import sys, hashlib, cv2, videoseq; cv2.setNumThreads(int(sys.argv[1]));"
+        "print([hashlib.sha256(b''.join(f.image.tobytes() for f in videoseq.read_frames(p))).hexdigest()"
+        " for p in sys.argv[2:]])"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, threads, *paths],
+            capture_output=True, text=True, check=True,
+            env={**os.environ, "OPENCV_FFMPEG_THREADS": threads},
+        ).stdout
+        for threads in ("1", "3")
+    }  # fmt: skip
+    assert len(digests) == 1
+
+
+def test_opening_a_file_five_hundred_times_leaks_nothing(tmp_path):
+    code = """
+import os, resource, sys, videoseq
+def size(): return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+for k in range(600):
+    next(videoseq.read_frames(sys.argv[1]))
+    if k == 100: start = size(), len(os.listdir("/proc/self/fd"))
+print(size() - start[0], len(os.listdir("/proc/self/fd")) - start[1])
+"""
+    if sys.platform != "linux":
+        pytest.skip("sizes are read from /proc")
+    video = write_timed(tmp_path / "clip.mp4", [40 * i for i in range(4)])
+    done = subprocess.run([sys.executable, "-c", code, video], capture_output=True, text=True, check=True)
+    grown, descriptors = map(int, done.stdout.split())
+    assert descriptors == 0
+    assert grown < 10_000_000, f"{grown} bytes in 500 files"
 
 
 def test_a_frame_is_checked():
@@ -247,11 +366,14 @@ def test_digest_is_of_the_bytes(tmp_path):
         content_sha256(tmp_path / "y")
 
 
-def test_real_clips_have_their_known_number_of_frames(data):
+def test_real_clips_have_their_known_number_of_frames(data, decoder):
     counts = {"one-by-one-person-detection": 1394, "bottle-detection": 1189, "car-detection": 377}
     for name, count in counts.items():
-        with VideoReader(data / "intel" / "videos" / f"{name}.mp4") as reader:
-            stamps = list(reader)
-            assert reader.facts().state == "complete"
+        path = data / "intel" / "videos" / f"{name}.mp4"
+        with decoder.open(path) as reader:
+            stamps = [frame.stamp for frame in reader.sampled(0.001)]
+            facts = reader.facts()
+        assert (facts.state, facts.notices, facts.time_source) == ("complete", (), "container")
         assert [stamp.index for stamp in stamps] == list(range(count))
         assert np.all(np.diff([stamp.seconds for stamp in stamps]) > 0)
+        assert probe(path).num_frames_from_header == count

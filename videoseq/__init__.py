@@ -23,9 +23,10 @@ if TYPE_CHECKING:
         VideoError,
         VideoseqError,
     )
+    from videoseq.facts import VideoInfo
     from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
     from videoseq.labels import FrameLabels, Segment
-    from videoseq.video import Frame, VideoInfo, probe, read_frames
+    from videoseq.video import Frame, probe, read_frames
 
 _HOMES = {
     "AnnotationError": "errors",
@@ -40,7 +41,7 @@ _HOMES = {
     "OutputError": "errors",
     "Segment": "labels",
     "VideoError": "errors",
-    "VideoInfo": "video",
+    "VideoInfo": "facts",
     "VideoseqError": "errors",
     "label_video": "labeling",
     "load_model": "labeling",

@@ -94,12 +94,12 @@ class ClassNames(tuple[str, ...]):
                 raise AnnotationError("classes: expected a name, got a blank one")
             if any(unicodedata.category(character) == "Cc" for character in name):
                 raise AnnotationError(f"classes: expected a name on one line, got {name!r}")
-            twin = seen.get(_folded(name))
+            twin = seen.get(folded(name))
             if twin == name:
                 raise AnnotationError(f"classes: {name!r} stands there twice")
             if twin is not None:
                 raise AnnotationError(f"classes: {twin!r} and {name!r} {_TOO_ALIKE}")
-            seen[_folded(name)] = name
+            seen[folded(name)] = name
         return classes
 
     def index_of(self, label: str, where: str) -> int:
@@ -131,7 +131,7 @@ def find_classes(annotations: Sequence[Annotation], background: str | None = Non
         first_seen.setdefault(background, "the setting data.background")
     twins: dict[str, str] = {}
     for label in first_seen:
-        other = twins.setdefault(_folded(label), label)
+        other = twins.setdefault(folded(label), label)
         if other != label:
             raise AnnotationError(
                 f"{first_seen[label]}: class {label!r} and {other!r} in {first_seen[other]} {_TOO_ALIKE}"
@@ -172,10 +172,10 @@ def make_targets(
                 f"{where}: {interval.label!r} starts at {interval.start:.12g} {unit}, "
                 f"the video ends at {end:.12g}; is it another video's file?"
             )
-        if interval.stop > end + (_end_tolerance(seconds) if unit == "seconds" else 0):
+        if interval.stop > end + (end_tolerance(seconds) if unit == "seconds" else 0):
             text = f"{where}: {interval.label!r} stops at {interval.stop:.12g} {unit}, the video ends at {end:.12g}"
             notices.append(Notice("labels_past_end", f"{text}; the rest is left out"))
-        covered = _frames_in(interval, unit, seconds)
+        covered = frames_in(interval, unit, seconds)
         if covered.start == covered.stop:
             notices.append(
                 Notice("interval_without_frames", f"{where}: {interval.label!r} is too short to cover a frame")
@@ -184,7 +184,8 @@ def make_targets(
     return targets, notices
 
 
-def _frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frames"]) -> slice:
+def frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frames"]) -> slice:
+    """The frames that an interval covers; ``unit`` is that of its :class:`Annotation`."""
     if unit == "frames":
         return slice(int(interval.start), min(int(interval.stop), len(seconds)))
     bounds = np.array([interval.start, interval.stop]) - _TIME_TOLERANCE_SECONDS
@@ -192,8 +193,11 @@ def _frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frame
     return slice(int(start), int(stop))
 
 
-def _end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
-    """One frame: tools disagree about whether a video ends with its last frame's start or stop."""
+def end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
+    """How many seconds after the video's end labels may stop and still fit it: the duration of one frame.
+
+    Tools disagree about whether a video ends with its last frame's start or stop.
+    """
     last_frame = float(seconds[-1] - seconds[-2]) if len(seconds) > 1 else 0.0
     return max(last_frame, _TIME_TOLERANCE_SECONDS)
 
@@ -213,5 +217,6 @@ def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
             reaching = interval
 
 
-def _folded(label: str) -> str:
+def folded(label: str) -> str:
+    """A label without what people vary by mistake: case, blanks and the encoding of accents."""
     return "".join(unicodedata.normalize("NFKC", label).casefold().split())

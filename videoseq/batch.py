@@ -11,10 +11,10 @@ import errno
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from videoseq.bundle import library_versions
 from videoseq.errors import ConfigError, ModelError, OutputError, VideoError, one_line
@@ -22,7 +22,8 @@ from videoseq.features import Progress
 from videoseq.files import file_sha256, remove_leftovers, write_text
 from videoseq.labeling import Model, label_video
 from videoseq.labels import label_paths
-from videoseq.video import VIDEO_SUFFIXES, content_sha256
+from videoseq.opening import FileWatch
+from videoseq.video import VIDEO_SUFFIXES, FrameReader, VideoReader, content_sha256
 
 State = Literal["complete", "degraded", "failed"]
 STATES = get_args(State)
@@ -30,10 +31,28 @@ STATES = get_args(State)
 
 @dataclass(frozen=True)
 class Job:
-    """A video and the path its labels are named after."""
+    """A video and the path its labels are named after.
+
+    Attributes:
+        video: The video as it was named.
+        target: What its output files are named after.
+        root: The folder it was found in, out of which no link may lead; None if it was named itself.
+    """
 
     video: Path
     target: Path
+    root: Path | None = None
+
+    def check_link(self) -> None:
+        """Holds a video that was found to lying in the folder that was searched.
+
+        Raises:
+            VideoError: It is a link that leads out of it.
+        """
+        if self.root is not None and not self.video.resolve().is_relative_to(self.root.resolve()):
+            raise VideoError(
+                "refused_link", f"{self.video}: is a link out of {self.root}; name the file itself if it is meant"
+            )
 
 
 @dataclass(frozen=True)
@@ -43,10 +62,15 @@ class Result:
     Attributes:
         path: The video as it was named.
         state: ``complete``; ``degraded``, labelled although frames are missing; or ``failed``.
-        code: A stable word for programs: of the first notice or of the error; empty if complete.
+        code: A stable word for programs: of the first notice or of the error; empty if there is nothing to say.
         message: The same for people.
         num_frames: Rows written.
         duration_seconds: Where the last frame ends.
+        time_source: Where frame times come from: ``container``, ``container_repaired`` or ``frame_rate``.
+        start_offset_seconds: The container's own time of frame 0, where it is known.
+        rotation_degrees: How far the pictures were turned to stand upright.
+        coverage: The share of the video's time that was there to be read and is not in a span.
+        spans: Where frames are missing or not to be trusted.
         notices: All that reading the video brought to light.
         video_sha256: Of the video's bytes.
         model_sha256: Of the model's description.
@@ -59,6 +83,11 @@ class Result:
     message: str = ""
     num_frames: int = 0
     duration_seconds: float = 0.0
+    time_source: str = ""
+    start_offset_seconds: float | None = None
+    rotation_degrees: int = 0
+    coverage: float = 0.0
+    spans: list[dict[str, Any]] = field(default_factory=list)
     notices: list[dict[str, str]] = field(default_factory=list)
     video_sha256: str = ""
     model_sha256: str = ""
@@ -77,8 +106,8 @@ def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
     jobs: dict[Path, Job] = {}
     targets: dict[Path, Path] = {}
     for text in inputs:
-        for video, relative in _expand(text):
-            job = Job(video, out / relative)
+        for video, relative, root in _expand(text):
+            job = Job(video, out / relative, root)
             if jobs.setdefault(_absolute(video), job) is not job:
                 continue
             other = targets.setdefault(job.target, video)
@@ -87,7 +116,10 @@ def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
     return list(jobs.values())
 
 
-def _expand(text: str) -> Iterator[tuple[Path, PurePath]]:
+_Found = tuple[Path, PurePath, "Path | None"]  # a video, where it lies below the folder searched, and that folder
+
+
+def _expand(text: str) -> Iterator[_Found]:
     path = Path(text)
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
         yield from _walk(path)
@@ -96,12 +128,12 @@ def _expand(text: str) -> Iterator[tuple[Path, PurePath]]:
         for match in matches:
             yield from _expand(match)
         if not matches and not set(text) & set("*?"):  # brackets alone are as likely part of a name
-            yield path, PurePath(path.name)
+            yield path, PurePath(path.name), None
     else:
-        yield path, PurePath(path.name)
+        yield path, PurePath(path.name), None
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, PurePath]]:
+def _walk(root: Path) -> Iterator[_Found]:
     """The video files below a folder; a folder that cannot be listed is named as if it were one, and so reported."""
     unlisted: list[Path] = []
     for folder, subfolders, names in os.walk(root, onerror=lambda error: unlisted.append(Path(error.filename))):
@@ -109,8 +141,9 @@ def _walk(root: Path) -> Iterator[tuple[Path, PurePath]]:
         for name in sorted(names):
             if Path(name).suffix.lower() in VIDEO_SUFFIXES:
                 video = Path(folder, name)
-                yield video, video.relative_to(root)
-    yield from ((folder, PurePath(root.name) if folder == root else folder.relative_to(root)) for folder in unlisted)
+                yield video, video.relative_to(root), root
+    for unlistable in unlisted:
+        yield unlistable, PurePath(root.name) if unlistable == root else unlistable.relative_to(root), root
 
 
 def _absolute(path: Path) -> Path:
@@ -173,26 +206,40 @@ class Journal:
         failed = (_json_line(result).decode() for result in results if result.state == "failed")
         write_text(self._out / "failures.jsonl", "".join(failed))
 
-    def is_done(self, job: Job, model: Model) -> bool:
+    def is_done(self, job: Job, model: Model, *, accepts_damage: bool = True) -> bool:
         """Whether the job's recorded outputs are there, unchanged, for the same video and model."""
         result = self.results.get(str(job.video))
-        if result is None or result.state == "failed" or result.model_sha256 != model.bundle.sha256:
+        states = ("complete", "degraded") if accepts_damage else ("complete",)
+        if result is None or result.state not in states or result.model_sha256 != model.bundle.sha256:
             return False
         try:
             return result.video_sha256 == content_sha256(job.video) and result.outputs == _digests(job, self._out)
         except (VideoError, OSError):  # one of the files is gone
             return False
 
-    def label(self, job: Job, model: Model, on_progress: Progress | None = None) -> Result:
-        """Labels one video; whatever is wrong with it becomes its result.
+    def label(
+        self,
+        job: Job,
+        model: Model,
+        on_progress: Progress | None = None,
+        *,
+        open_video: Callable[[Path], FrameReader] = VideoReader,
+        accepts_damage: bool = True,
+    ) -> Result:
+        """Labels one video; whatever is wrong with it becomes its result. The arguments are :func:`label_video`'s.
 
         Raises:
             OutputError: The labels cannot be written; that is no fault of the video.
         """
         remove_leftovers(job.target.parent)
+        watch = FileWatch(job.video)
         try:
+            job.check_link()
+            facts = label_video(
+                job.video, model, job.target, on_progress, open_video=open_video, accepts_damage=accepts_damage
+            )
             video_sha256 = content_sha256(job.video)
-            facts = label_video(job.video, model, job.target, on_progress)
+            watch.check()
         except VideoError as error:
             return Result(str(job.video), "failed", error.code, one_line(error))
         except ModelError as error:
@@ -209,6 +256,11 @@ class Journal:
             message=one_line(first.message) if first else "",
             num_frames=facts.num_frames,
             duration_seconds=facts.duration_seconds,
+            time_source=facts.time_source,
+            start_offset_seconds=facts.start_offset_seconds,
+            rotation_degrees=facts.rotation_degrees,
+            coverage=facts.coverage,
+            spans=[span.as_dict() for span in facts.spans],
             notices=[notice.as_dict() for notice in facts.notices],
             video_sha256=video_sha256,
             model_sha256=model.bundle.sha256,

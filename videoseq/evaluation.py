@@ -44,7 +44,7 @@ def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames)
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     sequence = SequenceLabeler(head)
     for chunk in features.chunks():
-        yield decode(classes, chunk.index, chunk.seconds, sequence.push(chunk))
+        yield decode(classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk))
 
 
 def evaluate_heads(

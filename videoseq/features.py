@@ -22,14 +22,14 @@ from torch import Tensor
 
 from videoseq.errors import Notice
 from videoseq.files import staged_binary_file, staged_file, staged_folder
+from videoseq.opening import FileWatch
 from videoseq.runtimes import Runtime
-from videoseq.sampling import Sampler
-from videoseq.video import VideoReader, content_sha256
+from videoseq.video import FrameReader, FrameStamp, VideoReader, content_sha256
 
 _BATCH_IMAGES = 4  # larger float32 batches fall out of a laptop CPU's cache
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
 _QUEUE_BATCHES = 3
-_STORE_VERSION = 1
+_STORE_VERSION = 2
 
 Progress = Callable[[int, float], None]
 """Called with the frames read so far and the fraction of the file's bytes read."""
@@ -42,61 +42,68 @@ class FeatureChunk:
     Attributes:
         index: Frame indices.
         seconds: Frame times.
+        flags: :class:`videoseq.timing.FrameFlag` of each frame, as numbers.
         steps: Steps of the network due at each frame; 0 where the frame was not sampled.
         features: One row for each frame with ``steps > 0``.
     """
 
     index: Int[np.ndarray, " frames"]
     seconds: Float[np.ndarray, " frames"]
+    flags: Int[np.ndarray, " frames"]
     steps: Int[np.ndarray, " frames"]
     features: Float[Tensor, "sampled features"]
 
     def __post_init__(self) -> None:
-        if not len(self.index) == len(self.seconds) == len(self.steps):
-            raise ValueError(f"expected equal lengths, got {len(self.index)}, {len(self.seconds)}, {len(self.steps)}")
+        lengths = [len(part) for part in (self.index, self.seconds, self.flags, self.steps)]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"expected equal lengths, got {', '.join(map(str, lengths))}")
         if np.count_nonzero(self.steps) != len(self.features):
             raise ValueError(f"expected {np.count_nonzero(self.steps)} feature rows, got {len(self.features)}")
 
 
 def stream_features(
-    reader: VideoReader, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
+    reader: FrameReader, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
 ) -> Iterator[FeatureChunk]:
     """The features of a video, chunk by chunk; a thread decodes and resizes while this one runs the CNN.
 
     Raises:
         VideoError: The video cannot be read to its end.
     """
-    batches = _image_batches(reader, Sampler(sample_hz), runtime)
-    for index, seconds, steps, images in _in_background(batches, depth=_QUEUE_BATCHES):
-        yield FeatureChunk(index, seconds, steps, _features_of(images, runtime))
+    batches = _image_batches(reader, sample_hz, runtime)
+    for stamps, steps, images in _in_background(batches, depth=_QUEUE_BATCHES):
+        yield FeatureChunk(
+            index=np.array([stamp.index for stamp in stamps]),
+            seconds=np.array([stamp.seconds for stamp in stamps]),
+            flags=np.array([int(stamp.flags) for stamp in stamps]),
+            steps=np.array(steps),
+            features=_features_of(images, runtime),
+        )
         if on_progress is not None:
-            on_progress(int(index[-1]) + 1, reader.fraction_read)
+            on_progress(stamps[-1].index + 1, reader.fraction_read)
 
 
-_Batch = tuple[np.ndarray, np.ndarray, np.ndarray, list[Tensor]]
+_Batch = tuple[list[FrameStamp], list[int], list[Tensor]]
 
 
 def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime) -> Float[Tensor, "batch features"]:
     return runtime(torch.stack(images)) if images else torch.empty(0, runtime.identity.feature_size)
 
 
-def _image_batches(reader: VideoReader, sampler: Sampler, runtime: Runtime) -> Iterator[_Batch]:
+def _image_batches(reader: FrameReader, sample_hz: float | None, runtime: Runtime) -> Iterator[_Batch]:
     resize = runtime.identity.preprocessing.resize
-    index: list[int] = []
-    seconds: list[float] = []
+    stamps: list[FrameStamp] = []
     steps: list[int] = []
     images: list[Tensor] = []
-    for stamp in reader:
-        index.append(stamp.index)
-        seconds.append(stamp.seconds)
-        steps.append(sampler.steps(stamp.seconds))
-        if steps[-1]:
-            images.append(resize(reader.retrieve()))
-        if len(images) == _BATCH_IMAGES or len(index) == _MAX_FRAMES_PER_BATCH:
-            yield np.array(index), np.array(seconds), np.array(steps), images
-            index, seconds, steps, images = [], [], [], []
-    if index:
-        yield np.array(index), np.array(seconds), np.array(steps), images
+    for frame in reader.sampled(sample_hz):
+        stamps.append(frame.stamp)
+        steps.append(frame.steps)
+        if frame.image is not None:
+            images.append(resize(frame.image))
+        if len(images) == _BATCH_IMAGES or len(stamps) == _MAX_FRAMES_PER_BATCH:
+            yield stamps, steps, images
+            stamps, steps, images = [], [], []
+    if stamps:
+        yield stamps, steps, images
 
 
 _T = TypeVar("_T")
@@ -123,6 +130,7 @@ class ClipFeatures:
     Attributes:
         video_sha256: Of the video file's bytes.
         seconds: Time of every native frame.
+        flags: :class:`videoseq.timing.FrameFlag` of every native frame, as numbers.
         steps: Steps of the network due at every native frame.
         features: One row for each frame with ``steps > 0``; lies on disk until touched.
         duration_seconds: Time of the end of the last frame.
@@ -131,6 +139,7 @@ class ClipFeatures:
 
     video_sha256: str
     seconds: Float[np.ndarray, " frames"]
+    flags: Int[np.ndarray, " frames"]
     steps: Int[np.ndarray, " frames"]
     features: Float32[np.ndarray, "sampled features"]
     duration_seconds: float
@@ -140,11 +149,12 @@ class ClipFeatures:
         """The same frames as :func:`stream_features` gives, in chunks of ``num_frames``."""
         row = 0
         for start in range(0, len(self.seconds), num_frames):
-            steps = self.steps[start : start + num_frames]
+            frames = slice(start, min(start + num_frames, len(self.seconds)))
+            steps = self.steps[frames]
             stop_row = row + int(np.count_nonzero(steps))
             features = torch.from_numpy(np.array(self.features[row:stop_row]))
-            index = np.arange(start, start + len(steps))
-            yield FeatureChunk(index, self.seconds[start : start + num_frames], steps, features)
+            index = np.arange(frames.start, frames.stop)
+            yield FeatureChunk(index, self.seconds[frames], self.flags[frames], steps, features)
             row = stop_row
 
     def export(self, target: Path) -> None:
@@ -162,10 +172,16 @@ class ClipFeatures:
 
 
 class FeatureStore:
-    """Features on disk, in one folder an entry below ``root``."""
+    """Features on disk, in one folder an entry below ``root``.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        open_video: How a video is opened.
+    """
+
+    def __init__(self, root: Path, open_video: Callable[[Path], FrameReader] = VideoReader) -> None:
         self.root = root
+        self._open_video = open_video
 
     def get(
         self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
@@ -176,6 +192,7 @@ class FeatureStore:
             VideoError: The video cannot be read.
             OutputError: The store cannot be written.
         """
+        watch = FileWatch(video)
         key = {
             "store_version": _STORE_VERSION,
             "video_sha256": content_sha256(video),
@@ -187,24 +204,27 @@ class FeatureStore:
         try:
             return _read_entry(entry, video)
         except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
-            with staged_folder(entry, replace=True) as staging:
-                _compute_entry(staging, key, video, runtime, on_progress)
+            with staged_folder(entry, replace=True) as staging, self._open_video(video) as reader:
+                _compute_entry(staging, key, reader, runtime, on_progress)
+                watch.check()
         return _read_entry(entry, video)
 
 
 def _compute_entry(
-    folder: Path, key: dict[str, Any], video: Path, runtime: Runtime, on_progress: Progress | None
+    folder: Path, key: dict[str, Any], reader: FrameReader, runtime: Runtime, on_progress: Progress | None
 ) -> None:
-    seconds, steps = [], []
-    with VideoReader(video) as reader, (folder / "features.npy").open("w+b") as file:
+    seconds, flags, steps = [], [], []
+    with (folder / "features.npy").open("w+b") as file:
         rows = _GrowingArray(file, runtime.identity.feature_size)
         for chunk in stream_features(reader, runtime, key["sample_hz"], on_progress):
             rows.append(chunk.features.numpy())
             seconds.append(chunk.seconds)
+            flags.append(chunk.flags)
             steps.append(chunk.steps)
         rows.finish()
         facts = reader.facts()
     np.save(folder / "seconds.npy", np.concatenate(seconds))
+    np.save(folder / "flags.npy", np.concatenate(flags))
     np.save(folder / "steps.npy", np.concatenate(steps))
     notices = [notice.as_dict() for notice in facts.notices]
     described = {**key, "duration_seconds": facts.duration_seconds, "notices": notices}
@@ -242,6 +262,7 @@ def _read_entry(entry: Path, video: Path) -> ClipFeatures:
     return ClipFeatures(
         video_sha256=described["video_sha256"],
         seconds=np.load(entry / "seconds.npy", allow_pickle=False),
+        flags=np.load(entry / "flags.npy", allow_pickle=False),
         steps=np.load(entry / "steps.npy", allow_pickle=False),
         features=np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False),
         duration_seconds=described["duration_seconds"],

@@ -7,7 +7,7 @@ come to different labels.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoseq.bundle import Bundle, load_bundle
-from videoseq.errors import ModelError
+from videoseq.errors import ModelError, VideoError
+from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import CausalRNN, RNNState
+from videoseq.opening import FileWatch
 from videoseq.runtimes import Runtime, select_runtime
 from videoseq.sampling import Sampler, step_rows
-from videoseq.video import Frame, ReadFacts, VideoReader
+from videoseq.video import Frame, FrameReader, VideoReader
 
 
 class SequenceLabeler:
@@ -95,9 +97,11 @@ class FrameLabeler:
         features = torch.empty(0, runtime.identity.feature_size)
         if steps:
             features = runtime(runtime.identity.preprocessing.resize(frame.image)[None])
-        chunk = FeatureChunk(np.array([frame.index]), np.array([frame.seconds]), np.array([steps]), features)
+        chunk = FeatureChunk(
+            np.array([frame.index]), np.array([frame.seconds]), np.zeros(1, np.int64), np.array([steps]), features
+        )
         logits = self._sequence.push(chunk)
-        labels = decode(self._model.classes, chunk.index, chunk.seconds, logits)
+        labels = decode(self._model.classes, chunk.index, chunk.seconds, chunk.flags, logits)
         return FrameLabel(frame.index, frame.seconds, labels.names[0], float(labels.confidence[0]), logits[0])
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -148,6 +152,7 @@ class Model:
             self.classes,
             np.concatenate([part.index for part in parts]),
             np.concatenate([part.seconds for part in parts]),
+            np.concatenate([part.flags for part in parts]),
             np.concatenate([part.probabilities for part in parts]),
         )
 
@@ -163,7 +168,7 @@ def load_model(folder: str | os.PathLike[str], device: str = "auto") -> Model:
     return Model(bundle, select_runtime(bundle.backbone, device))
 
 
-def label_frames(reader: VideoReader, model: Model, on_progress: Progress | None = None) -> Iterator[FrameLabels]:
+def label_frames(reader: FrameReader, model: Model, on_progress: Progress | None = None) -> Iterator[FrameLabels]:
     """The labels of a whole video, chunk by chunk, in bounded memory.
 
     Raises:
@@ -172,25 +177,43 @@ def label_frames(reader: VideoReader, model: Model, on_progress: Progress | None
     """
     sequence = SequenceLabeler(model.bundle.head)
     for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress):
-        yield decode(model.classes, chunk.index, chunk.seconds, sequence.push(chunk))
+        yield decode(model.classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk))
 
 
 def label_video(
-    video: str | os.PathLike[str], model: Model, target: Path, on_progress: Progress | None = None
+    video: str | os.PathLike[str],
+    model: Model,
+    target: Path,
+    on_progress: Progress | None = None,
+    *,
+    open_video: Callable[[Path], FrameReader] = VideoReader,
+    accepts_damage: bool = True,
 ) -> ReadFacts:
     """Labels a video into ``target.frames.csv`` and ``target.segments.csv``, which appear when it is done.
+
+    Args:
+        video: The file.
+        model: The model.
+        target: What the two files are named after.
+        on_progress: Called as frames go by.
+        open_video: How the video is opened: in this process, or by a :class:`videoseq.isolation.DecoderProcess`.
+        accepts_damage: Whether a video from which frames are missing is labelled all the same.
 
     Returns:
         What reading the video brought to light.
 
     Raises:
-        VideoError: The video cannot be read.
+        VideoError: The video cannot be read, was changed meanwhile, or is damaged and that is not accepted.
         ModelError: The network answered with something that is not a number.
         OutputError: The files cannot be written.
     """
-    with VideoReader(video) as reader, LabelWriter(target, model.classes) as writer:
+    watch = FileWatch(Path(video))
+    with open_video(Path(video)) as reader, LabelWriter(target, model.classes) as writer:
         for labels in label_frames(reader, model, on_progress):
             writer.add(labels)
+        watch.check()
         facts = reader.facts()
+        if facts.state == "degraded" and not accepts_damage:
+            raise VideoError(facts.notices[0].code, f"{video}: {facts.notices[0].message}; nothing was labelled")
         writer.finish(facts.duration_seconds)
     return facts

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError
 from videoseq.files import staged_file
+from videoseq.timing import FrameFlag
 
 _SECONDS = ".6f"
 _PROBABILITY = ".4f"
@@ -33,18 +34,20 @@ class FrameLabels:
         classes: What the columns of ``probabilities`` mean.
         index: Frame indices.
         seconds: Frame times.
+        flags: :class:`videoseq.timing.FrameFlag` of each frame, as numbers.
         probabilities: Softmax of the logits; the label is the largest.
     """
 
     classes: ClassNames
     index: Int[np.ndarray, " frames"]
     seconds: Float[np.ndarray, " frames"]
+    flags: Int[np.ndarray, " frames"]
     probabilities: Float[np.ndarray, "frames classes"]
 
     def __post_init__(self) -> None:
         expected = (len(self.index), len(self.classes))
-        if self.probabilities.shape != expected or len(self.seconds) != len(self.index):
-            got = f"{self.probabilities.shape} and {len(self.seconds)} times"
+        if self.probabilities.shape != expected or {len(self.seconds), len(self.flags)} != {len(self.index)}:
+            got = f"{self.probabilities.shape}, {len(self.seconds)} times and {len(self.flags)} flags"
             raise ValueError(f"expected probabilities of shape {expected} and {expected[0]} times, got {got}")
 
     def __len__(self) -> int:
@@ -77,6 +80,7 @@ def decode(
     classes: ClassNames,
     index: Int[np.ndarray, " frames"],
     seconds: Float[np.ndarray, " frames"],
+    flags: Int[np.ndarray, " frames"],
     logits: Float[torch.Tensor, "frames classes"],
 ) -> FrameLabels:
     """Labels from logits.
@@ -88,7 +92,7 @@ def decode(
         first = int(index[int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])])
         raise ModelError(f"frame {first}: expected finite logits, got NaN or infinity; the model is damaged")
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
-    return FrameLabels(classes, index, seconds, probabilities)
+    return FrameLabels(classes, index, seconds, flags, probabilities)
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,8 @@ class LabelWriter:
             self._stack = stack.pop_all()
         self._frame_rows = csv.writer(frames_file, lineterminator="\n")
         self._segment_rows = csv.writer(segments_file, lineterminator="\n")
-        self._frame_rows.writerow(["frame", "time_s", "label", "confidence", *(f"p_{name}" for name in self._classes)])
+        probabilities = [f"p_{name}" for name in self._classes]
+        self._frame_rows.writerow(["frame", "time_s", "label", "confidence", *probabilities, "flags"])
         self._segment_rows.writerow(["start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence"])
         return self
 
@@ -179,7 +184,7 @@ class LabelWriter:
         """Appends rows for these frames."""
         rows = zip(
             labels.index.tolist(), labels.seconds.tolist(), labels.names, labels.confidence.tolist(),
-            labels.probabilities.tolist(), strict=True,
+            labels.probabilities.tolist(), labels.flags.tolist(), strict=True,
         )  # fmt: skip
         self._frame_rows.writerows(
             [
@@ -188,8 +193,9 @@ class LabelWriter:
                 label,
                 format(confidence, _PROBABILITY),
                 *(format(p, _PROBABILITY) for p in ps),
+                FrameFlag(flags).text,
             ]
-            for frame, seconds, label, confidence, ps in rows
+            for frame, seconds, label, confidence, ps, flags in rows
         )
         self._write_segments(self._segments.add(labels))
 

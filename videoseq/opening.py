@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -16,16 +17,59 @@ from pathlib import Path
 
 import cv2
 
+from videoseq.av_capture import CAN_CONVERT_INTERLACED, AvCapture, interlaced_error, is_available
+from videoseq.container import Container, read_container
 from videoseq.errors import VideoError
 
-# FFmpeg and OpenCV write complaints to stderr on their own; what matters of them is recorded instead.
+# FFmpeg and OpenCV write complaints to stdout and stderr on their own; what matters of them is recorded instead.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# OpenCV tries to be helpful and skips frames that do not decode; each is to be seen as a failed read.
+os.environ.setdefault("OPENCV_FFMPEG_DECODE_ATTEMPTS", "0")
+# … and gives up where other streams, such as a camera's telemetry, fill long stretches between two frames.
+os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(1 << 30))
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_FFMPEG_OPTIONS = (
-    "protocol_whitelist;nothing|format_whitelist;mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,"
-    "ogg,ivf,mxf,gif,dv,mjpeg"
-)
+DECODER_THREADS = 4
+"""Pinned, because the pictures of damaged files depend on it; the decoder is at most this many frames ahead of us."""
+
+MAX_PIXELS = 50_000_000
+"""Pictures larger than this are refused unless a caller says otherwise; 8K video has 33 million."""
+
+FFMPEG_OPTIONS = {
+    "protocol_whitelist": "nothing",
+    "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,ivf,mxf,gif,dv,mjpeg",
+}
+"""With these FFmpeg reads the file it is given and no other."""
+
+# A scheme such as http:/ (pathlib joins slashes), or FFmpeg's own protocols, which take no slashes.
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/|(concat|concatf|subfile|data|pipe|fd|cache|crypto|async|tee)[:,]")
+
+
+class FileWatch:
+    """Remembers what a file was like, so that what was read from it can be held to be of one piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = _stamp_of(path)
+
+    def check(self) -> None:
+        """Raises if the file has been written to, replaced or removed since.
+
+        Raises:
+            VideoError: It has.
+        """
+        if _stamp_of(self._path) != self._before:
+            raise VideoError(
+                "changed_while_reading", f"{self._path}: was changed while it was read; is it still being recorded?"
+            )
+
+
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
 
 
 class SafeFile(io.BufferedIOBase):
@@ -40,9 +84,24 @@ class SafeFile(io.BufferedIOBase):
         self._pending: BaseException | None = None
         self._file = open_regular_file(path)
         self._size = os.fstat(self._file.fileno()).st_size
-        if self._size == 0:
+        try:
+            self.container = self._recognise()
+        except BaseException:  # whatever it was: the file is not left open
             self._file.close()
-            raise VideoError("empty", f"{path}: expected a video, got a file of 0 bytes")
+            raise
+
+    def _recognise(self) -> Container:
+        if self._size == 0:
+            raise VideoError("empty", f"{self._path}: expected a video, got a file of 0 bytes")
+        try:
+            container = read_container(self._file)
+        except OSError as error:
+            raise VideoError("io_error", f"{self._path}: could not be read; {error.strerror}") from None
+        if container.kind == "playlist":
+            raise VideoError(
+                "refused_playlist", f"{self._path}: expected a video, got a playlist; name the files that it lists"
+            )
+        return container
 
     def raise_pending(self) -> None:
         """Raises what :meth:`read` could not.
@@ -59,7 +118,25 @@ class SafeFile(io.BufferedIOBase):
     @property
     def fraction_read(self) -> float:
         """The position over the size."""
-        return min(1.0, self._file.tell() / self._size) if not self._file.closed else 1.0
+        return min(1.0, self.position / self._size)
+
+    @property
+    def position(self) -> int:
+        """The byte that is read next."""
+        return self._size if self._file.closed else self._file.tell()
+
+    @property
+    def num_bytes_missing(self) -> int:
+        """How many bytes the container announces beyond the file's end."""
+        return max(0, (self.container.num_bytes_announced or 0) - self._size)
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
 
     def read(self, size: int | None = -1, /) -> bytes:
         """The next bytes; none at the end, and none after an error."""
@@ -95,6 +172,8 @@ def open_regular_file(path: Path) -> io.BufferedReader:
             raise VideoError("not_a_regular_file", f"{path}: expected a video file, got a folder, pipe or device")
         return path.open("rb")
     except FileNotFoundError:
+        if _ADDRESS.match(str(path)):
+            raise VideoError("refused_url", f"{path}: expected a file, got an address; nothing is fetched") from None
         raise VideoError("not_found", f"{path}: expected a video file, found nothing there") from None
     except PermissionError:
         raise VideoError("permission", f"{path}: may not be read; check its permissions") from None
@@ -111,7 +190,7 @@ def _ffmpeg_options() -> Iterator[None]:
     name = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
     with _environment_lock:
         before = os.environ.get(name)
-        os.environ[name] = _FFMPEG_OPTIONS
+        os.environ[name] = "|".join(f"{key};{value}" for key, value in FFMPEG_OPTIONS.items())
         try:
             yield
         finally:
@@ -121,21 +200,67 @@ def _ffmpeg_options() -> Iterator[None]:
                 os.environ[name] = before
 
 
-def open_capture(source: SafeFile, path: Path) -> cv2.VideoCapture:
-    """An OpenCV capture that reads from ``source`` and from nothing else.
+def open_capture(
+    source: SafeFile, path: Path, max_pixels: int, *, tells_interlaced: bool
+) -> cv2.VideoCapture | AvCapture:
+    """A capture that reads from ``source`` and from nothing else.
+
+    Args:
+        source: The open file.
+        path: Its name, for errors.
+        max_pixels: Larger pictures are refused.
+        tells_interlaced: Whether the caller would learn that a picture is interlaced and was not converted.
 
     Raises:
-        VideoError: No decoder recognises the file.
+        VideoError: Its pictures are larger than ``max_pixels``, or no decoder can open it.
     """
+    _check_size(source.container.width, source.container.height, max_pixels, path)  # before anything is allocated
+    if source.container.is_interlaced and not CAN_CONVERT_INTERLACED:
+        if is_available():
+            return AvCapture(source, FFMPEG_OPTIONS, DECODER_THREADS, path)
+        if not tells_interlaced:
+            raise interlaced_error(path)
     capture: cv2.VideoCapture
     with _ffmpeg_options():
         try:
-            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [])  # type: ignore[call-overload]  # IStreamReader is an io.BufferedIOBase
+            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, DECODER_THREADS])  # type: ignore[call-overload]  # IStreamReader is an io.BufferedIOBase
         except cv2.error as error:
-            raise VideoError("not_video", f"{path}: OpenCV could not open it; {error.err}") from None
+            raise decoder_error(error, path) from None
     source.raise_pending()
     if not capture.isOpened():
-        raise VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognises")
+        raise _unopened(source, path)
     # Passed to the constructor this property makes it fail; its default has changed between versions.
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    width, height = (int(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    _check_size(width, height, max_pixels, path)
     return capture
+
+
+def decoder_error(error: cv2.error, path: Path) -> VideoError:
+    """What to say of an exception that OpenCV raised."""
+    if error.code == cv2.Error.StsNoMem:
+        return VideoError("too_large", f"{path}: its pictures need more memory than the decoder may take")
+    return VideoError("unsupported", f"{path}: OpenCV could not decode it; {error.err}")
+
+
+def _check_size(width: int, height: int, max_pixels: int, path: Path) -> None:
+    if width * height > max_pixels:
+        text = f"{path}: expected pictures of at most {max_pixels} pixels, got {width}x{height}"
+        raise VideoError("too_large", f"{text}; raise the limit if you trust the file")
+
+
+def _unopened(source: SafeFile, path: Path) -> VideoError:
+    """Why a file did not open, from what its container says."""
+    container = source.container
+    if source.num_bytes_missing and not container.has_video and container.has_index:
+        return VideoError("truncated", f"{path}: the file is cut off before its first picture; copy it again")
+    if not container.has_index:
+        text = f"{path}: the recording was cut off before its index (moov) was written"
+        return VideoError("moov_missing", f"{text}; a tool such as untrunc may mend it")
+    if container.kind == "sound" or container.has_video is False:
+        return VideoError("no_video_stream", f"{path}: expected pictures, got a file of sound or data alone")
+    if not container.has_frames:
+        return VideoError("no_frames", f"{path}: expected frames, got a file in which none was stored")
+    if container.kind == "unknown":
+        return VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognises")
+    return VideoError("unsupported", f"{path}: {container.kind} whose pictures no decoder here opens; convert it first")

@@ -2,26 +2,31 @@
 
 Frames are read in sequence and never sought: on ordinary files with variable frame rate or open groups of pictures,
 seeking by number lands on another frame. Header counts and rates are claims; their names end in ``_from_header``.
+Of several video streams the first is read.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from videoseq.errors import Notice, VideoError
+from videoseq.av_capture import interlaced_error
+from videoseq.damage import DamageRecord
+from videoseq.errors import VideoError
+from videoseq.facts import ReadFacts, VideoInfo, read_info, summarise
 from videoseq.files import sha256_of
-from videoseq.opening import SafeFile, open_capture, open_regular_file
+from videoseq.opening import MAX_PIXELS, SafeFile, decoder_error, open_capture, open_regular_file
+from videoseq.sampling import Sampler
+from videoseq.timing import FrameClock, FrameFlag
 
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -31,39 +36,10 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What a folder is searched for; a file named on its own may be called anything."""
 
-_MAX_FAILED_GRABS = 256  # a damaged stretch this long is taken for the end of the file
-_MAX_PLAUSIBLE_FPS = 1000.0
-_FALLBACK_FPS = 25.0  # only where neither container nor header says anything
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video's header claims.
-
-    Attributes:
-        path: The file.
-        width: Pixels across, upright.
-        height: Pixels down, upright.
-        fps_from_header: Frames a second as claimed, or None where the claim is absurd.
-        num_frames_from_header: Frames as claimed, or None where the claim is absurd.
-        rotation_degrees: How far the stored picture is turned to stand upright.
-        codec: Four-character code.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fps_from_header: float | None
-    num_frames_from_header: int | None
-    rotation_degrees: int
-    codec: str
-
-    @property
-    def duration_seconds_from_header(self) -> float | None:
-        """Claimed frames over claimed rate."""
-        if self.fps_from_header is None or self.num_frames_from_header is None:
-            return None
-        return self.num_frames_from_header / self.fps_from_header
+# So many failed reads without a byte being read are the end. More packets than this do not fit into FFmpeg's buffer.
+_MAX_IDLE_READS = 2048
+# Containers that lose packets without a trace: there a gap in the times is missing frames, elsewhere a pause.
+_LOSSY_CONTAINERS = ("mpegts", "mpegps")
 
 
 @dataclass(frozen=True)
@@ -72,11 +48,13 @@ class FrameStamp:
 
     Attributes:
         index: 0-based in decode order.
-        seconds: Presentation time, strictly increasing.
+        seconds: Presentation time since the start of the video stream, strictly increasing.
+        flags: What is to be known about it.
     """
 
     index: int
     seconds: float
+    flags: FrameFlag = FrameFlag.NONE
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,59 +73,107 @@ class Frame:
             )
 
 
-@dataclass(frozen=True)
-class ReadFacts:
-    """What reading a file to its end brought to light.
+@dataclass(frozen=True, eq=False)
+class SampledFrame:
+    """A frame on its way to the network.
 
     Attributes:
-        num_frames: Frames decoded.
-        duration_seconds: Time of the end of the last frame.
-        num_failed_grabs: Failed reads after which more frames came.
-        num_repaired_times: Frames whose container time did not increase and was replaced.
-        state: ``complete``, or ``degraded`` where frames are known or claimed to be missing.
-        notices: What a user should know, in words; the file is not named in them.
+        stamp: Which frame.
+        steps: Steps of the network due at it; 0 if it is not looked at.
+        image: Its upright RGB picture if ``steps > 0``, valid until the next frame is taken.
     """
 
-    num_frames: int
-    duration_seconds: float
-    num_failed_grabs: int
-    num_repaired_times: int
-    state: Literal["complete", "degraded"]
-    notices: tuple[Notice, ...]
+    stamp: FrameStamp
+    steps: int
+    image: Image | None
 
 
-class VideoReader:
-    """One pass over a video file.
+class FrameReader(ABC):
+    """One pass over a video, in this process or another. Use it as a context manager."""
 
-    Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the picture of the frame
-    grabbed last, so that a frame nobody looks at costs no colour conversion. Use it as a context manager.
+    @property
+    @abstractmethod
+    def info(self) -> VideoInfo:
+        """What the header claims."""
 
-    Raises:
-        VideoError: On construction, when the file cannot be opened as a video.
-    """
+    @property
+    @abstractmethod
+    def fraction_read(self) -> float:
+        """How much of the file's bytes have been read: a progress measure that no header can spoil."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._lock = threading.Lock()
-        self._source = SafeFile(self.path)
-        try:
-            self._capture = open_capture(self._source, self.path)
-            self.info = _read_info(self._capture, self.path)
-        except BaseException:  # whatever it was: the file is not left open
-            self._source.close()
-            raise
-        self._interval_seconds = 1.0 / (self.info.fps_from_header or _FALLBACK_FPS)
-        self._last: FrameStamp | None = None
-        self._num_failed_grabs = 0
-        self._num_repaired_times = 0
+    @abstractmethod
+    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
+        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
 
-    def __enter__(self) -> VideoReader:
+        Raises:
+            VideoError: The video cannot be read to its end.
+        """
+
+    @abstractmethod
+    def facts(self) -> ReadFacts:
+        """What is known after the last frame; call it when iteration has ended."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the file."""
+
+    def __enter__(self) -> FrameReader:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class VideoReader(FrameReader):
+    """Reads a video in this process.
+
+    Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the picture of the frame
+    grabbed last, so that a frame nobody looks at costs no colour conversion.
+
+    Args:
+        path: The file.
+        max_pixels: Larger pictures are refused.
+        read_log: Gives the lines that the decoder has logged since it was last called; without it, damage that the
+            decoder hides, and changes of size, go unnoticed.
+
+    Raises:
+        VideoError: On construction, when the file cannot be opened as a video.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_pixels: int = MAX_PIXELS,
+        read_log: Callable[[], list[str]] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._source = SafeFile(self.path)
+        try:
+            self._capture = open_capture(self._source, self.path, max_pixels, tells_interlaced=read_log is not None)
+            self._info = read_info(self._capture, self._source.container, self.path)
+        except BaseException:  # whatever it was: the file is not left open
+            self._source.close()
+            raise
+        self._read_log = read_log or list
+        self._clock = FrameClock(self._info.fps_from_header, has_frame_times=self._source.container.has_frame_times)
+        self._damage = DamageRecord()
+        self._last: FrameStamp | None = None
+        self._start_offset_seconds: float | None = None
+        self._num_pauses = 0
+        self._bgr: np.ndarray | None = None
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the header claims."""
+        return self._info
 
     def close(self) -> None:
         """Releases the decoder and the file; a thread that still iterates comes to its end."""
@@ -161,74 +187,104 @@ class VideoReader:
         return self._source.fraction_read
 
     def __iter__(self) -> Iterator[FrameStamp]:
-        failed = 0
-        while failed < _MAX_FAILED_GRABS:
-            with self._lock:
-                is_grabbed = self._capture.grab()
-                milliseconds = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-            self._source.raise_pending()
-            if not is_grabbed:
-                failed += 1  # not the end: a decoder recovers after a damaged stretch
+        self._read_log()  # said while opening, of other streams too; what matters of it is said again
+        cause: str | None = None
+        num_failed = num_idle = position = 0
+        while num_idle < _MAX_IDLE_READS:
+            is_grabbed, milliseconds = self._grab()
+            cause = self._damage.note_log(self._read_log()) or cause
+            if cause == "unsupported":
+                raise interlaced_error(self.path)
+            if is_grabbed:
+                self._last = self._stamp(milliseconds / 1000.0, cause, num_failed)
+                yield self._last
+                cause, num_failed, num_idle = None, 0, 0
                 continue
-            self._num_failed_grabs += failed
-            failed = 0
-            self._last = self._stamp(milliseconds / 1000.0)
-            yield self._last
+            num_failed += 1  # not the end: a decoder recovers after a damaged stretch
+            num_idle = num_idle + 1 if self._source.position == position else 0
+            position = self._source.position
         if self._last is None:
-            raise VideoError("no_frames", f"{self.path}: expected frames, got none that decode; is the file damaged?")
+            raise self._damage.no_frames(self.path)
+        self._damage.end(self._last.index + 1, self._last.seconds, self._clock.end_seconds, cause)
 
-    def retrieve(self) -> Image:
-        """The picture of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3)."""
+    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
+        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second."""
+        sampler = Sampler(sample_hz)
+        for stamp in self:
+            steps = sampler.steps(stamp.seconds)
+            yield SampledFrame(stamp, steps, self.retrieve() if steps else None)
+
+    def retrieve(self, out: Image | None = None) -> Image:
+        """The picture of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3); put into ``out``."""
         with self._lock:
-            ok, image = self._capture.retrieve()
+            try:
+                ok, bgr = self._capture.retrieve(self._bgr)
+            except cv2.error as error:
+                raise decoder_error(error, self.path) from None
         if not ok:
-            raise VideoError(
-                "frame_without_picture",
-                f"{self.path}: frame {self._last and self._last.index} was found but has no picture; is it damaged?",
-            )
-        if image.ndim == 2 or image.shape[2] == 1:
-            return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+            index = self._last.index if self._last else 0
+            raise VideoError("unsupported", f"{self.path}: frame {index} decodes to a picture that cannot be converted")
+        self._bgr = bgr
+        code = cv2.COLOR_GRAY2RGB if bgr.ndim == 2 or bgr.shape[2] == 1 else cv2.COLOR_BGR2RGB
+        rgb: np.ndarray = cv2.cvtColor(bgr, code, dst=out)
+        return rgb
 
     def facts(self) -> ReadFacts:
         """What is known after the last frame; call it when iteration has ended."""
-        num_frames = self._last.index + 1 if self._last else 0
-        end_seconds = self._last.seconds + self._interval_seconds if self._last else 0.0
-        notices = list(self._missing_frames(end_seconds))
-        state: Literal["complete", "degraded"] = "degraded" if notices else "complete"
-        if self._num_repaired_times:
-            notices.append(
-                Notice(
-                    "times_repaired",
-                    f"{self._num_repaired_times} of {num_frames} container times did not increase; "
-                    "they were continued at the header's rate",
-                )
-            )
-        return ReadFacts(
-            num_frames, end_seconds, self._num_failed_grabs, self._num_repaired_times, state, tuple(notices)
+        return summarise(
+            self._info,
+            self._clock,
+            self._damage,
+            start_offset_seconds=self._start_offset_seconds,
+            num_pauses=self._num_pauses,
+            num_bytes_missing=self._source.num_bytes_missing,
         )
 
-    def _stamp(self, seconds: float) -> FrameStamp:
-        """The grabbed frame's container time; where it does not increase, the last one plus a frame interval."""
-        if self._last is None:
-            return FrameStamp(0, seconds if math.isfinite(seconds) and seconds >= 0.0 else 0.0)
-        if not math.isfinite(seconds) or seconds <= self._last.seconds:
-            self._num_repaired_times += 1
-            seconds = self._last.seconds + self._interval_seconds
-        return FrameStamp(self._last.index + 1, seconds)
+    def _grab(self) -> tuple[bool, float]:
+        """Whether there is a further frame, and the milliseconds that the decoder reports for it."""
+        if os.getpid() != self._process:
+            raise RuntimeError(f"{self.path}: was opened before a fork; open it in the process that reads it")
+        with self._lock:
+            try:
+                is_grabbed = self._capture.grab()
+            except cv2.error as error:
+                raise decoder_error(error, self.path) from None
+            milliseconds = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        self._source.raise_pending()
+        return is_grabbed, milliseconds
 
-    def _missing_frames(self, end_seconds: float) -> Iterator[Notice]:
-        if self._num_failed_grabs:
-            yield Notice(
-                "corrupt_span",
-                f"{self._num_failed_grabs} reads failed between good frames; frames are missing there",
-            )
-        claimed = self.info.duration_seconds_from_header
-        if claimed is not None and end_seconds < claimed - max(0.5, 0.02 * claimed, 2 * self._interval_seconds):
-            yield Notice(
-                "truncated",
-                f"the header claims {claimed:.2f} s, frames end at {end_seconds:.2f} s; is the file cut off?",
-            )
+    def _stamp(self, raw_seconds: float, cause: str | None, num_failed: int) -> FrameStamp:
+        """The grabbed frame's index, time and flags."""
+        before = self._last
+        index = before.index + 1 if before else 0
+        if before is None:
+            self._start_offset_seconds = self._read_start_offset()
+        if num_failed:
+            cause = cause or "corrupt_span"
+        if cause is not None:
+            self._clock.lose_count()
+        time = self._clock.next(raw_seconds)
+        if time.is_after_gap and cause is None:
+            if self._info.container in _LOSSY_CONTAINERS:
+                cause = "timestamp_gap"
+            elif not self._damage.is_in_span:
+                self._num_pauses += 1
+        is_suspect = self._damage.frame(
+            index, before.seconds if before else 0.0, time.seconds, cause, num_failed, self._picture_type()
+        )
+        flags = FrameFlag.TIME_ESTIMATED if time.is_estimated else FrameFlag.NONE
+        return FrameStamp(index, time.seconds, flags | FrameFlag.SUSPECT if is_suspect else flags)
+
+    def _read_start_offset(self) -> float | None:
+        """The container's own time of the first frame; OpenCV tells it in whole frames, and since version 4.13."""
+        name = getattr(cv2, "CAP_PROP_PTS", None)
+        fps = self._info.fps_from_header
+        if name is None or fps is None or not self._source.container.has_frame_times:
+            return None
+        return float(self._capture.get(name)) / fps
+
+    def _picture_type(self) -> str:
+        return chr(int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)) or ord("?"))
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -263,18 +319,3 @@ def content_sha256(path: str | os.PathLike[str]) -> str:
             return sha256_of(file)
         except OSError as error:
             raise VideoError("io_error", f"{path}: could not be read; {error.strerror}") from None
-
-
-def _read_info(capture: cv2.VideoCapture, path: Path) -> VideoInfo:
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    num_frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    return VideoInfo(
-        path=path,
-        width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-        height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        fps_from_header=fps if 0.0 < fps <= _MAX_PLAUSIBLE_FPS else None,
-        num_frames_from_header=int(num_frames) if 0.0 < num_frames < 1e12 else None,
-        rotation_degrees=int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
-        codec=fourcc.to_bytes(4, "little").decode("ascii", "replace").strip("\0 "),
-    )

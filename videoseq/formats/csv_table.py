@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from videoseq.annotations import Annotation, Interval
@@ -30,15 +30,25 @@ def read(path: Path) -> Annotation:
         AnnotationError: It cannot be read, lacks a column, or a cell is not a number; the message names the row.
     """
     columns, rows = read_rows(path)
+    kind = find_kind(path, columns)
+    if kind == ("frame", "label"):
+        return Annotation(path, "frames", tuple(_runs(path, rows)))
+    return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
+
+
+def find_kind(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a table is read by, as its header tells.
+
+    Raises:
+        AnnotationError: No kind of table has such a header; the message names the nearest column.
+    """
     kind = next((kind for kind in _KINDS if set(kind) <= set(columns)), None)
     if kind is None:
         expected = " or ".join(",".join(kind) for kind in reversed(_KINDS))
         known = {name for kind in _KINDS for name in kind}
         hint = misspelt(columns, known)
         raise AnnotationError(f"{path}: expected the columns {expected}, got {','.join(columns)}{hint}")
-    if kind == ("frame", "label"):
-        return Annotation(path, "frames", tuple(_runs(path, rows)))
-    return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
+    return kind
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -70,6 +80,16 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
                 f"{path}: row {number}: expected {len(columns)} cells, got {len(cells)}; quote what holds a delimiter"
             )
     return columns, [(number, dict(zip(columns, map(str.strip, cells), strict=False))) for number, cells in lines[1:]]
+
+
+def parse_number(column: str, text: str) -> float | None:
+    """A cell as a finite number of at least 0, whole where its column counts frames; None where it is none."""
+    try:
+        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody else does
+    except ValueError:
+        value = math.nan
+    is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False
+    return value if is_whole and value >= 0 else None
 
 
 def misspelt(columns: Iterable[str], known: Iterable[str]) -> str:
@@ -125,12 +145,8 @@ def _runs(path: Path, rows: Iterable[Row]) -> Iterator[Interval]:
 
 
 def _number(path: Path, row: int, column: str, text: str) -> float:
-    try:
-        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody else does
-    except ValueError:
-        value = math.nan
-    is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False
-    if not is_whole or value < 0:
+    value = parse_number(column, text)
+    if value is None:
         kind = "a frame number" if column.endswith("frame") else "seconds as a number"
         raise AnnotationError(f"{path}: row {row}: {column}: expected {kind}, 0 or more, got {text!r}")
     return value

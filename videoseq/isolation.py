@@ -1,0 +1,247 @@
+"""A video decoded in a process of its own: a decoder that crashes, hangs or bloats costs one file.
+
+The process is started once, lives from video to video, and is started anew after it had to be ended. Its pictures come
+through shared memory, in turn through a few slots; it stays as many pictures ahead as there are slots.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from videoseq.errors import ConfigError, VideoError
+from videoseq.facts import ReadFacts, VideoInfo
+from videoseq.opening import MAX_PIXELS
+from videoseq.timing import FrameFlag
+from videoseq.video import FrameReader, FrameStamp, SampledFrame
+
+_PICTURE_BYTES = 1 << 26  # of shared memory for pictures, unless two are larger
+_MIN_SLOTS, _MAX_SLOTS = 2, 16
+_VIDEOS_PER_PROCESS = 200  # decoders leak a little; a fresh process forgets it
+_LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also says that the picture's size changes
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
+    "from multiprocessing.connection import Connection\n"
+    "from videoseq.decoding import main; main(Connection(int(sys.argv[2])), *map(int, sys.argv[3:]))"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decoding one file may cost.
+
+    Attributes:
+        max_pixels: Larger pictures are refused, as ``too_large``.
+        memory_bytes: What the decoder may take; held where the system keeps count (Linux).
+        frame_seconds: The longest wait for the next frame, then ``timeout``.
+        video_seconds: The longest wait for all of a video's frames together; the CNN's time does not count.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    memory_bytes: int = 2 << 30
+    frame_seconds: float = 60.0
+    video_seconds: float = 12 * 3600.0
+
+
+class DecoderProcess:
+    """The process that decodes. Use it as a context manager; it is started when the first video is opened.
+
+    Raises:
+        ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        if os.name != "posix":
+            raise ConfigError("isolated decoding: expected Linux or macOS; use --no-isolate here")
+        self.limits = limits or Limits()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._pictures = tempfile.TemporaryFile(dir=_memory_folder())  # noqa: SIM115 (closed by close)
+        self._num_videos = 0
+
+    def __enter__(self) -> DecoderProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.stop()
+        self._pictures.close()
+
+    def open(self, path: str | os.PathLike[str]) -> IsolatedReader:
+        """A reader for one video; close it before the next is opened.
+
+        Raises:
+            VideoError: The file cannot be opened as a video.
+        """
+        if self._num_videos >= _VIDEOS_PER_PROCESS:
+            self.stop()
+        if self._process is None:
+            self._start()
+        self._num_videos += 1
+        return IsolatedReader(Path(path), self)
+
+    def send(self, **message: Any) -> None:  # noqa: ANN401 (any JSON)
+        """Sends a command, or that a slot is free; whether it arrives shows when the answer is read."""
+        assert self._connection is not None
+        with suppress(OSError):
+            self._connection.send_bytes(json.dumps(message).encode() if message else b"free")
+
+    def receive(self, path: Path, timeout_seconds: float) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            VideoError: It is an error, does not come in time, or the process is gone.
+        """
+        assert self._connection is not None
+        try:
+            if not self._connection.poll(max(0.0, timeout_seconds)):
+                self.stop()
+                raise VideoError("timeout", f"{path}: the decoder did not answer in time and was ended")
+            message: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError, ValueError):
+            raise VideoError("decoder_crashed", f"{path}: the decoder {self._cause_of_death()}") from None
+        if "error" in message:
+            raise VideoError(*message["error"])
+        return message
+
+    def map_pictures(self, num_slots: int, height: int, width: int) -> np.ndarray:
+        """The shared memory as ``num_slots`` pictures."""
+        shape = (num_slots, height, width, 3)
+        num_bytes = int(np.prod(shape))
+        os.ftruncate(self._pictures.fileno(), num_bytes)
+        return np.frombuffer(mmap.mmap(self._pictures.fileno(), num_bytes), np.uint8).reshape(shape)
+
+    def stop(self) -> None:
+        """Ends the process now; the next video gets a new one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = None
+        self._num_videos = 0
+
+    def _start(self) -> None:
+        ours, theirs = Pipe()
+        # Not "python -m": that would import what lies in the current folder, which may be the recordings' own.
+        paths = json.dumps([path for path in sys.path if path])
+        descriptors = (theirs.fileno(), self._pictures.fileno())
+        numbers = [str(number) for number in (*descriptors, self.limits.memory_bytes)]
+        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+            [sys.executable, "-I", "-c", _CHILD, paths, *numbers],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": _LOG_LEVEL, "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # an interrupt from the terminal is for us to handle
+        )
+        theirs.close()
+        self._connection = ours
+
+    def _cause_of_death(self) -> str:
+        assert self._process is not None
+        try:
+            status = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            status = 0
+        self.stop()
+        if status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"ended with status {status}"
+
+
+class IsolatedReader(FrameReader):
+    """Reads a video in a :class:`DecoderProcess`.
+
+    Raises:
+        VideoError: On construction, when the file cannot be opened as a video.
+    """
+
+    def __init__(self, path: Path, decoder: DecoderProcess) -> None:
+        self.path = path
+        self._decoder = decoder
+        self._seconds_left = decoder.limits.video_seconds
+        self._fraction = 0.0
+        self._facts: ReadFacts | None = None
+        self._is_idle = False  # whether the process has done with this video
+        decoder.send(path=str(path), max_pixels=decoder.limits.max_pixels)
+        self._info = VideoInfo.from_dict(self._receive()["info"])
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the header claims."""
+        return self._info
+
+    @property
+    def fraction_read(self) -> float:
+        """How much of the file's bytes have been read."""
+        return self._fraction
+
+    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
+        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second."""
+        height, width = self._info.height, self._info.width
+        num_slots = min(_MAX_SLOTS, max(_MIN_SLOTS, _PICTURE_BYTES // (height * width * 3)))
+        pictures = self._decoder.map_pictures(num_slots, height, width)
+        self._decoder.send(num_slots=num_slots, sample_hz=sample_hz)
+        index = 0
+        while "facts" not in (message := self._receive()):
+            self._fraction = message["fraction"]
+            for seconds, flags, steps in message["stamps"]:
+                stamp = FrameStamp(index, seconds, FrameFlag(flags))
+                index += 1
+                # Only the last of a batch is sampled; the others have no step.
+                yield SampledFrame(stamp, steps, pictures[message["slot"]] if steps else None)
+            if message["slot"] is not None:
+                self._decoder.send()  # the slot is free again
+        self._fraction, self._is_idle = 1.0, True
+        self._facts = ReadFacts.from_dict(message["facts"])
+
+    def facts(self) -> ReadFacts:
+        """What is known after the last frame; call it when iteration has ended."""
+        if self._facts is None:
+            raise RuntimeError(f"{self.path}: expected facts() to be called after the last frame")
+        return self._facts
+
+    def close(self) -> None:
+        """Ends the process if it is still at this video."""
+        if not self._is_idle:
+            self._decoder.stop()
+
+    def _receive(self) -> dict[str, Any]:
+        """The next message, within what is left of the video's time."""
+        limit = min(self._decoder.limits.frame_seconds, self._seconds_left)
+        start = time.monotonic()
+        try:
+            message = self._decoder.receive(self.path, limit)
+        except VideoError:
+            self._is_idle = True  # it said so and waits for the next video, or is gone
+            raise
+        self._seconds_left -= time.monotonic() - start
+        return message
+
+
+def _memory_folder() -> str | None:
+    """A folder that lies in memory, where there is one."""
+    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None  # noqa: S108, PTH112

@@ -12,7 +12,7 @@ import typer
 
 from videoseq.errors import VideoseqError
 
-from . import console, demo, doctor, evaluate, features, label, train
+from . import check, console, demo, doctor, evaluate, features, label, train
 
 app = typer.Typer(
     name="videoseq",
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(demo.demo)
+app.command()(check.check)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(label.label)

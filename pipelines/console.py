@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
 
 from videoseq.errors import (
     AnnotationError,
@@ -22,6 +24,8 @@ from videoseq.errors import (
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from videoseq.batch import Job
 
 
 class Exit(enum.IntEnum):
@@ -68,6 +72,33 @@ class Console:
             self._bar.console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
         else:
             print(one_line(text), file=sys.stderr, flush=True)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Data for people, on stdout; the bar is on stderr and would be in its way."""
+        if self._bar is not None and sys.stdout.isatty():
+            for line in lines:
+                self._bar.console.print(one_line(line), soft_wrap=True, markup=False, highlight=False)
+        else:
+            print("\n".join(map(one_line, lines)), flush=True)
+
+    def end_empty(self, inputs: Sequence[str], *, json: bool = False) -> NoReturn:
+        """Ends a command that was given no video."""
+        self.say(f"nothing to do: no video files in {', '.join(inputs)}")
+        if json:
+            print_json([])
+        raise typer.Exit(Exit.NOTHING_FOUND)
+
+    def each(self, jobs: Sequence[Job], what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
+        """Each job, with what shows how many frames and which share of its video are done."""
+        with self.progress("frames") as bar:
+            task = bar.add_task(what, total=len(jobs), note="") if bar else None
+            for number, job in enumerate(jobs):
+
+                def show(num_frames: int, fraction: float, number: int = number, job: Job = job) -> None:
+                    if bar is not None and task is not None:
+                        bar.update(task, completed=number + fraction, note=f"{job.video.name} {num_frames}")
+
+                yield job, show
 
     def detail(self, text: str) -> None:
         """A line that only ``--verbose`` shows."""

@@ -37,8 +37,7 @@ def features(
     settings = load_settings(overrides=chosen)
     jobs = plan_jobs(inputs, out)
     if not jobs:
-        console.say(f"nothing to do: no video files in {', '.join(inputs)}")
-        raise typer.Exit(Exit.NOTHING_FOUND)
+        console.end_empty(inputs)
     runtime = select_runtime(load_backbone(settings.backbone), device)
     num_failed = 0
     with open_videos() as open_video:

@@ -60,10 +60,7 @@ def label(
     console = Console(quiet=quiet, verbose=verbose)
     jobs = plan_jobs(inputs, out)
     if not jobs:
-        console.say(f"nothing to do: no video files in {', '.join(inputs)}")
-        if json:
-            print_json([])
-        raise typer.Exit(Exit.NOTHING_FOUND)
+        console.end_empty(inputs, json=json)
     limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
     with open_videos(limits, isolate=isolate) as open_video:
         results = run(
@@ -96,25 +93,18 @@ def run(
     journal.describe_run(model_path, model, inputs)
     accepts_damage = on_corrupt is OnCorrupt.SALVAGE
     results: list[Result] = []
-    with console.progress("frames") as bar:
-        task = bar.add_task("labels", total=len(jobs), note="") if bar else None
-        for number, job in enumerate(jobs):
-
-            def show(num_frames: int, fraction: float, number: int = number, job: Job = job) -> None:
-                if bar is not None and task is not None:
-                    bar.update(task, completed=number + fraction, note=f"{job.video.name} {num_frames}")
-
-            if not overwrite and journal.is_done(job, model, accepts_damage=accepts_damage):
-                console.detail(f"{job.video}: labelled already")
-                results.append(journal.results[str(job.video)])
-                continue
-            result = journal.label(job, model, show, open_video=open_video, accepts_damage=accepts_damage)
-            journal.append(result)
-            results.append(result)
-            console.say(_line(result))
-            if result.state == "failed" and on_corrupt is OnCorrupt.FAIL:
-                console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
-                break
+    for job, show in console.each(jobs, "labels"):
+        if not overwrite and journal.is_done(job, model, accepts_damage=accepts_damage):
+            console.detail(f"{job.video}: labelled already")
+            results.append(journal.results[str(job.video)])
+            continue
+        result = journal.label(job, model, show, open_video=open_video, accepts_damage=accepts_damage)
+        journal.append(result)
+        results.append(result)
+        console.say(_line(result))
+        if result.state == "failed" and on_corrupt is OnCorrupt.FAIL:
+            console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
+            break
     journal.write_failures(results)
     return results
 

@@ -14,7 +14,18 @@ import videoseq
 ROOT = Path(__file__).parents[1]
 ORDER = (
     ["errors", "files", "config", "h26x", "container", "av_capture", "opening", "timing", "damage", "facts"]
-    + ["sampling", "video", "decoding", "isolation", "backbones", "runtimes", "features", "annotations"]
+    + [
+        "sampling",
+        "video",
+        "packets",
+        "decoding",
+        "isolation",
+        "backbones",
+        "runtimes",
+        "features",
+        "checking",
+        "annotations",
+    ]
     + [
         "formats",
         "fitting",

@@ -12,8 +12,9 @@ import mmap
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 
 from videoseq.errors import VideoError, one_line
+from videoseq.packets import read_packets
 from videoseq.video import SampledFrame, VideoReader
 
 _MAX_STAMPS = 64
@@ -41,7 +43,13 @@ def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None
     _limit_memory(memory_bytes)
     with suppress(EOFError, OSError):  # the other side is gone: nobody is left to work for
         while True:
-            _serve(connection, _receive_order(connection), picture_memory, log)
+            order = _receive_order(connection)
+            if "packets_of" in order:
+                work = partial(_count_packets, connection)
+                _answer(connection, Path(order["packets_of"]), work)
+            else:
+                work = partial(_read, connection, order["max_pixels"], picture_memory, log)
+                _answer(connection, Path(order["path"]), work)
 
 
 def _receive_order(connection: Connection) -> dict[str, Any]:
@@ -52,16 +60,10 @@ def _receive_order(connection: Connection) -> dict[str, Any]:
     return order
 
 
-def _serve(connection: Connection, order: dict[str, Any], picture_memory: int, log: _DecoderLog) -> None:
-    path = Path(order["path"])
+def _answer(connection: Connection, path: Path, work: Callable[[Path], None]) -> None:
+    """Does what was ordered; what goes wrong with the file is the answer."""
     try:
-        with VideoReader(path, max_pixels=order["max_pixels"], read_log=log.read) as reader:
-            _send(connection, info=reader.info.as_dict())
-            how = _receive_order(connection)
-            slots = _Slots(picture_memory, how["num_slots"], reader.info.height, reader.info.width)
-            for message in _messages(connection, reader, how["sample_hz"], slots):
-                _send(connection, **message)
-            _send(connection, facts=reader.facts().as_dict(), fraction=1.0)
+        work(path)
     except VideoError as error:
         _send(connection, error=[error.code, str(error)])
     except MemoryError:
@@ -69,6 +71,21 @@ def _serve(connection: Connection, order: dict[str, Any], picture_memory: int, l
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         text = one_line(f"{path}: the decoder failed with {type(error).__name__}: {error}")
         _send(connection, error=["decoder_crashed", text])
+
+
+def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _DecoderLog, path: Path) -> None:
+    """Says what the header claims, waits for how to go on, and sends frames and facts."""
+    with VideoReader(path, max_pixels=max_pixels, read_log=log.read) as reader:
+        _send(connection, info=reader.info.as_dict())
+        how = _receive_order(connection)
+        slots = _Slots(picture_memory, how["num_slots"], reader.info.height, reader.info.width)
+        for message in _messages(connection, reader, how["sample_hz"], slots):
+            _send(connection, **message)
+        _send(connection, facts=reader.facts().as_dict(), fraction=1.0)
+
+
+def _count_packets(connection: Connection, path: Path) -> None:
+    _send(connection, packets=read_packets(path).as_dict())
 
 
 class _Slots:

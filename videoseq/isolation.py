@@ -25,9 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from videoseq.av_capture import is_available
 from videoseq.errors import ConfigError, VideoError
 from videoseq.facts import ReadFacts, VideoInfo
 from videoseq.opening import MAX_PIXELS
+from videoseq.packets import PacketFacts
 from videoseq.timing import FrameFlag
 from videoseq.video import FrameReader, FrameStamp, SampledFrame
 
@@ -94,12 +96,29 @@ class DecoderProcess:
         Raises:
             VideoError: The file cannot be opened as a video.
         """
+        self._prepare()
+        return IsolatedReader(Path(path), self)
+
+    def read_packets(self, path: Path) -> PacketFacts | None:
+        """What PyAV sees in a file; None if it is not installed.
+
+        Raises:
+            VideoError: It cannot read the file.
+        """
+        if not is_available():
+            return None
+        self._prepare()
+        self.send(packets_of=str(path))
+        packets = self.receive(path, self.limits.video_seconds)["packets"]
+        return PacketFacts(**{**packets, "streams": tuple(packets["streams"])})
+
+    def _prepare(self) -> None:
+        """Sees to it that a process is there that is not too old."""
         if self._num_videos >= _VIDEOS_PER_PROCESS:
             self.stop()
         if self._process is None:
             self._start()
         self._num_videos += 1
-        return IsolatedReader(Path(path), self)
 
     def send(self, **message: Any) -> None:  # noqa: ANN401 (any JSON)
         """Sends a command, or that a slot is free; whether it arrives shows when the answer is read."""

@@ -268,6 +268,6 @@ def _read_transport_stream(head: bytes, packet_bytes: int) -> Container:
         has_field, has_payload = packet[3] & 0x20, packet[3] & 0x10
         payload = packet[4 + (1 + packet[4] if has_field else 0) : 188] if has_payload else b""
         if packet[1] & 0x40 and payload.startswith(b"\x00\x00\x01"):
-            streams.add(payload[3])
+            streams.update(payload[3:4])
     has_video = any(0xE0 <= kind < 0xF0 or kind == 0xFD for kind in streams) if streams else None
     return Container("mpegts", has_video=has_video)

@@ -42,6 +42,7 @@ def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None
     log = _DecoderLog()
     _limit_memory(memory_bytes)
     with suppress(EOFError, OSError):  # the other side is gone: nobody is left to work for
+        _send(connection, is_ready=True)
         while True:
             order = _receive_order(connection)
             if "packets_of" in order:

@@ -35,6 +35,7 @@ from videoseq.video import FrameReader, FrameStamp, SampledFrame
 
 _PICTURE_BYTES = 1 << 26  # of shared memory for pictures, unless two are larger
 _MIN_SLOTS, _MAX_SLOTS = 2, 16
+_START_SECONDS = 120.0  # a cold disk takes its time to load OpenCV
 _VIDEOS_PER_PROCESS = 200  # decoders leak a little; a fresh process forgets it
 _LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also says that the picture's size changes
 _CHILD = (
@@ -62,7 +63,7 @@ class Limits:
 
 
 class DecoderProcess:
-    """The process that decodes. Use it as a context manager; it is started when the first video is opened.
+    """The process that decodes. Use it as a context manager; it is started at once, and waited for by the first video.
 
     Raises:
         ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
@@ -76,6 +77,8 @@ class DecoderProcess:
         self._connection: Connection | None = None
         self._pictures = tempfile.TemporaryFile(dir=_memory_folder())  # noqa: SIM115 (closed by close)
         self._num_videos = 0
+        self._is_ready = False
+        self._start()
 
     def __enter__(self) -> DecoderProcess:
         return self
@@ -96,7 +99,7 @@ class DecoderProcess:
         Raises:
             VideoError: The file cannot be opened as a video.
         """
-        self._prepare()
+        self._prepare(Path(path))
         return IsolatedReader(Path(path), self)
 
     def read_packets(self, path: Path) -> PacketFacts | None:
@@ -107,17 +110,20 @@ class DecoderProcess:
         """
         if not is_available():
             return None
-        self._prepare()
+        self._prepare(path)
         self.send(packets_of=str(path))
         packets = self.receive(path, self.limits.video_seconds)["packets"]
         return PacketFacts(**{**packets, "streams": tuple(packets["streams"])})
 
-    def _prepare(self) -> None:
+    def _prepare(self, path: Path) -> None:
         """Sees to it that a process is there that is not too old."""
         if self._num_videos >= _VIDEOS_PER_PROCESS:
             self.stop()
         if self._process is None:
             self._start()
+        if not self._is_ready:
+            self.receive(path, _START_SECONDS)
+            self._is_ready = True
         self._num_videos += 1
 
     def send(self, **message: Any) -> None:  # noqa: ANN401 (any JSON)
@@ -160,6 +166,7 @@ class DecoderProcess:
             self._connection.close()
         self._process = self._connection = None
         self._num_videos = 0
+        self._is_ready = False
 
     def _start(self) -> None:
         ours, theirs = Pipe()

@@ -127,7 +127,7 @@ class FrameClock:
         """The next frame's seconds, and whether they are estimated."""
         if raw == self._last_raw:  # no time of its own
             if not self._has_seen_two_times:
-                return self.num_frames * self._header_interval, True
+                return max(0.0, raw + self._offset) + self.num_frames * self._header_interval, True
             return last + self.interval_seconds * _SHORT_OF_AN_INTERVAL, True
         if self._offset_before is not None and raw + self._offset_before > last:
             self._offset, self._offset_before = self._offset_before, None

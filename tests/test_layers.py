@@ -13,7 +13,19 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    ["errors", "files", "config", "h26x", "container", "av_capture", "opening", "timing", "damage", "facts"]
+    [
+        "errors",
+        "files",
+        "config",
+        "h26x",
+        "container",
+        "transport",
+        "av_capture",
+        "opening",
+        "timing",
+        "damage",
+        "facts",
+    ]
     + [
         "sampling",
         "video",

@@ -117,6 +117,13 @@ def test_one_frame_out_of_line_at_a_constant_rate_is_put_in_the_middle():
         assert clock.num_estimated == 1
 
 
+def test_right_after_a_frame_without_a_time_of_its_own_the_next_right_time_is_right():
+    right = constant(30)
+    times, _ = clocked([*right[:10], right[9], *right[10:]])
+    assert [index for index, time in enumerate(times) if time.is_estimated] == [10]
+    assert seconds_of(times)[11:] == right[10:]
+
+
 @pytest.mark.parametrize("part", [constant(25), JITTERY], ids=["constant", "variable"])
 @pytest.mark.parametrize("has_frame_times", [True, False])
 def test_a_clock_that_starts_again_goes_on_with_its_own_intervals(part, has_frame_times):
@@ -174,15 +181,15 @@ def test_a_gap_is_seen_at_a_constant_rate_though_it_jitters_but_not_in_the_first
     steps = [interval * (1.0 + share) for share in jitter]
     steps[at] = interval * factor
     times, _ = clocked([0.0, *np.cumsum(steps).tolist()])
-    assert [index for index, time in enumerate(times) if time.is_after_gap] == ([at + 1] if at >= 8 else [])
+    assert [index for index, time in enumerate(times) if time.is_after_gap] == ([at + 1] if at >= 4 else [])
 
 
 def test_after_a_gap_the_interval_is_still_a_frames():
-    raws = [*constant(20), *(3.0 + raw for raw in constant(20))]
-    times, clock = clocked(raws)
-    assert [index for index, time in enumerate(times) if time.is_after_gap] == [20]
+    """And so the next gap is seen too."""
+    times, clock = clocked([start + raw for start in (0.0, 3.0, 6.0) for raw in constant(10)])
+    assert [index for index, time in enumerate(times) if time.is_after_gap] == [10, 20]
     assert clock.interval_seconds == pytest.approx(0.04)
-    assert clock.end_seconds == pytest.approx(3.8)
+    assert clock.end_seconds == pytest.approx(6.4)
 
 
 def test_variable_intervals_have_no_gaps():

@@ -27,6 +27,7 @@ _HARMLESS = re.compile(
 )
 # Of its warnings, those that mean damage.
 _DAMAGING_WARNING = re.compile(r"corrupt|PES packet size mismatch")
+_FAULTY_CONTAINER = re.compile(r"EBML|exceeds containing|Duplicate element|ended prematurely|partial file")
 _CUT_OFF = re.compile(r"ended prematurely|partial file|[Tt]runcat")
 _LEVEL = re.compile(r"\[OPENCV:FFMPEG:(\d+)\] ")
 _SIZE = re.compile(r"(?:Reinit context to|[Dd]imension(?:s)? change[!d]*.*->|changing size to) ?(\d+)x(\d+)")
@@ -86,6 +87,10 @@ class DamageRecord:
     def is_in_span(self) -> bool:
         """Whether damage was noticed and no intra-coded picture has come since."""
         return self._open is not None
+
+    def note_opening(self, lines: Iterable[str]) -> str | None:
+        """The same for what was said while opening, of which only the container's own faults are not said again."""
+        return self.note_log(line for line in lines if _FAULTY_CONTAINER.search(line))
 
     def note_log(self, lines: Iterable[str]) -> str | None:
         """Which code these lines of the decoder's log amount to, if any; ``unsupported`` if there was no picture."""

@@ -150,9 +150,12 @@ def summarise(
     start_offset_seconds: float | None,
     num_pauses: int,
     num_bytes_missing: int,
+    num_packet_faults: int,
+    container: Container,
 ) -> ReadFacts:
     """What is known after the last frame."""
     missing = list(_missing(info, clock, damage, num_bytes_missing))
+    missing += _unlocated(info, clock, container, num_packet_faults) if not missing else ()
     notices = missing + list(_times(clock, num_pauses)) + list(info.notices)
     return ReadFacts(
         num_frames=clock.num_frames,
@@ -170,12 +173,10 @@ def summarise(
 
 
 def _missing(info: VideoInfo, clock: FrameClock, damage: DamageRecord, num_bytes_missing: int) -> Iterator[Notice]:
-    claimed, num_claimed = info.duration_seconds_from_header, info.num_frames_from_header
+    claimed = info.duration_seconds_from_header
     if num_bytes_missing or damage.is_cut_off:
         header = f", the header claims {claimed:.2f} s" if claimed and claimed > clock.end_seconds else ""
         yield Notice("truncated", f"the file is cut off: frames end at {clock.end_seconds:.2f} s{header}")
-    elif info.container == "avi" and num_claimed is not None and num_claimed > clock.num_frames and not damage.spans:
-        yield Notice("truncated", f"the header claims {num_claimed} frames, {clock.num_frames} were found")
     said = f" ({damage.complaints[0]})" if damage.complaints else ""
     texts = {
         "corrupt_span": f"frames are missing or damaged{said}",
@@ -188,6 +189,17 @@ def _missing(info: VideoInfo, clock: FrameClock, damage: DamageRecord, num_bytes
             first = f"{spans[0].start_seconds:.2f}–{spans[0].stop_seconds:.2f} s"
             more = f" and {len(spans) - 1} more" if len(spans) > 1 else ""
             yield Notice(code, f"at {first}{more}: {text}")
+
+
+def _unlocated(info: VideoInfo, clock: FrameClock, container: Container, num_packet_faults: int) -> Iterator[Notice]:
+    """Damage of which is known only that it is there."""
+    claimed = info.num_frames_from_header
+    if num_packet_faults:
+        yield Notice("corrupt_span", f"{num_packet_faults} packets are missing or damaged; frames may be too")
+    elif container.fault:
+        yield Notice("corrupt_span", f"the container has {container.fault}; frames may be missing or repeated")
+    elif container.counts_frames and claimed is not None and claimed != clock.num_frames:
+        yield Notice("corrupt_span", f"the index names {claimed} frames, {clock.num_frames} were decoded")
 
 
 def _times(clock: FrameClock, num_pauses: int) -> Iterator[Notice]:

@@ -20,6 +20,7 @@ import cv2
 from videoseq.av_capture import CAN_CONVERT_INTERLACED, AvCapture, interlaced_error, is_available
 from videoseq.container import Container, read_container
 from videoseq.errors import VideoError
+from videoseq.transport import ProgramWatch, StreamWatch, TransportWatch
 
 # FFmpeg and OpenCV write complaints to stdout and stderr on their own; what matters of them is recorded instead.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -86,6 +87,7 @@ class SafeFile(io.BufferedIOBase):
         self._size = os.fstat(self._file.fileno()).st_size
         try:
             self.container = self._recognise()
+            self._watch = _watch_for(self.container)
         except BaseException:  # whatever it was: the file is not left open
             self._file.close()
             raise
@@ -127,8 +129,16 @@ class SafeFile(io.BufferedIOBase):
 
     @property
     def num_bytes_missing(self) -> int:
-        """How many bytes the container announces beyond the file's end."""
+        """How many bytes the container announces beyond the file's end; of a stream of packets, those of the last."""
+        if self.container.packets is not None:
+            packet_bytes, offset, _ = self.container.packets
+            return -(self._size - offset % packet_bytes) % packet_bytes if packet_bytes == 188 else 0
         return max(0, (self.container.num_bytes_announced or 0) - self._size)
+
+    @property
+    def num_packet_faults(self) -> int:
+        """Packets of a transport or program stream that were found missing or damaged."""
+        return self._watch.num_faults if self._watch is not None else 0
 
     def readable(self) -> bool:
         """True."""
@@ -141,10 +151,14 @@ class SafeFile(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """The next bytes; none at the end, and none after an error."""
         try:
-            return self._file.read(size)
+            position = self._file.tell()
+            data = self._file.read(size)
+            if self._watch is not None:
+                self._watch.feed(position, data)
         except BaseException as error:  # noqa: BLE001 (raised again by raise_pending)
             self._pending = error
             return b""
+        return data
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """The new position, or −1 where there is none."""
@@ -159,6 +173,12 @@ class SafeFile(io.BufferedIOBase):
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _watch_for(container: Container) -> StreamWatch | None:
+    if container.packets is not None:
+        return TransportWatch(*container.packets)
+    return ProgramWatch() if container.kind == "mpegps" else None
 
 
 def open_regular_file(path: Path) -> io.BufferedReader:
@@ -233,6 +253,9 @@ def open_capture(
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     width, height = (int(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     _check_size(width, height, max_pixels, path)
+    if min(width, height) < 1:
+        text = f"{path}: expected pictures, got a size of {width}x{height}"
+        raise VideoError("no_frames", f"{text}; is the file damaged?")
     return capture
 
 

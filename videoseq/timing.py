@@ -25,6 +25,7 @@ _RECENT_INTERVALS = 31
 _SHORT_OF_AN_INTERVAL = 0.999
 _REGULAR_SPREAD = 0.25  # intervals within this share of their median are a constant rate
 _GAP_INTERVALS = 1.5
+_MIN_INTERVALS = 4  # before a rate is called constant
 
 
 class FrameFlag(enum.IntFlag):
@@ -139,7 +140,7 @@ class FrameClock:
         return last + self.interval_seconds * _SHORT_OF_AN_INTERVAL, True
 
     def _is_gap(self, interval: float) -> bool:
-        if len(self._recent) < 8:
+        if len(self._recent) < _MIN_INTERVALS:
             return False
         usual = self.interval_seconds
         is_regular = max(abs(recent - usual) for recent in self._recent) <= _REGULAR_SPREAD * usual

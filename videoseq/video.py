@@ -38,8 +38,6 @@ VIDEO_SUFFIXES = frozenset(
 
 # So many failed reads without a byte being read are the end. More packets than this do not fit into FFmpeg's buffer.
 _MAX_IDLE_READS = 2048
-# Containers that lose packets without a trace: there a gap in the times is missing frames, elsewhere a pause.
-_LOSSY_CONTAINERS = ("mpegts", "mpegps")
 
 
 @dataclass(frozen=True)
@@ -187,8 +185,7 @@ class VideoReader(FrameReader):
         return self._source.fraction_read
 
     def __iter__(self) -> Iterator[FrameStamp]:
-        self._read_log()  # said while opening, of other streams too; what matters of it is said again
-        cause: str | None = None
+        cause = self._damage.note_opening(self._read_log())
         num_failed = num_idle = position = 0
         while num_idle < _MAX_IDLE_READS:
             is_grabbed, milliseconds = self._grab()
@@ -238,6 +235,8 @@ class VideoReader(FrameReader):
             start_offset_seconds=self._start_offset_seconds,
             num_pauses=self._num_pauses,
             num_bytes_missing=self._source.num_bytes_missing,
+            num_packet_faults=self._source.num_packet_faults,
+            container=self._source.container,
         )
 
     def _grab(self) -> tuple[bool, float]:
@@ -265,7 +264,7 @@ class VideoReader(FrameReader):
             self._clock.lose_count()
         time = self._clock.next(raw_seconds)
         if time.is_after_gap and cause is None:
-            if self._info.container in _LOSSY_CONTAINERS:
+            if self._source.container.loses_frames_silently:
                 cause = "timestamp_gap"
             elif not self._damage.is_in_span:
                 self._num_pauses += 1

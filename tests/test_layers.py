@@ -12,47 +12,14 @@ import pytest
 import videoseq
 
 ROOT = Path(__file__).parents[1]
-ORDER = (
-    [
-        "errors",
-        "files",
-        "config",
-        "h26x",
-        "container",
-        "transport",
-        "av_capture",
-        "opening",
-        "timing",
-        "damage",
-        "facts",
-    ]
-    + [
-        "sampling",
-        "video",
-        "packets",
-        "decoding",
-        "isolation",
-        "backbones",
-        "runtimes",
-        "features",
-        "checking",
-        "annotations",
-    ]
-    + [
-        "formats",
-        "fitting",
-        "clips",
-        "lanes",
-        "model",
-        "metrics",
-        "training",
-        "labels",
-        "bundle",
-        "labeling",
-        "evaluation",
-    ]
-    + ["recipe", "batch", "report"]
-)
+DATA_PATH = """
+    errors files config
+    containers transport av_capture opening timing damage facts sampling video packets decoding isolation
+    backbones runtimes features checking
+    annotations formats fitting clips lanes
+    model metrics training labels bundle labeling evaluation recipe batch report
+"""
+ORDER = DATA_PATH.split()
 
 
 def rooms_imported(path: Path) -> set[str]:

@@ -16,10 +16,8 @@ from videoseq.errors import VideoError
 from videoseq.isolation import DecoderProcess, Limits
 
 SOURCES = ["mp4", "b_frames_mp4", "fragmented_mp4", "mkv", "variable_mkv", "avi_mpeg4", "avi_mjpeg", "ts", "mpg", "gif"]
-STATES = {
-    "complete", "degraded", "empty", "not_video", "no_video_stream", "no_frames", "moov_missing", "truncated", "unsupported", "too_large",
-    "timeout", "decoder_crashed", "refused_playlist",
-}  # fmt: skip
+STATES = {"complete", "degraded", "empty", "not_video", "no_video_stream", "no_frames", "moov_missing", "truncated"}
+STATES |= {"unsupported", "too_large", "timeout", "decoder_crashed", "refused_playlist"}
 FRAME_SECONDS = 20.0
 
 

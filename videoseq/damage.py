@@ -22,12 +22,12 @@ _MAX_SPANS = 1000  # of a file that is damaged all over, the first are kept and 
 # What FFmpeg says at the level of an error although the picture is right.
 _HARMLESS = re.compile(
     r"mmco: unref short|number of reference frames|\bSEI\b|sei_|[Uu]nknown profile|deprecated|"
-    r"co located POCs unavailable at|Application has requested|Unsupported encoding|channel element|"
+    r"Truncated VUI|Truncating likely oversized PPS|Application has requested|Unsupported encoding|channel element|"
     r"get_buffer\(\) failed|thread_get_buffer"
 )
 # Of its warnings, those that mean damage.
 _DAMAGING_WARNING = re.compile(r"corrupt|PES packet size mismatch")
-_FAULTY_CONTAINER = re.compile(r"EBML|exceeds containing|Duplicate element|ended prematurely|partial file")
+_FAULTY_CONTAINER = re.compile(r"EBML|exceeds containing|Duplicate element|ended prematurely|partial file|misdetection")
 _CUT_OFF = re.compile(r"ended prematurely|partial file|[Tt]runcat")
 _LEVEL = re.compile(r"\[OPENCV:FFMPEG:(\d+)\] ")
 _SIZE = re.compile(r"(?:Reinit context to|[Dd]imension(?:s)? change[!d]*.*->|changing size to) ?(\d+)x(\d+)")
@@ -104,9 +104,11 @@ class DamageRecord:
                     code = "resolution_changed"
             elif "Cannot convert interlaced" in line:
                 return "unsupported"
-            elif level is not None and _CUT_OFF.search(line):
+            elif level is None or _HARMLESS.search(line):
+                continue
+            elif _CUT_OFF.search(line):
                 self.is_cut_off = True
-            elif level is not None and _is_damage(line, int(level[1])):
+            elif int(level[1]) <= _AV_LOG_ERROR or _DAMAGING_WARNING.search(line):
                 code = code or "corrupt_span"
                 if len(self.complaints) < 5:
                     self.complaints.append(line[level.end() :].strip()[:200])
@@ -162,9 +164,3 @@ class DamageRecord:
             return VideoError("unsupported", text)
         hint = f" ({said[:120]})" if said else ""
         return VideoError("no_frames", f"{path}: expected frames, got none that decode{hint}; is the file damaged?")
-
-
-def _is_damage(line: str, level: int) -> bool:
-    if _HARMLESS.search(line):
-        return False
-    return level <= _AV_LOG_ERROR or _DAMAGING_WARNING.search(line) is not None

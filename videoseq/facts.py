@@ -10,7 +10,7 @@ from typing import Any, Literal
 import cv2
 
 from videoseq.av_capture import AvCapture
-from videoseq.container import Container
+from videoseq.containers import Container
 from videoseq.damage import DamageRecord, Span
 from videoseq.errors import Notice
 from videoseq.timing import FrameClock, TimeSource

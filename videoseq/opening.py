@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 
 from videoseq.av_capture import CAN_CONVERT_INTERLACED, AvCapture, interlaced_error, is_available
-from videoseq.container import Container, read_container
+from videoseq.containers import Container, read_container
 from videoseq.errors import VideoError
 from videoseq.transport import ProgramWatch, StreamWatch, TransportWatch
 

@@ -25,6 +25,8 @@ _RECENT_INTERVALS = 31
 _SHORT_OF_AN_INTERVAL = 0.999
 _REGULAR_SPREAD = 0.25  # intervals within this share of their median are a constant rate
 _GAP_INTERVALS = 1.5
+_FRAMES_OUT_OF_LINE = 3  # more than these are no slip, the container's clock has started again
+_MAX_SECONDS = 1e9  # thirty years; more is no time
 _MIN_INTERVALS = 4  # before a rate is called constant
 
 
@@ -56,6 +58,14 @@ class FrameTime:
     is_after_gap: bool
 
 
+@dataclass(frozen=True)
+class _Shift:
+    """What is added to the container's times, and whether that is a repair."""
+
+    seconds: float
+    is_repair: bool
+
+
 class FrameClock:
     """Gives each frame its time; it looks at past frames alone.
 
@@ -70,9 +80,9 @@ class FrameClock:
         self._recent: deque[float] = deque(maxlen=_RECENT_INTERVALS)
         self._last: float | None = None
         self._last_raw = math.nan
-        self._offset = 0.0  # what is added to the container's times since they last started again …
-        self._offset_before: float | None = None  # … and before that: it may have been one frame out of line
-        self._is_shifted = False
+        self._shift = _Shift(0.0, is_repair=False)  # what is added since the container's times last started again …
+        self._shift_before: _Shift | None = None  # … and before that: it may have been a frame or two out of line
+        self._frames_since_restart = 0
         self._has_seen_two_times = False
         self._has_lost_count = False
         self.num_frames = 0
@@ -106,11 +116,12 @@ class FrameClock:
 
     def next(self, raw_seconds: float) -> FrameTime:
         """The time of the next frame, for which the decoder reports ``raw_seconds``."""
-        raw = raw_seconds if math.isfinite(raw_seconds) else 0.0
+        is_possible = abs(raw_seconds) <= _MAX_SECONDS  # which no NaN is
+        raw = raw_seconds if is_possible else 0.0
         if self._last is None:
             if not self._has_frame_times:
-                self._offset = -raw  # a count of packets, which may be one ahead of the pictures
-            seconds, is_estimated, is_after_gap = max(0.0, raw + self._offset), False, False
+                self._shift = _Shift(-raw, is_repair=False)  # a count of packets, which may be ahead of the pictures
+            seconds, is_estimated, is_after_gap = max(0.0, raw + self._shift.seconds), not is_possible, False
         else:
             seconds, is_estimated = self._continue(self._last, raw)
             interval = seconds - self._last
@@ -128,20 +139,24 @@ class FrameClock:
         """The next frame's seconds, and whether they are estimated."""
         if raw == self._last_raw:  # no time of its own
             if not self._has_seen_two_times:
-                return max(0.0, raw + self._offset) + self.num_frames * self._header_interval, True
+                return max(0.0, raw + self._shift.seconds) + self.num_frames * self._header_interval, True
             return last + self.interval_seconds * _SHORT_OF_AN_INTERVAL, True
-        if self._offset_before is not None and raw + self._offset_before > last:
-            self._offset, self._offset_before = self._offset_before, None
-            self._is_shifted = False
-        if raw + self._offset > last:
-            return raw + self._offset, self._is_shifted
-        self._offset_before, self._offset = self._offset, last + self.interval_seconds - raw
-        self._is_shifted = True
+        self._frames_since_restart += 1
+        if self._shift_before is not None and self._frames_since_restart > _FRAMES_OUT_OF_LINE:
+            self._shift_before = None
+        if self._shift_before is not None and raw + self._shift_before.seconds > last:
+            self._shift, self._shift_before = self._shift_before, None
+        if raw + self._shift.seconds > last:
+            return raw + self._shift.seconds, self._shift.is_repair
+        if self._shift_before is None:
+            self._shift_before = self._shift
+        self._shift = _Shift(last + self.interval_seconds - raw, is_repair=True)
+        self._frames_since_restart = 0
         return last + self.interval_seconds * _SHORT_OF_AN_INTERVAL, True
 
     def _is_gap(self, interval: float) -> bool:
-        if len(self._recent) < _MIN_INTERVALS:
-            return False
+        if len(self._recent) < _MIN_INTERVALS or interval <= self._recent[-1] * _GAP_INTERVALS:
+            return False  # the second is cheap, and true of nearly every frame
         usual = self.interval_seconds
         is_regular = max(abs(recent - usual) for recent in self._recent) <= _REGULAR_SPREAD * usual
         return is_regular and interval > _GAP_INTERVALS * usual

@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 
 _PARAMETER_SET = re.compile(rb"\x00\x00\x01[\x27\x47\x67]|\x01[\x42-\xf4]..[\xfc-\xff]\xe1..[\x27\x47\x67]", re.DOTALL)
+_MPEG2_SEQUENCE = b"\x00\x00\x01\xb3"
 _HIGH_PROFILES = frozenset([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135])
+
+
+def is_interlaced(data: bytes) -> bool:
+    """Whether an MPEG-2 or H.264 header in these bytes says so."""
+    return is_mpeg2_interlaced(data) if _MPEG2_SEQUENCE in data else is_h264_interlaced(data)
 
 
 def is_mpeg2_interlaced(data: bytes) -> bool:

@@ -25,6 +25,7 @@ from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
 from videoseq.bundle import Bundle, ModelDescription, library_versions
 from videoseq.config import BackboneSettings, HeadSettings, TrainSettings
+from videoseq.isolation import DecoderProcess
 from videoseq.labeling import Model, label_video
 from videoseq.model import CausalRNN
 from videoseq.runtimes import select_runtime
@@ -32,6 +33,7 @@ from videoseq.video import VideoReader
 
 NUM_FRAMES = 150
 HEAD = HeadSettings(hidden_size=256)
+DECODER = DecoderProcess()
 
 
 def draw_video(path: Path) -> Path:
@@ -104,9 +106,29 @@ def cnn(video: Path, model: Model) -> int:
 
 
 def label(video: Path, model: Model) -> int:
-    """The whole path, file to files."""
+    """The whole path, file to files, decoded in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return label_video(video, model, Path(folder, "clip"), open_video=DECODER.open).num_frames
+
+
+def label_in_process(video: Path, model: Model) -> int:
+    """The whole path in one process."""
     with tempfile.TemporaryDirectory() as folder:
         return label_video(video, model, Path(folder, "clip")).num_frames
+
+
+def grab_isolated(video: Path, model: Model) -> int:
+    """Decoding alone, in a process of its own; no picture is looked at."""
+    del model
+    with DECODER.open(video) as reader:
+        return sum(1 for _ in reader.sampled(1e-9))
+
+
+def resize_isolated(video: Path, model: Model) -> int:
+    """Decoding and colour conversion in a process of its own, resize here."""
+    resize = model.runtime.identity.preprocessing.resize
+    with DECODER.open(video) as reader:
+        return sum(len(resize(frame.image)[:1]) for frame in reader.sampled(None) if frame.image is not None)
 
 
 def measure(runs: dict[str, Callable[[Path, Model], int]], video: Path, rounds: int) -> dict[str, list[float]]:
@@ -129,16 +151,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    runs = {"decode": grab, "decode + resize": grab_and_resize, "CNN": cnn, "label": label, "plain loop": plain_loop}
-    with tempfile.TemporaryDirectory() as folder:
+    runs = {
+        "decode": grab, "… isolated": grab_isolated,
+        "decode + resize": grab_and_resize, "… isolated ": resize_isolated,
+        "CNN": cnn, "label, isolated": label, "label, in process": label_in_process, "plain loop": plain_loop,
+    }  # fmt: skip
+    with DECODER, tempfile.TemporaryDirectory() as folder:
         video = arguments.video or draw_video(Path(folder, "clip.mp4"))
         speeds = measure(runs, video, arguments.rounds)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, {arguments.rounds} rounds")
-    print(f"{'':16}{'frames/s':>10}{'spread':>16}{'of the plain loop':>20}")
+    print(f"{'':19}{'frames/s':>10}{'spread':>16}{'of the plain loop':>20}")
     for name, values in speeds.items():
         spread = f"{min(values):.0f}–{max(values):.0f}"
-        print(f"{name:16}{medians[name]:10.0f}{spread:>16}{medians[name] / medians['plain loop']:19.2f}×")
+        print(f"{name:19}{medians[name]:10.0f}{spread:>16}{medians[name] / medians['plain loop']:19.2f}×")
     if arguments.json:
         arguments.json.write_text(json.dumps({"frames_per_second": speeds}, indent=1) + "\n", encoding="utf-8")
 

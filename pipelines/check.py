@@ -63,7 +63,7 @@ def check(
             found = _examine(job, _annotation_of(job) if is_folder else annotations, decoder, show)
             checked.append(found)
             if found.fit is not None and fix is not None:
-                _write_fix(found, fix)
+                _write_fix(found, fix, annotations if is_folder else None)
             if not json and not quiet:
                 console.show(screen(found, shows_all=verbose))
     if json:
@@ -120,14 +120,15 @@ def _annotation_of(job: Job) -> Path | None:
     return next((path for path in beside if path.is_file()), None)
 
 
-def _write_fix(found: Checked, out: Path) -> None:
-    """Writes the repaired table, unless nothing was repaired, beside no file but its own."""
+def _write_fix(found: Checked, out: Path, root: Path | None) -> None:
+    """Writes the repaired table, unless nothing was repaired; below ``out`` it lies as below ``root``."""
     from videoseq.errors import ConfigError
     from videoseq.fitting import write_repaired
 
     assert found.annotation is not None
     assert found.fit is not None
-    target = out if out.suffix else out / found.annotation.name
+    below = found.annotation.relative_to(root) if root is not None else found.annotation.name
+    target = out if root is None and out.suffix else out / below
     if target.exists() and target.samefile(found.annotation):
         raise ConfigError(f"--fix: expected another place than {found.annotation}; the original is kept")
     if found.fit.is_repaired:

@@ -125,7 +125,8 @@ class Console:
             progress.TextColumn(unit),
             progress.TimeRemainingColumn(),
         )
-        with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as self._bar:
+        screen = console.Console(stderr=True)
+        with progress.Progress(*columns, console=screen, transient=True, redirect_stdout=False) as self._bar:
             try:
                 yield self._bar
             finally:

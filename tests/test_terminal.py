@@ -13,8 +13,8 @@ from tests.conftest import light_frames
 from tests.spelling import write_video
 
 
-def on_terminal(*args: object) -> tuple[int, str]:
-    """The status of the real command, and everything that it shows on a pseudo-terminal."""
+def on_terminal(*args: object) -> tuple[int, str, str]:
+    """The status of the real command, everything that it shows on a pseudo-terminal, and its standard output."""
     ours, theirs = pty.openpty()
     command = [str(Path(sys.executable).with_name("videoseq")), *map(str, args)]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
@@ -31,8 +31,8 @@ def on_terminal(*args: object) -> tuple[int, str]:
             shown += block
         os.close(ours)
         assert process.stdout is not None
-        assert process.stdout.read() == b""
-    return process.returncode, shown.decode()
+        data = process.stdout.read().decode()
+    return process.returncode, shown.decode(), data
 
 
 def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
@@ -40,8 +40,8 @@ def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
     for name in ("one.mp4", "two.mp4"):
         write_video(tmp_path / "in" / name, light_frames(60, 30, seed=4), fps=20)
     (tmp_path / "in" / "bad.mp4").write_text("no video")
-    status, shown = on_terminal("label", tmp_path / "in", "--model", model_folder, "--out", tmp_path / "out")
-    assert status == 3
+    status, shown, data = on_terminal("label", tmp_path / "in", "--model", model_folder, "--out", tmp_path / "out")
+    assert (status, data) == (3, "")
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert re.search(r"labels\s+[━╸╺ ]+\s+\d+%\s+(one|two)\.mp4 \d+ frames", plain)
     lines = [line.split("\r")[-1].strip() for line in plain.splitlines()]
@@ -51,4 +51,4 @@ def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
 
 def test_quiet_is_quiet_on_a_terminal_too(model_folder, tmp_path):
     video = write_video(tmp_path / "one.mp4", light_frames(20, 10, seed=4), fps=20)
-    assert on_terminal("label", video, "--model", model_folder, "--out", tmp_path / "out", "-q") == (0, "")
+    assert on_terminal("label", video, "--model", model_folder, "--out", tmp_path / "out", "-q") == (0, "", "")

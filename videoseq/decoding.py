@@ -24,7 +24,7 @@ import numpy as np
 
 from videoseq.errors import VideoError, one_line
 from videoseq.packets import read_packets
-from videoseq.video import SampledFrame, VideoReader
+from videoseq.video import Image, VideoReader
 
 _MAX_STAMPS = 64
 _MAX_SILENCE_SECONDS = 1.0
@@ -79,8 +79,8 @@ def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _De
     with VideoReader(path, max_pixels=max_pixels, read_log=log.read) as reader:
         _send(connection, info=reader.info.as_dict())
         how = _receive_order(connection)
-        slots = _Slots(picture_memory, how["num_slots"], reader.info.height, reader.info.width)
-        for message in _messages(connection, reader, how["sample_hz"], slots):
+        slots = _Slots(connection, picture_memory, how["num_slots"], reader.info.height, reader.info.width)
+        for message in _messages(reader, how["sample_hz"], slots):
             _send(connection, **message)
         _send(connection, facts=reader.facts().as_dict(), fraction=1.0)
 
@@ -92,45 +92,48 @@ def _count_packets(connection: Connection, path: Path) -> None:
 class _Slots:
     """Room for a few pictures in shared memory, filled in turn."""
 
-    def __init__(self, picture_memory: int, num_slots: int, height: int, width: int) -> None:
+    def __init__(self, connection: Connection, picture_memory: int, num_slots: int, height: int, width: int) -> None:
         shape = (num_slots, height, width, 3)
-        self.pictures = np.frombuffer(mmap.mmap(picture_memory, int(np.prod(shape))), np.uint8).reshape(*shape)
-        self.num_free = num_slots
-        self.next = 0
+        self._pictures = np.frombuffer(mmap.mmap(picture_memory, int(np.prod(shape))), np.uint8).reshape(*shape)
+        self._connection = connection
+        self._num_free = num_slots
+        self._next = 0
+        self.current = 0
+
+    def take(self) -> Image:
+        """The next slot, as soon as the other side has done with it."""
+        while self._num_free == 0 or self._connection.poll():
+            self._connection.recv_bytes()
+            self._num_free += 1
+        self.current = self._next
+        self._num_free -= 1
+        self._next = (self._next + 1) % len(self._pictures)
+        slot: np.ndarray = self._pictures[self.current]
+        return slot
+
+    def hold(self, picture: Image) -> int:
+        """The slot taken last, with the picture in it; one whose size has changed could not be put there directly."""
+        slot = self._pictures[self.current]
+        if picture is not slot and not np.shares_memory(picture, slot):
+            height, width, _ = slot.shape
+            slot[:] = cv2.resize(picture, (width, height))
+        return self.current
 
 
-def _messages(
-    connection: Connection, reader: VideoReader, sample_hz: float | None, slots: _Slots
-) -> Iterator[dict[str, Any]]:
+def _messages(reader: VideoReader, sample_hz: float | None, slots: _Slots) -> Iterator[dict[str, Any]]:
     """Stamps in batches that end with a sampled frame, whose picture then lies in the named slot."""
     stamps: list[tuple[float, int, int]] = []
     last_sent = time.monotonic()
-    for frame in reader.sampled(sample_hz):
+    for frame in reader.sampled(sample_hz, slots.take):
         stamps.append((frame.stamp.seconds, int(frame.stamp.flags), frame.steps))
         now = time.monotonic()
         if frame.image is None and len(stamps) < _MAX_STAMPS and now - last_sent < _MAX_SILENCE_SECONDS:
             continue
-        slot = _put(connection, frame, slots)
+        slot = None if frame.image is None else slots.hold(frame.image)
         yield {"stamps": stamps, "slot": slot, "fraction": reader.fraction_read}
         stamps, last_sent = [], now
     if stamps:
         yield {"stamps": stamps, "slot": None, "fraction": 1.0}
-
-
-def _put(connection: Connection, frame: SampledFrame, slots: _Slots) -> int | None:
-    """Copies a picture into the next slot, waiting until it is free."""
-    if frame.image is None:
-        return None
-    while slots.num_free == 0 or connection.poll():
-        connection.recv_bytes()
-        slots.num_free += 1
-    slot = slots.next
-    _, height, width, _ = slots.pictures.shape
-    picture = frame.image
-    slots.pictures[slot] = picture if picture.shape[:2] == (height, width) else cv2.resize(picture, (width, height))
-    slots.num_free -= 1
-    slots.next = (slot + 1) % len(slots.pictures)
-    return slot
 
 
 class _DecoderLog:

@@ -204,12 +204,17 @@ class VideoReader(FrameReader):
             raise self._damage.no_frames(self.path)
         self._damage.end(self._last.index + 1, self._last.seconds, self._clock.end_seconds, cause)
 
-    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
-        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second."""
+    def sampled(
+        self, sample_hz: float | None, make_room: Callable[[], Image | None] = lambda: None
+    ) -> Iterator[SampledFrame]:
+        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
+
+        ``make_room`` may give, for each picture, where to put it.
+        """
         sampler = Sampler(sample_hz)
         for stamp in self:
             steps = sampler.steps(stamp.seconds)
-            yield SampledFrame(stamp, steps, self.retrieve() if steps else None)
+            yield SampledFrame(stamp, steps, self.retrieve(make_room()) if steps else None)
 
     def retrieve(self, out: Image | None = None) -> Image:
         """The picture of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3); put into ``out``."""

@@ -24,13 +24,18 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ timm torchvision
 	touch $@
 
+# The oldest OpenCV that is promised to work, and the next generation.
+OTHER_OPENCV := .venv/opencv/4.12.0.88 .venv/opencv/5.0.0.93
+.venv/opencv/%: .venv/dev
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $@ opencv-python-headless==$*
+
 demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
 	$(BIN)/videoseq demo demo
 
 test: .venv/dev .venv/timm  ## the tests that take minutes
 	$(BIN)/pytest
 
-test-slow: .venv/dev .venv/timm  ## the tests that take longer: memory over an hour of video, the installed wheel
+test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the tests that take longer: an hour of video, damaged files, the wheel
 	$(BIN)/pytest -m slow
 
 lint: .venv/dev  ## ruff: style, docstrings, formatting

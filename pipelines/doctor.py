@@ -34,7 +34,10 @@ def examine() -> dict[str, Any]:
     from videoseq.backbones.efficientnet_lite import VARIANTS
     from videoseq.bundle import library_versions
 
-    ffmpeg = re.search(r"avcodec:\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
+    from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
+
+    ffmpeg = re.findall(r"(av\w+|swscale):\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
+    pyav = "read by PyAV" if is_available() else 'not read; pip install "videoseq[check]"'
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         **library_versions(),
@@ -42,7 +45,8 @@ def examine() -> dict[str, Any]:
         "cpu cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
         "CUDA devices": ", ".join(gpus) or "none",
-        "decoder": f"FFmpeg in OpenCV, libavcodec {ffmpeg.group(1)}" if ffmpeg else "OpenCV was built without FFmpeg",
+        "FFmpeg in OpenCV": ", ".join(f"{name} {version}" for name, version in ffmpeg) or "none: no video can be read",
+        "interlaced video": "read by OpenCV" if CAN_CONVERT_INTERLACED else pyav,
         **{name: _backbone_state(name) for name in VARIANTS},
     }
 

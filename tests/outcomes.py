@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.odd_videos import CASES
+from videoseq.av_capture import CAN_CONVERT_INTERLACED
 
 COMPLETE = {
     "bit_depth_reduced": ["ten_bit_h264", "ten_bit_hevc", "ten_bit_ffv1", "grey_16_bit"],
@@ -41,4 +42,7 @@ def outcomes() -> dict[str, tuple[str, str]]:
     expected = dict.fromkeys(CASES, ("complete", ""))
     for state, by_codes in (("complete", COMPLETE), ("degraded", DEGRADED), ("failed", FAILED)):
         expected |= {name: (state, codes) for codes, names in by_codes.items() for name in names}
+    if CAN_CONVERT_INTERLACED:  # OpenCV 4.12, which reads them itself
+        expected["interlaced_mpg"] = ("complete", "times_repaired,interlaced")
+        expected["interlaced_halfway_ts"] = ("degraded", "corrupt_span")  # where the two parts are joined
     return expected

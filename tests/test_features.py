@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.odd_videos import CASES
 from tests.spelling import read_spelled, write_spelled, write_timed
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings
@@ -59,14 +60,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def damaged(video, tmp_path_factory) -> Path:
-    """It opens, and then no frame of it decodes."""
-    content = bytearray(video.read_bytes())
-    start, stop = content.find(b"mdat") + 4, content.find(b"moov") - 4
-    content[start:stop] = bytes(stop - start)
-    path = tmp_path_factory.mktemp("damaged") / "damaged.mp4"
-    path.write_bytes(content)
-    return path
+def damaged(tmp_path_factory) -> Path:
+    """It opens, and not one frame is in it."""
+    return CASES["no_samples_mp4"](tmp_path_factory.mktemp("damaged")).path
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +150,7 @@ def test_progress_grows_to_the_last_frame(video, runtime):
 
 
 def test_an_error_of_the_decoding_thread_is_raised_here(damaged, runtime):
-    with pytest.raises(VideoError, match=r"damaged\.mp4: expected frames, got none that decode") as caught:
+    with pytest.raises(VideoError, match=r"no_samples\.mp4: expected frames, got none that decode") as caught:
         streamed(damaged, runtime, None)
     assert caught.value.code == "no_frames"
     assert decoding_threads() == []

@@ -28,7 +28,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_DECODE_ATTEMPTS", "0")
 # … and gives up where other streams, such as a camera's telemetry, fill long stretches between two frames.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(1 << 30))
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_SILENT = 0
+if hasattr(cv2, "setLogLevel"):
+    cv2.setLogLevel(_SILENT)
+else:  # OpenCV 5
+    cv2.utils.logging.setLogLevel(_SILENT)
 
 DECODER_THREADS = 4
 """Pinned, because the pictures of damaged files depend on it; the decoder is at most this many frames ahead of us."""

@@ -31,10 +31,9 @@ def examine() -> dict[str, Any]:
     import cv2
     import torch
 
+    from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
     from videoseq.backbones.efficientnet_lite import VARIANTS
     from videoseq.bundle import library_versions
-
-    from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
 
     ffmpeg = re.findall(r"(av\w+|swscale):\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
     pyav = "read by PyAV" if is_available() else 'not read; pip install "videoseq[check]"'

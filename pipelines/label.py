@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -85,7 +86,7 @@ def run(
     open_video: Callable[[Path], FrameReader],
 ) -> list[Result]:
     """Labels what is not labelled yet; returns the result of every job that was reached."""
-    from videoseq.batch import Journal
+    from videoseq.batch import STATES, Journal
     from videoseq.labeling import load_model
 
     model = load_model(model_path, device)
@@ -106,6 +107,9 @@ def run(
             console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
             break
     journal.write_failures(results)
+    if len(results) > 1:
+        counts = Counter(result.state for result in results)
+        console.say(f"{len(results)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
     return results
 
 

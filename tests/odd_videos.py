@@ -403,21 +403,22 @@ _WHOLE: dict[str, tuple[str, dict]] = {
 }
 
 
-def _whole(kind: str, folder: Path) -> Odd:
+def whole(kind: str, folder: Path) -> Odd:
+    """A hundred grainy frames at 25 a second, undamaged."""
     suffix, options = _WHOLE[kind]
     return write(folder / f"whole_{kind}{suffix}", range(100), draw=grainy, **options)
 
 
 def _truncated(name: str, kind: str, percent: int, folder: Path) -> Odd:
-    whole = _whole(kind, folder)
-    out = truncated(whole.path, percent / 100, folder / f"{name}{whole.path.suffix}")
+    source = whole(kind, folder)
+    out = truncated(source.path, percent / 100, folder / f"{name}{source.path.suffix}")
     return Odd(out, (), ()) if kind == "mp4_moov_last" else Odd(out, None, None)
 
 
 def _damaged(name: str, kind: str, folder: Path) -> Odd:
-    whole = _whole(kind, folder)
-    length = whole.path.stat().st_size // 20
-    return Odd(damaged(whole.path, folder / f"{name}{whole.path.suffix}", 0.5, length, seed=1), None, None)
+    source = whole(kind, folder)
+    length = source.path.stat().st_size // 20
+    return Odd(damaged(source.path, folder / f"{name}{source.path.suffix}", 0.5, length, seed=1), None, None)
 
 
 for _kind, _percent in [
@@ -433,7 +434,7 @@ for _kind in ("mp4", "mkv", "avi", "ts", "mpg", "webm"):
 @case
 def gap_ts(folder: Path) -> Odd:
     """Packets lost in the middle, wherever a picture was."""
-    stored = _whole("ts", folder).path.read_bytes()
+    stored = whole("ts", folder).path.read_bytes()
     count = len(stored) // PACKET
     path = folder / "gap.ts"
     path.write_bytes(stored[: count * 40 // 100 * PACKET] + stored[count * 55 // 100 * PACKET :])

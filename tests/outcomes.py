@@ -21,7 +21,8 @@ DEGRADED = {
     "truncated,corrupt_span": ["truncated_mp4_30", "truncated_mp4_60", "truncated_mp4_90", "truncated_avi_60"]
     + ["truncated_ts_60"],
     "corrupt_span": ["damaged_mp4", "damaged_mkv", "damaged_ts", "damaged_webm", "gap_ts"] + ["gap_of_whole_groups_ts"],
-    "corrupt_span,times_repaired": ["truncated_mpg_60", "damaged_avi", "restarted_ts"],
+    "corrupt_span,times_repaired": ["damaged_avi", "restarted_ts"],
+    "truncated,corrupt_span,times_repaired": ["truncated_mpg_60"],
     "corrupt_span,timestamp_gap": ["damaged_mpg"],
     "resolution_changed": ["size_change"],
     "resolution_changed,times_repaired": ["size_change_restarted"],

@@ -385,3 +385,33 @@ def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
         [f"{name}.frames.csv", f"{name}.segments.csv", "results.jsonl"]
     )
     assert Journal(tmp_path / "out").is_done(job, model)
+
+
+def test_a_video_that_changes_while_it_is_labelled_fails(model, tmp_path):
+    """Nothing is written for it, whether it changes before its last frame or while it is hashed."""
+    video = write_video(tmp_path / "clip.mp4", light_frames(30, 15, seed=1), fps=20)
+
+    def grow(num_frames: int, fraction: float) -> None:
+        with video.open("ab") as file:
+            file.write(b"more")
+
+    journal = Journal(tmp_path / "out")
+    result = journal.label(Job(video, tmp_path / "out" / "clip.mp4"), model, grow)
+    assert (result.state, result.code, result.outputs) == ("failed", "changed_while_reading", {})
+    assert not any(path.exists() for path in label_paths(tmp_path / "out" / "clip.mp4"))
+
+
+def test_a_link_out_of_the_folder_that_was_searched_is_refused(model, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    write_video(tmp_path / "outside.mp4", light_frames(10, 5, seed=1), fps=20)
+    write_video(tmp_path / "in" / "inside.mp4", light_frames(10, 5, seed=1), fps=20)
+    (tmp_path / "in" / "deep" / "out.mp4").symlink_to(tmp_path / "outside.mp4")
+    (tmp_path / "in" / "deep" / "same.mp4").symlink_to(tmp_path / "in" / "inside.mp4")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "in")
+    journal = Journal(tmp_path / "out")
+    for named in ("in", "elsewhere"):  # the folder itself may be named by a link
+        jobs = plan_jobs([str(tmp_path / named)], tmp_path / "out")
+        codes = {job.video.name: journal.label(job, model).code for job in jobs}
+        assert codes == {"inside.mp4": "", "out.mp4": "refused_link", "same.mp4": ""}
+    (job,) = plan_jobs([str(tmp_path / "in" / "deep" / "out.mp4")], tmp_path / "out")
+    assert journal.label(job, model).state == "complete"  # named itself, it is meant

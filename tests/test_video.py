@@ -20,6 +20,7 @@ from videoseq import av_capture
 from videoseq.errors import VideoError
 from videoseq.facts import ReadFacts, VideoInfo
 from videoseq.isolation import DecoderProcess
+from videoseq.opening import FileWatch
 from videoseq.video import VideoReader, content_sha256, probe, read_frames
 
 
@@ -70,6 +71,8 @@ def test_every_odd_file_has_its_frames_times_state_and_code(name, decoder, tmp_p
         assert len(trusted) > 10
     assert {"time_estimated" in flag for flag in flags} == {False} or facts.num_estimated_times > 0
     assert facts.time_source == expected_source(odd.path, facts)
+    if state == "complete":  # as many packets as frames, says another library
+        assert decoder.read_packets(odd.path).num_packets == facts.num_frames
 
 
 def expected_source(path: Path, facts: ReadFacts) -> str:
@@ -121,6 +124,28 @@ def test_spans_say_where(decoder, tmp_path):
     missing = sorted(set(range(100)) - {spelled for *_, spelled in frames})
     assert span.start_seconds < missing[0] / 25 <= missing[-1] / 25 < span.stop_seconds
     assert facts.coverage == pytest.approx(1 - (span.stop_seconds - span.start_seconds) / 4.0, abs=1e-3)
+
+
+PARTS = [part / 24 for part in range(1, 24)]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_file_cut_anywhere_gives_what_is_there_and_says_so(part, decoder, tmp_path):
+    path = odd_videos.truncated(odd_videos.whole("mp4", tmp_path).path, part, tmp_path / "cut.mp4")
+    frames, facts, _ = read_whole(decoder, path)
+    assert facts.state == "degraded"
+    assert facts.notices[0].code == "truncated"
+    assert all(index == spelled for index, _, flags, spelled in frames if not flags)
+    assert 100 * part - 12 < facts.num_frames < 100 * part + 12
+    assert facts.coverage < part + 0.12
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_without_its_index_a_file_says_what_is_missing(part, decoder, tmp_path):
+    path = odd_videos.truncated(odd_videos.whole("mp4_moov_last", tmp_path).path, part, tmp_path / "cut.mp4")
+    with pytest.raises(VideoError) as caught:
+        decoder.open(path)
+    assert caught.value.code == "moov_missing"
 
 
 def test_colours_are_rgb(tmp_path):
@@ -314,6 +339,22 @@ print(size() - start[0], len(os.listdir("/proc/self/fd")) - start[1])
     grown, descriptors = map(int, done.stdout.split())
     assert descriptors == 0
     assert grown < 10_000_000, f"{grown} bytes in 500 files"
+
+
+def test_a_file_that_changes_is_said_to(tmp_path):
+    path = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")
+    for change in (
+        lambda: path.write_bytes(path.read_bytes() + b"more"),
+        lambda: os.utime(path, ns=(1, 1)),
+        lambda: path.with_name("other").write_bytes(path.read_bytes()) and path.with_name("other").replace(path),
+        path.unlink,
+    ):
+        watch = FileWatch(path)
+        watch.check()
+        change()
+        with pytest.raises(VideoError, match=r"was changed while it was read") as caught:
+            watch.check()
+        assert caught.value.code == "changed_while_reading"
 
 
 def test_a_frame_is_checked():

@@ -45,14 +45,20 @@ class AvCapture:
         options: FFmpeg's options.
         num_threads: Decoder threads.
         path: The file's name, for errors.
+        logs: Whether FFmpeg writes its errors to stderr, for somebody who reads them there.
 
     Raises:
         VideoError: PyAV cannot open it.
     """
 
-    def __init__(self, source: io.BufferedIOBase, options: Mapping[str, str], num_threads: int, path: Path) -> None:
+    def __init__(
+        self, source: io.BufferedIOBase, options: Mapping[str, str], num_threads: int, path: Path, *, logs: bool
+    ) -> None:
         import av
 
+        if logs:
+            av.logging.restore_default_callback()
+            av.logging.set_libav_level(av.logging.ERROR)
         self._error = av.error.FFmpegError
         self._picture_types = {int(kind): kind.name for kind in av.video.frame.PictureType}
         try:
@@ -66,15 +72,6 @@ class AvCapture:
         self._decoded: deque[av.VideoFrame] = deque()
         self._frame: av.VideoFrame | None = None
         self._has_warned = False
-
-    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
-        """True: it would not exist else."""
-        return True
-
-    def set(self, name: int, value: float) -> bool:
-        """Accepts nothing; interlaced video is not turned by 90 degrees."""
-        del name, value
-        return False
 
     def grab(self) -> bool:
         """Decodes the next frame; False after a packet that does not decode, before a damaged frame, and at the end."""

@@ -26,10 +26,11 @@ _HARMLESS = re.compile(
     r"get_buffer\(\) failed|thread_get_buffer"
 )
 # Of its warnings, those that mean damage.
-_DAMAGING_WARNING = re.compile(r"corrupt|PES packet size mismatch")
+_DAMAGING_WARNING = re.compile(r"corrupt|PES packet size mismatch|misdetection")
 _FAULTY_CONTAINER = re.compile(r"EBML|exceeds containing|Duplicate element|ended prematurely|partial file|misdetection")
 _CUT_OFF = re.compile(r"ended prematurely|partial file|[Tt]runcat")
-_LEVEL = re.compile(r"\[OPENCV:FFMPEG:(\d+)\] ")
+# OpenCV puts the level before a line; what PyAV lets through are errors, with the part of FFmpeg that found them.
+_LEVEL = re.compile(r"\[OPENCV:FFMPEG:(?P<level>\d+)\] |\[[\w,]+ @ 0x[0-9a-f]+\] ")
 _SIZE = re.compile(r"(?:Reinit context to|[Dd]imension(?:s)? change[!d]*.*->|changing size to) ?(\d+)x(\d+)")
 _AV_LOG_ERROR = 16
 
@@ -108,7 +109,7 @@ class DamageRecord:
                 continue
             elif _CUT_OFF.search(line):
                 self.is_cut_off = True
-            elif int(level[1]) <= _AV_LOG_ERROR or _DAMAGING_WARNING.search(line):
+            elif int(level["level"] or _AV_LOG_ERROR) <= _AV_LOG_ERROR or _DAMAGING_WARNING.search(line):
                 code = code or "corrupt_span"
                 if len(self.complaints) < 5:
                     self.complaints.append(line[level.end() :].strip()[:200])

@@ -134,9 +134,8 @@ class SafeFile(io.BufferedIOBase):
     @property
     def num_bytes_missing(self) -> int:
         """How many bytes the container announces beyond the file's end; of a stream of packets, those of the last."""
-        if self.container.packets is not None:
-            packet_bytes, offset, _ = self.container.packets
-            return -(self._size - offset % packet_bytes) % packet_bytes if packet_bytes == 188 else 0
+        if self._watch is not None:
+            return self._watch.num_bytes_missing
         return max(0, (self.container.num_bytes_announced or 0) - self._size)
 
     @property
@@ -224,25 +223,34 @@ def _ffmpeg_options() -> Iterator[None]:
                 os.environ[name] = before
 
 
-def open_capture(
-    source: SafeFile, path: Path, max_pixels: int, *, tells_interlaced: bool
-) -> cv2.VideoCapture | AvCapture:
+def open_capture(source: SafeFile, path: Path, max_pixels: int, *, has_log: bool) -> cv2.VideoCapture | AvCapture:
     """A capture that reads from ``source`` and from nothing else.
 
     Args:
         source: The open file.
         path: Its name, for errors.
         max_pixels: Larger pictures are refused.
-        tells_interlaced: Whether the caller would learn that a picture is interlaced and was not converted.
+        has_log: Whether the caller reads what the decoder logs, and so would learn of pictures that it cannot convert.
 
     Raises:
         VideoError: Its pictures are larger than ``max_pixels``, or no decoder can open it.
     """
     _check_size(source.container.width, source.container.height, max_pixels, path)  # before anything is allocated
+    capture = _open_decoder(source, path, has_log=has_log)
+    width, height = (int(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    _check_size(width, height, max_pixels, path)
+    if min(width, height) < 1:
+        text = f"{path}: expected pictures, got a size of {width}x{height}"
+        raise VideoError("no_frames", f"{text}; is the file damaged?")
+    return capture
+
+
+def _open_decoder(source: SafeFile, path: Path, *, has_log: bool) -> cv2.VideoCapture | AvCapture:
+    """OpenCV, or PyAV where OpenCV cannot."""
     if source.container.is_interlaced and not CAN_CONVERT_INTERLACED:
         if is_available():
-            return AvCapture(source, FFMPEG_OPTIONS, DECODER_THREADS, path)
-        if not tells_interlaced:
+            return AvCapture(source, FFMPEG_OPTIONS, DECODER_THREADS, path, logs=has_log)
+        if not has_log:
             raise interlaced_error(path)
     capture: cv2.VideoCapture
     with _ffmpeg_options():
@@ -255,11 +263,6 @@ def open_capture(
         raise _unopened(source, path)
     # Passed to the constructor this property makes it fail; its default has changed between versions.
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    width, height = (int(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    _check_size(width, height, max_pixels, path)
-    if min(width, height) < 1:
-        text = f"{path}: expected pictures, got a size of {width}x{height}"
-        raise VideoError("no_frames", f"{text}; is the file damaged?")
     return capture
 
 

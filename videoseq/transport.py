@@ -32,6 +32,11 @@ class StreamWatch(ABC):
             self._position += len(fresh)
             self._rest = self._follow(self._rest + fresh)
 
+    @property
+    @abstractmethod
+    def num_bytes_missing(self) -> int:
+        """How many bytes of the packet that was read last are not there; asked at the end of the file."""
+
     @abstractmethod
     def _follow(self, data: bytes) -> bytes:
         """Looks at bytes that follow on the last; returns those that belong to a packet that has not ended."""
@@ -52,6 +57,11 @@ class TransportWatch(StreamWatch):
         self._skip = offset
         self._stream = stream
         self._last_count: int | None = None
+
+    @property
+    def num_bytes_missing(self) -> int:
+        """How many bytes the last packet lacks."""
+        return -len(self._rest) % self._packet_bytes if self._packet_bytes == 188 else 0
 
     def _follow(self, data: bytes) -> bytes:
         data = data[self._skip :]
@@ -82,6 +92,13 @@ def _begins_a_picture(packet: np.ndarray) -> bool:
 
 class ProgramWatch(StreamWatch):
     """Follows a program stream from packet to packet."""
+
+    @property
+    def num_bytes_missing(self) -> int:
+        """How many bytes the last packet lacks; streams may end with an end code, or with nothing."""
+        rest = self._rest + bytes(16)
+        length = _program_packet_bytes(rest, 0)
+        return max(0, length - len(self._rest)) if length is not None and self._rest else 0
 
     def _follow(self, data: bytes) -> bytes:
         at = 0

@@ -152,7 +152,7 @@ class VideoReader(FrameReader):
         self._process = os.getpid()
         self._source = SafeFile(self.path)
         try:
-            self._capture = open_capture(self._source, self.path, max_pixels, tells_interlaced=read_log is not None)
+            self._capture = open_capture(self._source, self.path, max_pixels, has_log=read_log is not None)
             self._info = read_info(self._capture, self._source.container, self.path)
         except BaseException:  # whatever it was: the file is not left open
             self._source.close()

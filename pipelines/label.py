@@ -17,7 +17,7 @@ from .videos import ISOLATES, open_videos
 
 if TYPE_CHECKING:
     from videoseq.batch import Job, Result
-    from videoseq.video import FrameReader
+    from videoseq.frames import FrameReader
 
 
 class OnCorrupt(str, enum.Enum):

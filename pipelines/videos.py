@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from videoseq.frames import FrameReader
     from videoseq.isolation import Limits
-    from videoseq.video import FrameReader
 
 ISOLATES = os.name == "posix"
 """Whether decoding is isolated unless somebody says otherwise."""

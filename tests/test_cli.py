@@ -25,7 +25,7 @@ from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
 from videoseq.config import load_settings
 
-COMMANDS = ["demo", "train", "evaluate", "label", "features", "doctor"]
+COMMANDS = ["check", "demo", "train", "evaluate", "label", "features", "doctor"]
 
 
 class Ended(NamedTuple):
@@ -165,6 +165,7 @@ def test_some_failed_is_said_in_the_status_and_a_line_each(mixed):
         "complete: in/good.mp4: 20 frames, 1.00 s",
         "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognises",
         "failed: not_found: missing.mp4: expected a video file, found nothing there",
+        "3 videos: 1 complete, 0 degraded, 2 failed",
     ]
 
 
@@ -195,7 +196,7 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels]
     run = cli("label", *MIXED, "--model", model_folder, "--out", "out", "--json", cwd=folder)
     assert run.returncode == 3
-    assert [line.split(":")[0] for line in run.stderr.splitlines()] == ["failed", "failed"]
+    assert [line.split(":")[0] for line in run.stderr.splitlines()] == ["failed", "failed", "3 videos"]
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels] == before
     results = json.loads(run.stdout)
     assert [(r["path"], r["state"]) for r in results] == [
@@ -242,7 +243,9 @@ def test_all_failed_has_a_status_of_its_own(call, model_folder, tmp_path):
     (tmp_path / "empty.mp4").touch()
     ended = call("label", tmp_path / "empty.mp4", "gone.mp4", "--model", model_folder, "--out", tmp_path / "out")
     assert (ended.status, ended.out) == (4, "")
-    assert [line.split(": ")[:2] for line in ended.err.splitlines()] == [["failed", "empty"], ["failed", "not_found"]]
+    *failed, summary = ended.err.splitlines()
+    assert [line.split(": ")[:2] for line in failed] == [["failed", "empty"], ["failed", "not_found"]]
+    assert summary == "2 videos: 0 complete, 0 degraded, 2 failed"
     assert len(json_lines(tmp_path / "out" / "failures.jsonl")) == 2
 
 
@@ -565,15 +568,16 @@ def test_a_killed_run_repeated_leaves_what_an_undisturbed_one_leaves(stopped, ca
 
 _INTERRUPT_WHILE_OPENING = """
 import io, os, signal, sys
-from videoseq import opening
+from videoseq import safe_file
 from videoseq.video import VideoReader
 
 class Interrupting(io.BufferedReader):
     def read(self, size=-1):
-        os.kill(os.getpid(), signal.SIGINT)
+        if sys._getframe(1).f_code is safe_file.SafeFile.read.__code__:  # from the decoder
+            os.kill(os.getpid(), signal.SIGINT)
         return super().read(size)
 
-opening.open_regular_file = lambda path: Interrupting(path.open("rb", buffering=0))
+safe_file.open_regular_file = lambda path: Interrupting(path.open("rb", buffering=0))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     VideoReader(sys.argv[1])

@@ -16,8 +16,9 @@ from tests.odd_videos import CASES, bomb, lying_bomb
 from tests.spelling import read_spelled, spell, write_spelled, write_timed, write_video
 from videoseq import isolation
 from videoseq.errors import VideoError
+from videoseq.frames import FrameReader
 from videoseq.isolation import DecoderProcess, Limits
-from videoseq.video import FrameReader, VideoReader
+from videoseq.video import VideoReader
 
 
 @pytest.fixture

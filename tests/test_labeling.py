@@ -92,7 +92,7 @@ def test_changing_the_future_changes_nothing_before_it(model, tmp_path):
     other = frames[:25] + light_frames(15, 15, seed=6)
     ways = [model.labeler(), model.labeler()]
     for index, pair in enumerate(zip(frames, other, strict=True)):
-        from videoseq.video import Frame
+        from videoseq.frames import Frame
 
         left, right = (way.step(Frame(index, index / 20, image)) for way, image in zip(ways, pair, strict=True))
         if index < 25:

@@ -14,7 +14,8 @@ import videoseq
 ROOT = Path(__file__).parents[1]
 DATA_PATH = """
     errors files config
-    containers transport av_capture opening timing damage facts sampling video packets decoding isolation
+    containers transport safe_file av_capture opening timing damage facts frames sampling video
+    packets decoding isolation
     backbones runtimes features checking
     annotations formats fitting clips lanes
     model metrics training labels bundle labeling evaluation recipe batch report

@@ -20,7 +20,7 @@ from videoseq import av_capture
 from videoseq.errors import VideoError
 from videoseq.facts import ReadFacts, VideoInfo
 from videoseq.isolation import DecoderProcess
-from videoseq.opening import FileWatch
+from videoseq.safe_file import FileWatch
 from videoseq.video import VideoReader, content_sha256, probe, read_frames
 
 
@@ -238,7 +238,7 @@ def test_a_playlist_that_is_not_recognised_still_reaches_nothing(tmp_path, monke
     """The lists of protocols and formats hold on their own, were our look at the first bytes to fail."""
     from videoseq.containers import Container
 
-    monkeypatch.setattr("videoseq.opening.read_container", lambda file: Container("unknown"))
+    monkeypatch.setattr("videoseq.safe_file.read_container", lambda file: Container("unknown"))
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
         for path in odd_videos.playlists(tmp_path, server.getsockname()[1]):

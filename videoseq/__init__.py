@@ -24,15 +24,16 @@ if TYPE_CHECKING:
         VideoseqError,
     )
     from videoseq.facts import VideoInfo
+    from videoseq.frames import Frame
     from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
     from videoseq.labels import FrameLabels, Segment
-    from videoseq.video import Frame, probe, read_frames
+    from videoseq.video import probe, read_frames
 
 _HOMES = {
     "AnnotationError": "errors",
     "ClassNames": "annotations",
     "ConfigError": "errors",
-    "Frame": "video",
+    "Frame": "frames",
     "FrameLabel": "labeling",
     "FrameLabeler": "labeling",
     "FrameLabels": "labels",

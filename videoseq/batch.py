@@ -20,10 +20,11 @@ from videoseq.bundle import library_versions
 from videoseq.errors import ConfigError, ModelError, OutputError, VideoError, one_line
 from videoseq.features import Progress
 from videoseq.files import file_sha256, remove_leftovers, write_text
+from videoseq.frames import FrameReader
 from videoseq.labeling import Model, label_video
 from videoseq.labels import label_paths
-from videoseq.opening import FileWatch
-from videoseq.video import VIDEO_SUFFIXES, FrameReader, VideoReader, content_sha256
+from videoseq.safe_file import FileWatch
+from videoseq.video import VIDEO_SUFFIXES, VideoReader, content_sha256
 
 State = Literal["complete", "degraded", "failed"]
 STATES = get_args(State)

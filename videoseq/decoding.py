@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 
 from videoseq.errors import VideoError, one_line
+from videoseq.frames import Image
 from videoseq.packets import read_packets
-from videoseq.video import Image, VideoReader
+from videoseq.video import VideoReader
 
 _MAX_STAMPS = 64
 _MAX_SILENCE_SECONDS = 1.0

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from videoseq.errors import Notice
 from videoseq.files import staged_binary_file, staged_file, staged_folder
-from videoseq.opening import FileWatch
+from videoseq.frames import FrameReader, FrameStamp
 from videoseq.runtimes import Runtime
-from videoseq.video import FrameReader, FrameStamp, VideoReader, content_sha256
+from videoseq.safe_file import FileWatch
+from videoseq.video import VideoReader, content_sha256
 
 _BATCH_IMAGES = 4  # larger float32 batches fall out of a laptop CPU's cache
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled

@@ -21,21 +21,22 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from videoseq.av_capture import is_available
 from videoseq.errors import ConfigError, VideoError
 from videoseq.facts import ReadFacts, VideoInfo
+from videoseq.frames import FrameReader, FrameStamp, SampledFrame
 from videoseq.opening import MAX_PIXELS
 from videoseq.packets import PacketFacts
 from videoseq.timing import FrameFlag
-from videoseq.video import FrameReader, FrameStamp, SampledFrame
 
 _PICTURE_BYTES = 1 << 26  # of shared memory for pictures, unless two are larger
 _MIN_SLOTS, _MAX_SLOTS = 2, 16
 _START_SECONDS = 120.0  # a cold disk takes its time to load OpenCV
+_DEATH_SECONDS = 5.0
 _VIDEOS_PER_PROCESS = 200  # decoders leak a little; a fresh process forgets it
 _LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also says that the picture's size changes
 _CHILD = (
@@ -75,7 +76,7 @@ class DecoderProcess:
         self.limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._pictures = tempfile.TemporaryFile(dir=_memory_folder())  # noqa: SIM115 (closed by close)
+        self._pictures = _open_picture_memory()
         self._num_videos = 0
         self._is_ready = False
         self._start()
@@ -161,7 +162,8 @@ class DecoderProcess:
         """Ends the process now; the next video gets a new one."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # held in the kernel by a disk that does not answer
+                self._process.wait(timeout=_DEATH_SECONDS)
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = None
@@ -189,7 +191,7 @@ class DecoderProcess:
     def _cause_of_death(self) -> str:
         assert self._process is not None
         try:
-            status = self._process.wait(timeout=5)
+            status = self._process.wait(timeout=_DEATH_SECONDS)
         except subprocess.TimeoutExpired:
             status = 0
         self.stop()
@@ -268,6 +270,8 @@ class IsolatedReader(FrameReader):
         return message
 
 
-def _memory_folder() -> str | None:
-    """A folder that lies in memory, where there is one."""
-    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None  # noqa: S108, PTH112
+def _open_picture_memory() -> BinaryIO:
+    """A file without a name, in memory where the system has such (Linux); /dev/shm is small in containers."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("videoseq-pictures"), "w+b")
+    return tempfile.TemporaryFile()

@@ -20,12 +20,13 @@ from videoseq.bundle import Bundle, load_bundle
 from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
+from videoseq.frames import Frame, FrameReader
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import CausalRNN, RNNState
-from videoseq.opening import FileWatch
 from videoseq.runtimes import Runtime, select_runtime
+from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler, step_rows
-from videoseq.video import Frame, FrameReader, VideoReader
+from videoseq.video import VideoReader
 
 
 class SequenceLabeler:

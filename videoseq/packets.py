@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoseq.errors import VideoError
-from videoseq.opening import FFMPEG_OPTIONS, SafeFile
+from videoseq.opening import FFMPEG_OPTIONS
+from videoseq.safe_file import SafeFile
 
 if TYPE_CHECKING:
     from av.stream import Stream

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from videoseq.av_capture import interlaced_error
 from videoseq.damage import DamageRecord
 from videoseq.errors import VideoError
 from videoseq.facts import ReadFacts, VideoInfo, read_info, summarise
 from videoseq.files import sha256_of
-from videoseq.opening import MAX_PIXELS, SafeFile, decoder_error, open_capture, open_regular_file
+from videoseq.frames import Frame, FrameReader, FrameStamp, Image, SampledFrame
+from videoseq.opening import MAX_PIXELS, decoder_error, open_capture
+from videoseq.safe_file import SafeFile, open_regular_file
 from videoseq.sampling import Sampler
 from videoseq.timing import FrameClock, FrameFlag
-
-Image = UInt8[np.ndarray, "height width 3"]
 
 VIDEO_SUFFIXES = frozenset(
     [".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".m2v", ".vob"]
@@ -38,90 +34,6 @@ VIDEO_SUFFIXES = frozenset(
 
 # So many failed reads without a byte being read are the end. More packets than this do not fit into FFmpeg's buffer.
 _MAX_IDLE_READS = 2048
-
-
-@dataclass(frozen=True)
-class FrameStamp:
-    """Which frame, and when.
-
-    Attributes:
-        index: 0-based in decode order.
-        seconds: Presentation time since the start of the video stream, strictly increasing.
-        flags: What is to be known about it.
-    """
-
-    index: int
-    seconds: float
-    flags: FrameFlag = FrameFlag.NONE
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A decoded frame: index (0-based), seconds, and its upright RGB image, uint8 of shape (height, width, 3)."""
-
-    index: int
-    seconds: float
-    image: Image
-
-    def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(
-                "expected an RGB image of shape (height, width, 3) and dtype uint8, "
-                f"got {self.image.shape} {self.image.dtype}"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class SampledFrame:
-    """A frame on its way to the network.
-
-    Attributes:
-        stamp: Which frame.
-        steps: Steps of the network due at it; 0 if it is not looked at.
-        image: Its upright RGB picture if ``steps > 0``, valid until the next frame is taken.
-    """
-
-    stamp: FrameStamp
-    steps: int
-    image: Image | None
-
-
-class FrameReader(ABC):
-    """One pass over a video, in this process or another. Use it as a context manager."""
-
-    @property
-    @abstractmethod
-    def info(self) -> VideoInfo:
-        """What the header claims."""
-
-    @property
-    @abstractmethod
-    def fraction_read(self) -> float:
-        """How much of the file's bytes have been read: a progress measure that no header can spoil."""
-
-    @abstractmethod
-    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
-        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
-
-        Raises:
-            VideoError: The video cannot be read to its end.
-        """
-
-    @abstractmethod
-    def facts(self) -> ReadFacts:
-        """What is known after the last frame; call it when iteration has ended."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Lets go of the file."""
-
-    def __enter__(self) -> FrameReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class VideoReader(FrameReader):

@@ -33,8 +33,8 @@ def load(
     from videoseq.clips import load_clips
     from videoseq.features import FeatureStore
 
-    with open_videos() as open_video, console.progress("frames") as bar:
-        store = FeatureStore(cache, open_video)
+    with open_videos() as videos, console.progress("frames") as bar:
+        store = FeatureStore(cache, videos.open)
         task = bar.add_task("features", total=len(entries), note="") if bar else None
 
         def features_of(video: Path) -> ClipFeatures:

@@ -40,10 +40,10 @@ def demo(
     train.run(manifest, settings, out / "model", console, device=device, cache=out / "features", overwrite=True)
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")
-    with open_videos() as open_video:
+    with open_videos() as videos:
         label.run(
             jobs, [held_out], out / "model", out / "labels", console,
-            device=device, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, open_video=open_video,
+            device=device, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, videos=videos,
         )  # fmt: skip
     scores = _compare(load_model(out / "model", device), manifest, out)
     for line in _score_lines(scores):

@@ -40,8 +40,8 @@ def features(
         console.end_empty(inputs)
     runtime = select_runtime(load_backbone(settings.backbone), device)
     num_failed = 0
-    with open_videos() as open_video:
-        store = FeatureStore(options.cache_folder(cache), open_video)
+    with open_videos() as videos:
+        store = FeatureStore(options.cache_folder(cache), videos.open)
         for job in jobs:
             try:
                 job.check_link()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +13,10 @@ import typer
 
 from . import options
 from .console import Console, Exit, print_json
-from .videos import ISOLATES, open_videos
+from .videos import ISOLATES, VideoAccess, open_videos
 
 if TYPE_CHECKING:
     from videoseq.batch import Job, Result
-    from videoseq.frames import FrameReader
 
 
 class OnCorrupt(str, enum.Enum):
@@ -63,10 +62,10 @@ def label(
     if not jobs:
         console.end_empty(inputs, json=json)
     limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
-    with open_videos(limits, isolate=isolate) as open_video:
+    with open_videos(limits, isolate=isolate) as videos:
         results = run(
             jobs, inputs, model, out, console,
-            device=device, overwrite=overwrite, on_corrupt=on_corrupt, open_video=open_video,
+            device=device, overwrite=overwrite, on_corrupt=on_corrupt, videos=videos,
         )  # fmt: skip
     if json:
         print_json([asdict(result) for result in results])
@@ -83,7 +82,7 @@ def run(
     device: str,
     overwrite: bool,
     on_corrupt: OnCorrupt,
-    open_video: Callable[[Path], FrameReader],
+    videos: VideoAccess,
 ) -> list[Result]:
     """Labels what is not labelled yet; returns the result of every job that was reached."""
     from videoseq.batch import STATES, Journal
@@ -91,7 +90,7 @@ def run(
 
     model = load_model(model_path, device)
     journal = Journal(out)
-    journal.describe_run(model_path, model, inputs)
+    journal.describe_run(model_path, model, inputs, {**videos.description, "on_corrupt": on_corrupt.value})
     accepts_damage = on_corrupt is OnCorrupt.SALVAGE
     results: list[Result] = []
     for job, show in console.each(jobs, "labels"):
@@ -99,7 +98,7 @@ def run(
             console.detail(f"{job.video}: labelled already")
             results.append(journal.results[str(job.video)])
             continue
-        result = journal.label(job, model, show, open_video=open_video, accepts_damage=accepts_damage)
+        result = journal.label(job, model, show, open_video=videos.open, accepts_damage=accepts_damage)
         journal.append(result)
         results.append(result)
         console.say(_line(result))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from videoseq.frames import FrameReader
@@ -17,9 +18,17 @@ ISOLATES = os.name == "posix"
 """Whether decoding is isolated unless somebody says otherwise."""
 
 
+@dataclass(frozen=True)
+class VideoAccess:
+    """How videos are opened, and what ``run.json`` says of it."""
+
+    open: Callable[[Path], FrameReader]
+    description: dict[str, Any]
+
+
 @contextmanager
-def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> Iterator[Callable[[Path], FrameReader]]:
-    """Gives what opens a video; the process behind it ends with the block.
+def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> Iterator[VideoAccess]:
+    """Gives what opens videos; the process behind it starts now and ends with the block.
 
     Raises:
         ConfigError: Isolation is asked for where the system cannot.
@@ -29,7 +38,8 @@ def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> It
 
     limits = limits or Limits()
     if not isolate:
-        yield partial(VideoReader, max_pixels=limits.max_pixels)
+        description = {"isolated": False, "max_pixels": limits.max_pixels}
+        yield VideoAccess(partial(VideoReader, max_pixels=limits.max_pixels), description)
         return
     with DecoderProcess(limits) as decoder:
-        yield decoder.open
+        yield VideoAccess(decoder.open, {"isolated": True, **asdict(limits)})

@@ -255,7 +255,7 @@ def test_a_good_video_is_complete(labelled, model):
 
 
 def test_run_json_says_what_ran(model, model_folder, tmp_path):
-    Journal(tmp_path).describe_run(model_folder, model, ["a.mp4", NOT_UTF8])
+    Journal(tmp_path).describe_run(model_folder, model, ["a.mp4", NOT_UTF8], {"isolated": True})
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert run["model"] == str(model_folder)
     assert run["model_sha256"] == model.bundle.sha256
@@ -263,6 +263,7 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     assert run["inputs"] == ["a.mp4", NOT_UTF8]
     assert "cpu" in run["runtime"]
     assert "torch" in run["versions"]
+    assert run["decoding"] == {"isolated": True}
 
 
 @pytest.fixture

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from pipelines import check
+from pipelines import label as label_command
 from tests.odd_videos import CASES
 from tests.outcomes import outcomes
+from videoseq.isolation import Limits
 
 LINKS = {"gone.mp4": ("failed", "not_found"), "outside.mp4": ("failed", "refused_link")}
 
@@ -126,3 +131,18 @@ def test_limits_are_options(cli, few, model_folder, tmp_path):
     done, results = label(cli, few, model_folder, tmp_path / "out", "--max-pixels", "100")
     assert done.returncode == 4
     assert {result["code"] for result in results.values()} == {"too_large"}
+
+
+def test_run_json_says_how_videos_were_read(cli, few, model_folder, tmp_path):
+    label(cli, few, model_folder, tmp_path / "out", "--frame-timeout", "30", "--on-corrupt", "skip")
+    run = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert run["decoding"] == {"isolated": True, **asdict(Limits(frame_seconds=30.0)), "on_corrupt": "skip"}
+
+
+@pytest.mark.parametrize("command", [check.check, label_command.label])
+def test_the_limits_are_those_of_the_library(command):
+    defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
+    assert defaults["max_pixels"] == Limits().max_pixels
+    assert defaults["frame_timeout"] == Limits().frame_seconds
+    assert defaults["video_timeout"] == Limits().video_seconds
+    assert defaults["decoder_memory"] * 2**30 == Limits().memory_bytes

@@ -11,7 +11,7 @@ import errno
 import glob
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
@@ -172,8 +172,8 @@ class Journal:
                 raise OutputError(f"{self._path}: line {number} is no result; move the file away")
             self.results[result.path] = result
 
-    def describe_run(self, model_path: Path, model: Model, inputs: Sequence[str]) -> None:
-        """Writes ``run.json``."""
+    def describe_run(self, model_path: Path, model: Model, inputs: Sequence[str], decoding: Mapping[str, Any]) -> None:
+        """Writes ``run.json``; ``decoding`` says how videos are read."""
         run = {
             "schema_version": 1,
             "model": str(model_path),
@@ -181,6 +181,7 @@ class Journal:
             "classes": list(model.classes),
             "runtime": model.runtime.description,
             "inputs": list(inputs),
+            "decoding": dict(decoding),
             "versions": library_versions(),
         }
         write_text(self._out / "run.json", json.dumps(run, indent=1) + "\n")

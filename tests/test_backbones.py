@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from videoseq.backbones import Preprocessing, efficientnet_lite, load_backbone, 
 from videoseq.backbones.base import tensors_sha256
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
-from videoseq.runtimes import choose_device, select_runtime
+from videoseq.runtimes import choose_device, fold_batch_norm, select_runtime
 
 EGYPTIAN_CAT, ESPRESSO = 285, 967  # classes of ImageNet
 TIMM = Path(__file__).parents[1] / ".venv" / "timm"
@@ -215,3 +216,16 @@ def test_timm_backbones(tmp_path):
 def test_timm_missing_names_the_extra():
     with pytest.raises(ConfigError, match=r'pip install "videoseq\[timm\]"'):
         load_backbone(BackboneSettings(name="timm:resnet18", weights=Path("w.pth")))
+
+
+def test_folding_batch_norms_changes_the_speed_and_nothing_else():
+    backbone = load_backbone(BackboneSettings())
+    num_norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
+    images = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    runtime = select_runtime(backbone, "cpu")
+    with torch.inference_mode():
+        expected = backbone(images)
+    torch.testing.assert_close(runtime(images), expected, rtol=1e-4, atol=1e-4)
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules()) == num_norms > 40
+    folded = fold_batch_norm(copy.deepcopy(backbone))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())

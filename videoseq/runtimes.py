@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from videoseq.backbones import Backbone, BackboneIdentity
 from videoseq.errors import ConfigError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Runtime(ABC):
@@ -29,13 +35,17 @@ class Runtime(ABC):
 
 
 class TorchRuntime(Runtime):
-    """PyTorch in float32, channels last, on the CPU or a CUDA device."""
+    """PyTorch in float32, channels last, BatchNorm folded into the convolutions, on the CPU or a CUDA device.
+
+    The backbone itself stays as it is: a model that carries it must be able to save it.
+    """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
         self.identity = backbone.identity
         self.description = f"torch {torch.__version__} on {device}"
         self._device = device
-        self._backbone = backbone.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
+        folded = fold_batch_norm(copy.deepcopy(backbone))
+        self._backbone = folded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""
@@ -43,6 +53,19 @@ class TorchRuntime(Runtime):
             placed = images.to(self._device, memory_format=torch.channels_last)
             features: Tensor = self._backbone(placed)
             return features.float().cpu()
+
+
+def fold_batch_norm(network: Network) -> Network:
+    """The network, changed in place: a convolution before a BatchNorm in a ``Sequential`` takes its work over.
+
+    In eval mode a BatchNorm is a scale and a shift of each channel, which the convolution's weights can hold.
+    """
+    for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        for index, (first, second) in enumerate(pairwise(list(sequence))):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                sequence[index] = fuse_conv_bn_eval(first, second)
+                sequence[index + 1] = nn.Identity()
+    return network
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -73,9 +73,13 @@ class SameConv2d(nn.Conv2d):
     """A convolution whose output has ceil(input / stride) rows and columns, padded as TensorFlow does."""
 
     def forward(self, input: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch out h w"]:  # noqa: A002 (torch's name)
-        """Pads at the bottom and right first, then convolves."""
+        """Pads and convolves; an odd row or column of padding goes to the bottom or right."""
         rows = self._padding(input.shape[2])
         columns = self._padding(input.shape[3])
+        if rows % 2 == columns % 2 == 0:  # the convolution pads evenly itself, without a copy
+            return nn.functional.conv2d(
+                input, self.weight, self.bias, self.stride, (rows // 2, columns // 2), self.dilation, self.groups
+            )
         padded = nn.functional.pad(input, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(padded)
 

@@ -172,6 +172,18 @@ def test_a_reader_left_in_the_middle_does_not_disturb_the_next(decoder, tmp_path
         assert len(spelled(reader)) == 300
 
 
+def test_a_reader_that_was_forgotten_is_closed_by_the_next(decoder, tmp_path):
+    video = write_spelled(tmp_path / "clip.avi", 300, fourcc="MJPG")
+    forgotten = decoder.open(video)
+    next(forgotten.sampled(None))
+    with decoder.open(video) as reader:
+        frames = reader.sampled(None)
+        next(frames)
+        forgotten.close()  # late, and no concern of the other
+        assert len(list(frames)) == 299
+    assert decoder.read_packets(video).num_packets == 300
+
+
 def test_the_process_is_renewed_now_and_then(decoder, tmp_path, monkeypatch):
     monkeypatch.setattr(isolation, "_VIDEOS_PER_PROCESS", 2)
     video = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")

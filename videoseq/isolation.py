@@ -79,6 +79,7 @@ class DecoderProcess:
         self._pictures = _open_picture_memory()
         self._num_videos = 0
         self._is_ready = False
+        self._reader: IsolatedReader | None = None
         self._start()
 
     def __enter__(self) -> DecoderProcess:
@@ -95,13 +96,14 @@ class DecoderProcess:
         self._pictures.close()
 
     def open(self, path: str | os.PathLike[str]) -> IsolatedReader:
-        """A reader for one video; close it before the next is opened.
+        """A reader for one video; one that is still open is closed.
 
         Raises:
             VideoError: The file cannot be opened as a video.
         """
         self._prepare(Path(path))
-        return IsolatedReader(Path(path), self)
+        self._reader = IsolatedReader(Path(path), self)
+        return self._reader
 
     def read_packets(self, path: Path) -> PacketFacts | None:
         """What PyAV sees in a file; None if it is not installed.
@@ -117,7 +119,9 @@ class DecoderProcess:
         return PacketFacts(**{**packets, "streams": tuple(packets["streams"])})
 
     def _prepare(self, path: Path) -> None:
-        """Sees to it that a process is there that is not too old."""
+        """Sees to it that a process is there that is not too old and waits for an order."""
+        if self._reader is not None:
+            self._reader.close()
         if self._num_videos >= _VIDEOS_PER_PROCESS:
             self.stop()
         if self._process is None:
@@ -255,6 +259,7 @@ class IsolatedReader(FrameReader):
     def close(self) -> None:
         """Ends the process if it is still at this video."""
         if not self._is_idle:
+            self._is_idle = True
             self._decoder.stop()
 
     def _receive(self) -> dict[str, Any]:

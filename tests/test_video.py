@@ -382,3 +382,17 @@ def test_real_clips_have_their_known_number_of_frames(data, decoder):
         assert [stamp.index for stamp in stamps] == list(range(count))
         assert np.all(np.diff([stamp.seconds for stamp in stamps]) > 0)
         assert probe(path).num_frames_from_header == count
+
+
+def test_a_file_that_may_not_be_read_is_said_so(tmp_path):
+    """As root, who may read everything, somebody else is asked."""
+    video = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")
+    video.chmod(0)
+    code = (
+        "import os, sys; from videoseq.errors import VideoError; from videoseq.video import VideoReader\n"
+        "os.geteuid() or os.seteuid(65534)\n"
+        "try: VideoReader(sys.argv[1])\n"
+        "except VideoError as error: print(error.code, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, video], capture_output=True, text=True, check=True)
+    assert done.stdout == f"permission {video}: may not be read; check its permissions\n"

@@ -195,9 +195,12 @@ def test_without_picture_types_a_span_lasts_to_the_end():
 def test_a_thousand_spans_are_kept_and_the_rest_counted():
     damage = DamageRecord()
     for k in range(1200):
-        damage.frame(k, 0.0, 0.04 * k, "timestamp_gap", 1, "I")
+        damage.frame(k, 0.04 * k - 0.01, 0.04 * k, "timestamp_gap", 1, "I")
     assert (len(damage.spans), damage.num_spans, damage.num_failed_reads) == (1000, 1200, 1200)
     assert [span.start_frame for span in damage.spans] == list(range(1000))
+    facts = facts_of(damage, [0.04 * k for k in range(1200)])
+    assert facts.coverage == pytest.approx(0.75, abs=1e-3)
+    assert " and 1199 more: " in facts.notices[0].message
 
 
 # --------------------------------------------------------------------------------------------------------- the facts
@@ -260,7 +263,10 @@ def test_what_is_complete_has_only_notices_that_degrade_nothing():
 def test_coverage_is_the_share_of_the_time_that_was_there_and_right():
     ten_seconds = [0.04 * k for k in range(250)]
     damage = DamageRecord()
-    damage.spans = [Span("corrupt_span", 25, 50, 1.0, 2.0, 0), Span("timestamp_gap", 75, 75, 3.0, 4.0, 0)]
+    damage.frame(25, 1.0, 1.04, "corrupt_span", 0, "P")
+    damage.close(50, 2.0)
+    damage.frame(75, 3.0, 4.0, "timestamp_gap", 0, "I")
+    assert [(span.start_seconds, span.stop_seconds) for span in damage.spans] == [(1.0, 2.0), (3.0, 4.0)]
     assert facts_of(damage, ten_seconds).coverage == pytest.approx(0.8)
     assert facts_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.8)
     assert facts_of(damage, ten_seconds, claimed=500, num_bytes_missing=9).coverage == pytest.approx(0.4)

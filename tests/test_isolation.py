@@ -262,3 +262,14 @@ def test_packets_are_counted_in_the_other_process(decoder, tmp_path):
     with pytest.raises(VideoError) as caught:
         decoder.read_packets(CASES["text"](tmp_path).path)
     assert caught.value.code == "unsupported"
+
+
+def test_a_picture_that_somebody_kept_does_no_harm(decoder, tmp_path):
+    """It shows whatever came later; touching it must not end this process."""
+    large = write_video(tmp_path / "large.avi", [spell(k, 1280, 720) for k in range(3)], fourcc="MJPG")
+    small = write_video(tmp_path / "small.avi", [spell(k, 64, 48) for k in range(3)], fourcc="MJPG")
+    with decoder.open(large) as reader:
+        kept_pictures = [frame.image for frame in reader.sampled(None)]
+    with decoder.open(small) as reader:
+        assert spelled(reader) == [0, 1, 2]
+    assert all(picture.mean() >= 0 for picture in kept_pictures)

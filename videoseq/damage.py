@@ -69,6 +69,7 @@ class DamageRecord:
     Attributes:
         spans: Those that have ended, in order; at most a thousand are kept.
         num_spans: How many there were.
+        lost_seconds: How long all of them were together.
         num_failed_reads: Failed reads between or before good frames.
         complaints: The decoder's first complaints, in its own words.
         is_cut_off: Whether the decoder said that the file ends before its container does.
@@ -77,6 +78,7 @@ class DamageRecord:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.num_spans = 0
+        self.lost_seconds = 0.0
         self.num_failed_reads = 0
         self.complaints: list[str] = []
         self.is_cut_off = False
@@ -152,6 +154,7 @@ class DamageRecord:
         code, start_frame, start_seconds, num_failed = self._open
         self._open = None
         self.num_spans += 1
+        self.lost_seconds += stop_seconds - start_seconds
         if len(self.spans) < _MAX_SPANS:
             self.spans.append(Span(code, start_frame, stop_frame, start_seconds, stop_seconds, num_failed))
 

@@ -187,7 +187,8 @@ def _missing(info: VideoInfo, clock: FrameClock, damage: DamageRecord, num_bytes
         spans = [span for span in damage.spans if span.code == code]
         if spans:
             first = f"{spans[0].start_seconds:.2f}–{spans[0].stop_seconds:.2f} s"
-            more = f" and {len(spans) - 1} more" if len(spans) > 1 else ""
+            num_more = len(spans) - 1 + damage.num_spans - len(damage.spans)  # those not kept included
+            more = f" and {num_more} more" if num_more else ""
             yield Notice(code, f"at {first}{more}: {text}")
 
 
@@ -216,5 +217,4 @@ def _times(clock: FrameClock, num_pauses: int) -> Iterator[Notice]:
 def _coverage(info: VideoInfo, clock: FrameClock, damage: DamageRecord, *, is_cut_off: bool) -> float:
     claimed = info.duration_seconds_from_header if is_cut_off else None
     whole = max(clock.end_seconds, claimed or 0.0)
-    lost = sum(span.stop_seconds - span.start_seconds for span in damage.spans)
-    return round(max(0.0, min(1.0, (clock.end_seconds - lost) / whole)), 4) if whole else 0.0
+    return round(max(0.0, min(1.0, (clock.end_seconds - damage.lost_seconds) / whole)), 4) if whole else 0.0

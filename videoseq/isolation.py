@@ -159,7 +159,9 @@ class DecoderProcess:
         """The shared memory as ``num_slots`` pictures."""
         shape = (num_slots, height, width, 3)
         num_bytes = int(np.prod(shape))
-        os.ftruncate(self._pictures.fileno(), num_bytes)
+        if num_bytes > os.fstat(self._pictures.fileno()).st_size:
+            # It never shrinks: somebody who still looks at an earlier video's picture would be killed for it.
+            os.ftruncate(self._pictures.fileno(), num_bytes)
         return np.frombuffer(mmap.mmap(self._pictures.fileno(), num_bytes), np.uint8).reshape(shape)
 
     def stop(self) -> None:

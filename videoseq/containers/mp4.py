@@ -38,23 +38,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
 # What holds boxes and nothing else, so that the last of them ends where it ends.
 _PARENTS = frozenset([b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex"])
 # What a file written in pieces holds; where its pieces are damaged, FFmpeg passes over them without a word.
-_PIECES = frozenset(
-    [
-        b"ftyp",
-        b"styp",
-        b"moov",
-        b"moof",
-        b"mdat",
-        b"free",
-        b"skip",
-        b"mfra",
-        b"sidx",
-        b"ssix",
-        b"prft",
-        b"emsg",
-        b"uuid",
-    ]
-)
+_PIECES = frozenset(b"ftyp styp moov moof mdat free skip mfra sidx ssix prft emsg uuid".split())
 
 
 def read_mp4(file: BinaryIO, size: int) -> Container:

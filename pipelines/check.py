@@ -14,10 +14,10 @@ from .check_screen import screen
 from .console import Console, Exit, print_json
 
 if TYPE_CHECKING:
-    from videoseq.batch import Job
     from videoseq.checking import VideoCheck
     from videoseq.features import Progress
     from videoseq.fitting import Fit
+    from videoseq.inputs import Job
     from videoseq.isolation import DecoderProcess
 
 
@@ -43,8 +43,8 @@ def check(
 
     Reads every frame, without a model. Ends with 3 if a video is damaged or an annotation does not fit.
     """
-    from videoseq.batch import plan_jobs
     from videoseq.errors import ConfigError
+    from videoseq.inputs import plan_jobs
     from videoseq.isolation import DecoderProcess, Limits
 
     console = Console(quiet=quiet, verbose=verbose)

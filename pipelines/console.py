@@ -25,7 +25,7 @@ from videoseq.errors import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from videoseq.batch import Job
+    from videoseq.inputs import Job
 
 
 class Exit(enum.IntEnum):

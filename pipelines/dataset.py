@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
     from videoseq.clips import Clip, ClipEntry
     from videoseq.errors import Notice
-    from videoseq.features import ClipFeatures
+    from videoseq.feature_store import ClipFeatures
     from videoseq.runtimes import Runtime
 
     from .console import Console
@@ -31,7 +31,7 @@ def load(
 ) -> tuple[list[Clip], list[Notice]]:
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
     from videoseq.clips import load_clips
-    from videoseq.features import FeatureStore
+    from videoseq.feature_store import FeatureStore
 
     with open_videos() as videos, console.progress("frames") as bar:
         store = FeatureStore(cache, videos.open)

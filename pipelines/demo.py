@@ -27,8 +27,8 @@ def demo(
     verbose: options.Verbose = False,
 ) -> None:
     """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
-    from videoseq.batch import plan_jobs
     from videoseq.config import load_settings
+    from videoseq.inputs import plan_jobs
     from videoseq.labeling import load_model
 
     from . import scene
@@ -37,15 +37,16 @@ def demo(
     console.say("drawing clips …")
     manifest = scene.draw_dataset(out / "clips", seed=seed)
     settings = load_settings(overrides=[f"sample_hz={_SAMPLE_HZ}", f"training.seed={seed}"])
-    train.run(manifest, settings, out / "model", console, device=device, cache=out / "features", overwrite=True)
+    choice = options.runtime_choice(device)
+    train.run(manifest, settings, out / "model", console, choice=choice, cache=out / "features", overwrite=True)
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")
     with open_videos() as videos:
         label.run(
             jobs, [held_out], out / "model", out / "labels", console,
-            device=device, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, videos=videos,
+            choice=choice, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, videos=videos,
         )  # fmt: skip
-    scores = _compare(load_model(out / "model", device), manifest, out)
+    scores = _compare(load_model(out / "model", choice), manifest, out)
     for line in _score_lines(scores):
         console.say(line)
     console.say(f"labels: {out / 'labels'}; model and report: {out / 'model' / 'report.html'}")
@@ -58,7 +59,7 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
     from videoseq.clips import load_clips, read_dataset
     from videoseq.evaluation import evaluate_heads
-    from videoseq.features import FeatureStore
+    from videoseq.feature_store import FeatureStore
     from videoseq.formats import read_annotation
     from videoseq.report.timeline import Band, draw_timeline, save_png
 

@@ -24,7 +24,6 @@ def doctor(json: options.Json = False) -> None:
 
 def examine() -> dict[str, Any]:
     """The facts by name, in the order in which they are shown."""
-    import os
     import platform
     import re
 
@@ -34,6 +33,7 @@ def examine() -> dict[str, Any]:
     from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
     from videoseq.backbones.efficientnet_lite import VARIANTS
     from videoseq.bundle import library_versions
+    from videoseq.runtimes.machine import cpu_computes_bfloat16, cpu_name, num_usable_cores
 
     ffmpeg = re.findall(r"(av\w+|swscale):\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
     pyav = "read by PyAV" if is_available() else 'not read; pip install "videoseq[check]"'
@@ -41,8 +41,9 @@ def examine() -> dict[str, Any]:
     return {
         **library_versions(),
         "system": platform.platform(),
-        "cpu cores": os.cpu_count(),
-        "torch threads": torch.get_num_threads(),
+        "cpu": cpu_name(),
+        "cpu cores": num_usable_cores(),
+        "bfloat16": "computed by the CPU" if cpu_computes_bfloat16() else "not computed by the CPU",
         "CUDA devices": ", ".join(gpus) or "none",
         "FFmpeg in OpenCV": ", ".join(f"{name} {version}" for name, version in ffmpeg) or "none: no video can be read",
         "interlaced video": "read by OpenCV" if CAN_CONVERT_INTERLACED else pyav,

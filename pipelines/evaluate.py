@@ -19,6 +19,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Only clips of this split: train, val or test; all by default.")] = "",
     background: Annotated[str, typer.Option(help="The class of frames that no row covers.")] = "",
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -41,7 +44,7 @@ def evaluate(
     console = Console(quiet=quiet, verbose=verbose)
     if split and split not in SPLITS:
         raise ConfigError(f"--split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
-    loaded = load_model(model, device)
+    loaded = load_model(model, options.runtime_choice(device, runtime, precision, threads))
     description = loaded.bundle.description
     entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
     if not entries:

@@ -20,16 +20,19 @@ def features(
     ] = "efficientnet_lite0",
     sample_hz: Annotated[float, typer.Option(help="Feature vectors per second of video; 0 for every frame.")] = 10.0,
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
     cache: options.Cache = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Write NAME.features.npy, one row per sampled frame, and NAME.features.csv with each row's frame and time."""
     from videoseq.backbones import load_backbone
-    from videoseq.batch import plan_jobs
     from videoseq.config import load_settings
     from videoseq.errors import VideoError
-    from videoseq.features import FeatureStore
+    from videoseq.feature_store import FeatureStore
+    from videoseq.inputs import plan_jobs
     from videoseq.runtimes import select_runtime
 
     console = Console(quiet=quiet, verbose=verbose)
@@ -38,19 +41,20 @@ def features(
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.end_empty(inputs)
-    runtime = select_runtime(load_backbone(settings.backbone), device)
+    choice = options.runtime_choice(device, runtime, precision, threads)
+    chosen_runtime = select_runtime(load_backbone(settings.backbone), choice)
     num_failed = 0
     with open_videos() as videos:
         store = FeatureStore(options.cache_folder(cache), videos.open)
         for job in jobs:
             try:
                 job.check_link()
-                found = store.get(job.video, runtime, settings.sample_hz)
+                found = store.get(job.video, chosen_runtime, settings.sample_hz)
             except VideoError as error:
                 fail(error)
                 num_failed += 1
                 continue
             found.export(job.target)
-            console.say(f"complete: {job.video}: {len(found.features)} rows of {runtime.identity.feature_size}")
+            console.say(f"complete: {job.video}: {len(found.features)} rows of {chosen_runtime.identity.feature_size}")
     if num_failed:
         raise typer.Exit(Exit.ALL_FAILED if num_failed == len(jobs) else Exit.SOME_FAILED)

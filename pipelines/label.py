@@ -16,7 +16,9 @@ from .console import Console, Exit, print_json
 from .videos import ISOLATES, VideoAccess, open_videos
 
 if TYPE_CHECKING:
-    from videoseq.batch import Job, Result
+    from videoseq.inputs import Job
+    from videoseq.journal import Result
+    from videoseq.runtimes import RuntimeChoice
 
 
 class OnCorrupt(str, enum.Enum):
@@ -32,6 +34,9 @@ def label(
     model: Annotated[Path, typer.Option(help="A model folder.")],
     out: Annotated[Path, typer.Option(help="Where the labels go; the input tree is mirrored there.")],
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Label again what is labelled already.")] = False,
     on_corrupt: Annotated[
         OnCorrupt,
@@ -40,6 +45,15 @@ def label(
             "write nothing for it and go on (skip), or stop there (fail)."
         ),
     ] = OnCorrupt.SALVAGE,
+    reuse_threshold: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=255.0,
+            help="Grey levels by which a picture may differ on average from the last one that the CNN saw, and share "
+            "its features; 0: equal pictures only.",
+        ),
+    ] = 0.0,
     isolate: options.Isolate = ISOLATES,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
@@ -54,7 +68,7 @@ def label(
     Writes NAME.frames.csv and NAME.segments.csv for each, and a line into results.jsonl. A video that is labelled
     already, with this model, is not labelled again.
     """
-    from videoseq.batch import plan_jobs
+    from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
 
     console = Console(quiet=quiet, verbose=verbose)
@@ -65,7 +79,8 @@ def label(
     with open_videos(limits, isolate=isolate) as videos:
         results = run(
             jobs, inputs, model, out, console,
-            device=device, overwrite=overwrite, on_corrupt=on_corrupt, videos=videos,
+            choice=options.runtime_choice(device, runtime, precision, threads), reuse_threshold=reuse_threshold,
+            overwrite=overwrite, on_corrupt=on_corrupt, videos=videos,
         )  # fmt: skip
     if json:
         print_json([asdict(result) for result in results])
@@ -79,26 +94,28 @@ def run(
     out: Path,
     console: Console,
     *,
-    device: str,
+    choice: RuntimeChoice,
+    reuse_threshold: float = 0.0,
     overwrite: bool,
     on_corrupt: OnCorrupt,
     videos: VideoAccess,
 ) -> list[Result]:
     """Labels what is not labelled yet; returns the result of every job that was reached."""
-    from videoseq.batch import STATES, Journal
+    from videoseq.batch import label_job
+    from videoseq.journal import STATES, Journal, LabelSettings
     from videoseq.labeling import load_model
 
-    model = load_model(model_path, device)
+    model = load_model(model_path, choice)
     journal = Journal(out)
-    journal.describe_run(model_path, model, inputs, {**videos.description, "on_corrupt": on_corrupt.value})
-    accepts_damage = on_corrupt is OnCorrupt.SALVAGE
+    settings = LabelSettings(on_corrupt is OnCorrupt.SALVAGE, choice.precision, reuse_threshold)
+    journal.describe_run(model_path, model, inputs, settings, {**videos.description, "on_corrupt": on_corrupt.value})
     results: list[Result] = []
     for job, show in console.each(jobs, "labels"):
-        if not overwrite and journal.is_done(job, model, accepts_damage=accepts_damage):
+        if not overwrite and journal.is_done(job, model.bundle.sha256, settings):
             console.detail(f"{job.video}: labelled already")
             results.append(journal.results[str(job.video)])
             continue
-        result = journal.label(job, model, show, open_video=videos.open, accepts_damage=accepts_damage)
+        result = label_job(job, out, model, settings, show, open_video=videos.open)
         journal.append(result)
         results.append(result)
         console.say(_line(result))

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+if TYPE_CHECKING:
+    from videoseq.runtimes import RuntimeChoice
+
 Device = Annotated[str, typer.Option(help="Where the CNN runs: auto, cpu, cuda or cuda:N.")]
+Runtime = Annotated[
+    str, typer.Option("--runtime", help="What runs the CNN: auto (the fastest that is installed), torch or openvino.")
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="What the CNN computes in: auto (the fastest that the hardware has), float32, bfloat16 or float16."
+    ),
+]
+Threads = Annotated[
+    Optional[int],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+    typer.Option(min=1, help="Cores that the CNN may keep busy; by default all that this process may use."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -27,6 +43,19 @@ Cache = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
     typer.Option(help="Where features are kept; by default $VIDEOSEQ_CACHE, else ~/.cache/videoseq."),
 ]
+
+
+def runtime_choice(
+    device: str, runtime: str = "auto", precision: str = "auto", threads: int | None = None
+) -> RuntimeChoice:
+    """What the options say of how the CNN is run.
+
+    Raises:
+        ConfigError: A name is unknown.
+    """
+    from videoseq.runtimes import RuntimeChoice
+
+    return RuntimeChoice(device, runtime, precision, threads)
 
 
 def cache_folder(cache: Path | None) -> Path:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from videoseq.errors import Notice
     from videoseq.evaluation import Evaluation
     from videoseq.recipe import TrainedModel
+    from videoseq.runtimes import RuntimeChoice
     from videoseq.training import EpochRecord
 
 
@@ -28,6 +29,9 @@ def train(
     set_: Annotated[Optional[list[str]], typer.Option("--set", help="One setting, as key.path=value.")] = None,  # noqa: UP045
     print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML and stop.")] = False,
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -48,8 +52,10 @@ def train(
         raise typer.BadParameter("expected DATASET and --out MODEL (or --print-config)")
     console = Console(quiet=quiet, verbose=verbose)
     metrics = run(
-        dataset, settings, out, console, device=device, cache=options.cache_folder(cache), overwrite=overwrite
-    )
+        dataset, settings, out, console,
+        choice=options.runtime_choice(device, runtime, precision, threads),
+        cache=options.cache_folder(cache), overwrite=overwrite,
+    )  # fmt: skip
     if json:
         print_json(metrics)
 
@@ -60,7 +66,7 @@ def run(
     out: Path,
     console: Console,
     *,
-    device: str,
+    choice: RuntimeChoice,
     cache: Path,
     overwrite: bool,
 ) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def run(
         annotations,
         classes,
         background=settings.data.background,
-        runtime=select_runtime(backbone, device),
+        runtime=select_runtime(backbone, choice),
         sample_hz=settings.sample_hz,
         cache=cache,
         console=console,
@@ -98,7 +104,7 @@ def run(
             classes,
             settings,
             backbone,
-            device=choose_device(device),
+            device=choose_device(choice.device),
             on_epoch=_EpochLines(console, bar, settings.training.max_epochs),
         )
     for notice in trained.notices:

@@ -69,6 +69,7 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     from pipelines import train
     from pipelines.console import Console
     from videoseq.config import load_settings
+    from videoseq.runtimes import RuntimeChoice
 
     folder = tmp_path_factory.mktemp("model") / "lights"
     settings = load_settings(overrides=["training.max_epochs=12", "head.hidden_size=16", "head.projection_size=16"])
@@ -77,7 +78,7 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
         settings,
         folder,
         Console(quiet=True),
-        device="cpu",
+        choice=RuntimeChoice(device="cpu"),
         cache=folder.parent / "features",
         overwrite=False,
     )

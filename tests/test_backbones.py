@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from videoseq.backbones import Preprocessing, efficientnet_lite, load_backbone, 
 from videoseq.backbones.base import tensors_sha256
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
-from videoseq.runtimes import choose_device, fold_batch_norm, select_runtime
 
 EGYPTIAN_CAT, ESPRESSO = 285, 967  # classes of ImageNet
 TIMM = Path(__file__).parents[1] / ".venv" / "timm"
@@ -124,25 +122,6 @@ def test_tensor_digest_sees_values_names_and_shapes():
     assert tensors_sha256(dict(reversed(tensors.items()))) == digests[0]
 
 
-def test_devices():
-    assert choose_device("cpu").type == "cpu"
-    with pytest.raises(ConfigError, match="expected auto, cpu, cuda or cuda:N, got 'gpu'"):
-        choose_device("gpu")
-    with pytest.raises(ConfigError, match="torch sees"):
-        choose_device("cuda:77")
-
-
-def test_cuda_gives_the_features_of_the_cpu(pictures):
-    if not torch.cuda.is_available():
-        if os.environ.get("VIDEOSEQ_REQUIRE_CUDA") == "1":
-            pytest.fail("VIDEOSEQ_REQUIRE_CUDA=1, but torch sees no CUDA device")
-        pytest.skip("needs a CUDA device")
-    backbone = load_backbone(BackboneSettings())
-    images = torch.stack([backbone.identity.preprocessing.resize(picture) for picture in pictures])
-    on_cpu = select_runtime(load_backbone(BackboneSettings()), "cpu")(images)
-    torch.testing.assert_close(select_runtime(backbone, "cuda")(images), on_cpu, atol=1e-2, rtol=1e-2)
-
-
 TIMM_PROGRAM = """
 import sys, torch
 # torchvision's compiled operators cannot load beside a CPU-only torch; declared, the rest of it imports.
@@ -216,16 +195,3 @@ def test_timm_backbones(tmp_path):
 def test_timm_missing_names_the_extra():
     with pytest.raises(ConfigError, match=r'pip install "videoseq\[timm\]"'):
         load_backbone(BackboneSettings(name="timm:resnet18", weights=Path("w.pth")))
-
-
-def test_folding_batch_norms_changes_the_speed_and_nothing_else():
-    backbone = load_backbone(BackboneSettings())
-    num_norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
-    images = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    runtime = select_runtime(backbone, "cpu")
-    with torch.inference_mode():
-        expected = backbone(images)
-    torch.testing.assert_close(runtime(images), expected, rtol=1e-4, atol=1e-4)
-    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules()) == num_norms > 40
-    folded = fold_batch_norm(copy.deepcopy(backbone))
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())

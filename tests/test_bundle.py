@@ -22,6 +22,7 @@ from tests.spelling import write_video
 from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
 from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.labeling import load_model
+from videoseq.runtimes import RuntimeChoice
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +292,7 @@ def test_loading_and_labelling_open_no_socket(model_folder, video, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pytest.raises(AssertionError, match="a socket was asked for"):
         socket.create_connection(("127.0.0.1", 9))
-    assert len(load_model(model_folder, device="cpu").label(video)) == 12
+    assert len(load_model(model_folder, RuntimeChoice(device="cpu")).label(video)) == 12
 
 
 _LABEL_ELSEWHERE = """
@@ -309,7 +310,7 @@ print(",".join(labels.names))
 
 
 def test_a_copied_folder_labels_in_a_fresh_process_without_sockets_or_pickles(model_folder, video, tmp_path):
-    expected = load_model(model_folder, device="cpu").label(video).names
+    expected = load_model(model_folder, RuntimeChoice(device="cpu")).label(video).names
     shutil.copytree(model_folder, tmp_path / "copied")
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     environment["HOME"] = str(tmp_path / "nobody")

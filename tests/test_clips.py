@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.clips import Clip, ClipEntry, choose_validation_groups, load_clips, read_dataset
 from videoseq.errors import AnnotationError, Notice
-from videoseq.features import ClipFeatures
+from videoseq.feature_store import ClipFeatures
 
 CLASSES = ClassNames(["rest", "walk"])
 

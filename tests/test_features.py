@@ -1,4 +1,4 @@
-"""Frames → features with the real backbone: in order, once each, overlapped, and kept by content."""
+"""Frames → features with the real backbone: in order, once each, overlapped, shared by equal pictures, and kept by content."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from tests.odd_videos import CASES
-from tests.spelling import read_spelled, write_spelled, write_timed
+from tests.spelling import read_spelled, write_spelled, write_timed, write_video
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings
 from videoseq.errors import OutputError, VideoError
-from videoseq.features import FeatureChunk, FeatureStore, stream_features
-from videoseq.runtimes import Runtime, select_runtime
+from videoseq.feature_store import FeatureStore
+from videoseq.features import FeatureChunk, stream_features
+from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.video import VideoReader, read_frames
 
 
@@ -32,7 +33,8 @@ class WatchedRuntime(Runtime):
     """Counts the images that another runtime is given, and may fail once it has had enough."""
 
     def __init__(self, inner: Runtime, fail_after: int | None = None) -> None:
-        self.identity, self.description = inner.identity, inner.description
+        self.identity, self.description, self.precision = inner.identity, inner.description, inner.precision
+        self.num_streams, self.batch_images = inner.num_streams, inner.batch_images
         self.num_images = 0
         self._inner, self._fail_after = inner, fail_after
 
@@ -45,7 +47,7 @@ class WatchedRuntime(Runtime):
 
 @pytest.fixture(scope="module")
 def backbone_runtime() -> Runtime:
-    return select_runtime(load_backbone(BackboneSettings()), "cpu")
+    return select_runtime(load_backbone(BackboneSettings()), RuntimeChoice(device="cpu"))
 
 
 @pytest.fixture
@@ -88,12 +90,12 @@ def joined(chunks: list[FeatureChunk]) -> tuple[list[int], np.ndarray, np.ndarra
     )
 
 
-def decoding_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("videoseq")]
-
-
 def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if not path.is_dir()]
+
+
+def decoding_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("videoseq")]
 
 
 # stream_features
@@ -141,6 +143,47 @@ def test_times_are_the_containers(runtime, tmp_path):
     assert steps.tolist() == [1, 0, 1, 0, 1, 1, 1]  # ticks are due at 0, 0.11, 0.31, 0.51 and 0.71 s
 
 
+def write_pictures(path: Path, levels: list[int]) -> Path:
+    """Grey pictures without loss, so that equal ones stay equal."""
+    random = np.random.default_rng(0)
+    texture = random.integers(0, 20, (72, 96, 3), dtype=np.uint8)
+    return write_video(path, [texture + np.uint8(level) for level in levels], fps=10, fourcc="FFV1")
+
+
+def test_equal_pictures_share_their_features_bit_for_bit(runtime, tmp_path):
+    levels = [0] * 5 + [50] * 3 + [0, 50, 50, 100] + [100] * 9
+    path = write_pictures(tmp_path / "still.avi", levels)
+    index, _, steps, features = joined(streamed(path, runtime, None))
+    assert runtime.num_images == 5  # 0, 50, 0, 50, 100
+    assert (index, steps.tolist()) == (list(range(21)), [1] * 21)
+    for before, after in pairwise(range(21)):
+        is_equal = torch.equal(features[before], features[after])
+        assert is_equal == (levels[before] == levels[after])
+    resize = runtime.identity.preprocessing.resize
+    alone = torch.cat([runtime(resize(frame.image)[None]) for frame in read_frames(path)])
+    torch.testing.assert_close(features, alone, rtol=0, atol=1e-4)
+
+
+def test_nearly_equal_pictures_share_features_only_if_asked(runtime, tmp_path):
+    path = write_pictures(tmp_path / "drift.avi", [0, 1, 2, 3, 4, 5, 6, 7])
+    *_, exact = joined(streamed(path, runtime, None))
+    assert runtime.num_images == 8
+    *_, shared = joined(streamed(path, runtime, None, reuse_threshold=2.0))
+    assert runtime.num_images == 8 + 3  # a slow drift is seen: it is compared with the picture computed last
+    for row, computed in enumerate([0, 0, 0, 3, 3, 3, 6, 6]):
+        assert torch.equal(shared[row], exact[computed])
+
+
+def test_a_still_video_that_never_fills_a_batch_comes_whole(runtime, tmp_path):
+    path = write_pictures(tmp_path / "black.avi", [0] * 600)
+    chunks = streamed(path, runtime, None)
+    index, _, _, features = joined(chunks)
+    assert runtime.num_images == 1
+    assert index == list(range(600))
+    assert len(chunks) > 1
+    assert torch.equal(features, features[:1].expand(600, -1))
+
+
 def test_progress_grows_to_the_last_frame(video, runtime):
     told: list[tuple[int, float]] = []
     streamed(video, runtime, 5.0, on_progress=lambda frames, fraction: told.append((frames, fraction)))
@@ -157,16 +200,18 @@ def test_an_error_of_the_decoding_thread_is_raised_here(damaged, runtime):
 
 
 @pytest.mark.parametrize("abandon", [lambda chunks: chunks.close(), lambda chunks: None], ids=["close", "forget"])
-def test_abandoning_the_stream_leaves_no_thread(abandon, video, runtime):
-    with VideoReader(video) as reader:
+def test_abandoning_the_stream_leaves_no_thread(abandon, runtime, tmp_path):
+    num_threads = torch.get_num_threads()
+    with VideoReader(write_spelled(tmp_path / "long.mp4", 300)) as reader:
         chunks = stream_features(reader, runtime, None)
         next(chunks)
-        assert len(decoding_threads()) == 1
+        assert len(decoding_threads()) == 1 + runtime.num_streams
         abandon(chunks)
         del chunks
         gc.collect()
         assert decoding_threads() == []
-    assert runtime.num_images < 22
+    assert 64 <= runtime.num_images < 300
+    assert torch.get_num_threads() == num_threads
 
 
 def test_a_failing_cnn_leaves_no_thread(video, backbone_runtime):

@@ -11,14 +11,15 @@ import torch
 from tests.conftest import light_frames
 from tests.spelling import write_video
 from videoseq.errors import ModelError
-from videoseq.features import FeatureStore
+from videoseq.feature_store import FeatureStore
 from videoseq.labeling import Model, SequenceLabeler, label_video, load_model
+from videoseq.runtimes import RuntimeChoice
 from videoseq.video import read_frames
 
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
-    return load_model(model_folder, device="cpu")
+    return load_model(model_folder, RuntimeChoice(device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ DATA_PATH = """
     errors files config
     containers transport safe_file av_capture opening timing damage facts frames sampling video
     packets decoding isolation
-    backbones runtimes features checking
+    backbones runtimes features feature_store checking
     annotations formats fitting clips lanes
-    model metrics training labels bundle labeling evaluation recipe batch report
+    model metrics training labels bundle labeling evaluation recipe inputs journal batch report
 """
 ORDER = DATA_PATH.split()
 

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, make_targets
 from videoseq.errors import AnnotationError, Notice, did_you_mean
-from videoseq.features import ClipFeatures
+from videoseq.feature_store import ClipFeatures
 from videoseq.formats import ANNOTATION_SUFFIXES
 from videoseq.formats.csv_table import misspelt, read_rows
 from videoseq.video import VIDEO_SUFFIXES

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
-from videoseq.features import ClipFeatures
+from videoseq.feature_store import ClipFeatures
 from videoseq.labeling import SequenceLabeler
 from videoseq.labels import FrameLabels, decode
 from videoseq.metrics import FrameMetrics, confusion_matrix, frame_metrics, majority_confusion

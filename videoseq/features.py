@@ -1,36 +1,25 @@
-"""Frames → features: decoding and the CNN overlap, and what was computed once is kept on disk.
-
-A store entry is a folder named after the video's content, the backbone's identity and the sampling; it appears by one
-rename, so that it is complete or absent.
-"""
+"""Frames → features: taking frames, resizing them and running the CNN overlap."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from videoseq.errors import Notice
-from videoseq.files import staged_binary_file, staged_file, staged_folder
 from videoseq.frames import FrameReader, FrameStamp
 from videoseq.runtimes import Runtime
-from videoseq.safe_file import FileWatch
-from videoseq.video import VideoReader, content_sha256
 
-_BATCH_IMAGES = 4  # larger float32 batches fall out of a laptop CPU's cache
+_CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
 _QUEUE_BATCHES = 3
-_STORE_VERSION = 2
 
 Progress = Callable[[int, float], None]
 """Called with the frames read so far and the fraction of the file's bytes read."""
@@ -63,48 +52,136 @@ class FeatureChunk:
 
 
 def stream_features(
-    reader: FrameReader, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
+    reader: FrameReader,
+    runtime: Runtime,
+    sample_hz: float | None,
+    on_progress: Progress | None = None,
+    *,
+    reuse_threshold: float = 0.0,
 ) -> Iterator[FeatureChunk]:
-    """The features of a video, chunk by chunk; a thread decodes and resizes while this one runs the CNN.
+    """The features of a video, chunk by chunk: one thread takes frames and resizes, others run the CNN.
+
+    Args:
+        reader: The video.
+        runtime: What runs the CNN, in as many threads as it has streams.
+        sample_hz: Steps of the network a second.
+        on_progress: Called after every chunk.
+        reuse_threshold: A sampled picture that differs from the last one computed by at most so many grey levels, on
+            average over the resized picture, gets that one's features. At 0 only equal pictures do.
 
     Raises:
         VideoError: The video cannot be read to its end.
     """
-    batches = _image_batches(reader, sample_hz, runtime)
-    for stamps, steps, images in _in_background(batches, depth=_QUEUE_BATCHES):
-        yield FeatureChunk(
-            index=np.array([stamp.index for stamp in stamps]),
-            seconds=np.array([stamp.seconds for stamp in stamps]),
-            flags=np.array([int(stamp.flags) for stamp in stamps]),
-            steps=np.array(steps),
-            features=_features_of(images, runtime),
-        )
+    batches = _in_background(_image_batches(reader, sample_hz, runtime, reuse_threshold), depth=_QUEUE_BATCHES)
+    waiting = _ChunkBuilder(runtime.identity.feature_size)
+    for batch, computed in _computed(batches, runtime):
+        waiting.add(batch, computed)
         if on_progress is not None:
-            on_progress(stamps[-1].index + 1, reader.fraction_read)
+            on_progress(batch.stamps[-1].index + 1, reader.fraction_read)
+        if waiting.num_frames >= _CHUNK_FRAMES:
+            yield waiting.take()
+    if waiting.num_frames:
+        yield waiting.take()
 
 
-_Batch = tuple[list[FrameStamp], list[int], list[Tensor]]
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Consecutive frames; ``rows`` names each sampled one's picture among ``images``, from 1; 0 is the one before."""
+
+    stamps: list[FrameStamp] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    images: list[UInt8[Tensor, "3 height width"]] = field(default_factory=list)
+
+
+def _image_batches(
+    reader: FrameReader, sample_hz: float | None, runtime: Runtime, reuse_threshold: float
+) -> Iterator[_Batch]:
+    resize = runtime.identity.preprocessing.resize
+    computed: Tensor | None = None
+    batch = _Batch()
+    for frame in reader.sampled(sample_hz):
+        batch.stamps.append(frame.stamp)
+        batch.steps.append(frame.steps)
+        if frame.image is not None:
+            image = resize(frame.image)
+            if computed is None or not _is_still(image, computed, reuse_threshold):
+                batch.images.append(image)
+                computed = image
+            batch.rows.append(len(batch.images))
+        if len(batch.images) == runtime.batch_images or len(batch.stamps) == _MAX_FRAMES_PER_BATCH:
+            yield batch
+            batch = _Batch()
+    if batch.stamps:
+        yield batch
+
+
+def _is_still(
+    image: UInt8[Tensor, "3 height width"], computed: UInt8[Tensor, "3 height width"], threshold: float
+) -> bool:
+    if threshold == 0.0:
+        return torch.equal(image, computed)
+    return float((image.to(torch.int16) - computed).abs_().float().mean()) <= threshold
+
+
+def _computed(batches: Iterator[_Batch], runtime: Runtime) -> Iterator[tuple[_Batch, Float[Tensor, "images features"]]]:
+    """Each batch with its images' features, in order; every stream of the runtime is kept busy."""
+    pending: deque[tuple[_Batch, Future[Tensor]]] = deque()
+    with _threads(runtime.num_streams, "cnn") as threads:
+        for batch in batches:
+            pending.append((batch, threads.submit(_features_of, batch.images, runtime)))
+            if len(pending) > runtime.num_streams + 1:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for last, future in pending:
+            yield last, future.result()
 
 
 def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime) -> Float[Tensor, "batch features"]:
     return runtime(torch.stack(images)) if images else torch.empty(0, runtime.identity.feature_size)
 
 
-def _image_batches(reader: FrameReader, sample_hz: float | None, runtime: Runtime) -> Iterator[_Batch]:
-    resize = runtime.identity.preprocessing.resize
-    stamps: list[FrameStamp] = []
-    steps: list[int] = []
-    images: list[Tensor] = []
-    for frame in reader.sampled(sample_hz):
-        stamps.append(frame.stamp)
-        steps.append(frame.steps)
-        if frame.image is not None:
-            images.append(resize(frame.image))
-        if len(images) == _BATCH_IMAGES or len(stamps) == _MAX_FRAMES_PER_BATCH:
-            yield stamps, steps, images
-            stamps, steps, images = [], [], []
-    if stamps:
-        yield stamps, steps, images
+@contextmanager
+def _threads(number: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads in each of which torch computes on one core; in the caller's it goes on as before."""
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,)) as threads:
+            yield threads
+    finally:
+        torch.set_num_threads(before)  # threads that the program starts later would have one core as well
+
+
+class _ChunkBuilder:
+    """Joins batches, which suit the CNN, into chunks, which suit what comes after it."""
+
+    def __init__(self, feature_size: int) -> None:
+        self._last = torch.empty(0, feature_size)  # features of the picture computed last
+        self._clear()
+
+    def _clear(self) -> None:
+        self.num_frames = 0
+        self._batches: list[_Batch] = []
+        self._features: list[Float[Tensor, "sampled features"]] = []
+
+    def add(self, batch: _Batch, computed: Float[Tensor, "images features"]) -> None:
+        known = torch.cat((self._last if len(self._last) else computed[:1], computed))
+        self._features.append(known[torch.tensor(batch.rows, dtype=torch.long)])
+        self._last = known[-1:]
+        self._batches.append(batch)
+        self.num_frames += len(batch.stamps)
+
+    def take(self) -> FeatureChunk:
+        stamps = [stamp for batch in self._batches for stamp in batch.stamps]
+        chunk = FeatureChunk(
+            index=np.array([stamp.index for stamp in stamps]),
+            seconds=np.array([stamp.seconds for stamp in stamps]),
+            flags=np.array([int(stamp.flags) for stamp in stamps]),
+            steps=np.array([steps for batch in self._batches for steps in batch.steps]),
+            features=torch.cat(self._features),
+        )
+        self._clear()
+        return chunk
 
 
 _T = TypeVar("_T")
@@ -113,7 +190,7 @@ _T = TypeVar("_T")
 def _in_background(items: Iterator[_T], depth: int) -> Iterator[_T]:
     """The same items, made by one thread that stays at most ``depth`` ahead; its errors are raised here."""
     end = object()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="videoseq-decode") as thread:
+    with _threads(1, "decode") as thread:
         ahead = deque(thread.submit(next, items, end) for _ in range(depth))
         try:
             while (item := ahead.popleft().result()) is not end:
@@ -122,150 +199,3 @@ def _in_background(items: Iterator[_T], depth: int) -> Iterator[_T]:
         finally:
             for future in ahead:
                 future.cancel()  # leaving the executor waits for the item being made, then nobody reads any more
-
-
-@dataclass(frozen=True, eq=False)
-class ClipFeatures:
-    """A whole video's features, memory-mapped.
-
-    Attributes:
-        video_sha256: Of the video file's bytes.
-        seconds: Time of every native frame.
-        flags: :class:`videoseq.timing.FrameFlag` of every native frame, as numbers.
-        steps: Steps of the network due at every native frame.
-        features: One row for each frame with ``steps > 0``; lies on disk until touched.
-        duration_seconds: Time of the end of the last frame.
-        notices: What reading the video brought to light.
-    """
-
-    video_sha256: str
-    seconds: Float[np.ndarray, " frames"]
-    flags: Int[np.ndarray, " frames"]
-    steps: Int[np.ndarray, " frames"]
-    features: Float32[np.ndarray, "sampled features"]
-    duration_seconds: float
-    notices: tuple[Notice, ...]
-
-    def chunks(self, num_frames: int = 1024) -> Iterator[FeatureChunk]:
-        """The same frames as :func:`stream_features` gives, in chunks of ``num_frames``."""
-        row = 0
-        for start in range(0, len(self.seconds), num_frames):
-            frames = slice(start, min(start + num_frames, len(self.seconds)))
-            steps = self.steps[frames]
-            stop_row = row + int(np.count_nonzero(steps))
-            features = torch.from_numpy(np.array(self.features[row:stop_row]))
-            index = np.arange(frames.start, frames.stop)
-            yield FeatureChunk(index, self.seconds[frames], self.flags[frames], steps, features)
-            row = stop_row
-
-    def export(self, target: Path) -> None:
-        """Writes ``target.features.npy`` and, naming each row's frame and time, ``target.features.csv``.
-
-        Raises:
-            OutputError: They cannot be written.
-        """
-        sampled = np.flatnonzero(self.steps)
-        with staged_file(target.with_name(f"{target.name}.features.csv")) as file:
-            file.write("row,frame,time_s\n")
-            file.writelines(f"{row},{frame},{self.seconds[frame]:.6f}\n" for row, frame in enumerate(sampled.tolist()))
-        with staged_binary_file(target.with_name(f"{target.name}.features.npy")) as binary:
-            np.save(binary, self.features)
-
-
-class FeatureStore:
-    """Features on disk, in one folder an entry below ``root``.
-
-    Args:
-        root: The folder.
-        open_video: How a video is opened.
-    """
-
-    def __init__(self, root: Path, open_video: Callable[[Path], FrameReader] = VideoReader) -> None:
-        self.root = root
-        self._open_video = open_video
-
-    def get(
-        self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
-    ) -> ClipFeatures:
-        """The features of a video: from disk where they are, computed and kept where they are not.
-
-        Raises:
-            VideoError: The video cannot be read.
-            OutputError: The store cannot be written.
-        """
-        watch = FileWatch(video)
-        key = {
-            "store_version": _STORE_VERSION,
-            "video_sha256": content_sha256(video),
-            "backbone": runtime.identity.model_dump(mode="json"),
-            "sample_hz": sample_hz,
-        }
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        entry = self.root / name[:2] / name
-        try:
-            return _read_entry(entry, video)
-        except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
-            with staged_folder(entry, replace=True) as staging, self._open_video(video) as reader:
-                _compute_entry(staging, key, reader, runtime, on_progress)
-                watch.check()
-        return _read_entry(entry, video)
-
-
-def _compute_entry(
-    folder: Path, key: dict[str, Any], reader: FrameReader, runtime: Runtime, on_progress: Progress | None
-) -> None:
-    seconds, flags, steps = [], [], []
-    with (folder / "features.npy").open("w+b") as file:
-        rows = _GrowingArray(file, runtime.identity.feature_size)
-        for chunk in stream_features(reader, runtime, key["sample_hz"], on_progress):
-            rows.append(chunk.features.numpy())
-            seconds.append(chunk.seconds)
-            flags.append(chunk.flags)
-            steps.append(chunk.steps)
-        rows.finish()
-        facts = reader.facts()
-    np.save(folder / "seconds.npy", np.concatenate(seconds))
-    np.save(folder / "flags.npy", np.concatenate(flags))
-    np.save(folder / "steps.npy", np.concatenate(steps))
-    notices = [notice.as_dict() for notice in facts.notices]
-    described = {**key, "duration_seconds": facts.duration_seconds, "notices": notices}
-    (folder / "entry.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
-
-
-class _GrowingArray:
-    """A float32 .npy file whose number of rows is known only at its end.
-
-    numpy reserves room in the header for the first axis to grow, so the header is written again in place.
-    """
-
-    def __init__(self, file: BinaryIO, width: int) -> None:
-        self._file = file
-        self._width = width
-        self._num_rows = 0
-        self._write_header()
-
-    def append(self, rows: Float32[np.ndarray, "rows width"]) -> None:
-        self._file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
-        self._num_rows += len(rows)
-
-    def finish(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-
-    def _write_header(self) -> None:
-        shape = (self._num_rows, self._width)
-        np.lib.format.write_array_header_1_0(self._file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-
-
-def _read_entry(entry: Path, video: Path) -> ClipFeatures:
-    """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
-    described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-    return ClipFeatures(
-        video_sha256=described["video_sha256"],
-        seconds=np.load(entry / "seconds.npy", allow_pickle=False),
-        flags=np.load(entry / "flags.npy", allow_pickle=False),
-        steps=np.load(entry / "steps.npy", allow_pickle=False),
-        features=np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False),
-        duration_seconds=described["duration_seconds"],
-        notices=tuple(Notice(kept["code"], f"{video}: {kept['message']}") for kept in described["notices"]),
-    )

@@ -23,7 +23,7 @@ from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import CausalRNN, RNNState
-from videoseq.runtimes import Runtime, select_runtime
+from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler, step_rows
 from videoseq.video import VideoReader
@@ -158,26 +158,28 @@ class Model:
         )
 
 
-def load_model(folder: str | os.PathLike[str], device: str = "auto") -> Model:
-    """A model from its folder, its backbone on ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
+    """A model from its folder, its backbone run as ``choice`` says, or as fast as this machine can.
 
     Raises:
         ModelError: The folder is no model, damaged, or of another version.
-        ConfigError: The backbone needs an extra, or there is no such device.
+        ConfigError: The backbone needs an extra, or the machine lacks what was chosen.
     """
     bundle = load_bundle(Path(folder))
-    return Model(bundle, select_runtime(bundle.backbone, device))
+    return Model(bundle, select_runtime(bundle.backbone, choice))
 
 
-def label_frames(reader: FrameReader, model: Model, on_progress: Progress | None = None) -> Iterator[FrameLabels]:
-    """The labels of a whole video, chunk by chunk, in bounded memory.
+def label_frames(
+    reader: FrameReader, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
+) -> Iterator[FrameLabels]:
+    """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
     Raises:
         VideoError: The video cannot be read to its end.
         ModelError: The network answered with something that is not a number.
     """
     sequence = SequenceLabeler(model.bundle.head)
-    for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress):
+    for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold):
         yield decode(model.classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk))
 
 
@@ -189,6 +191,7 @@ def label_video(
     *,
     open_video: Callable[[Path], FrameReader] = VideoReader,
     accepts_damage: bool = True,
+    reuse_threshold: float = 0.0,
 ) -> ReadFacts:
     """Labels a video into ``target.frames.csv`` and ``target.segments.csv``, which appear when it is done.
 
@@ -199,6 +202,8 @@ def label_video(
         on_progress: Called as frames go by.
         open_video: How the video is opened: in this process, or by a :class:`videoseq.isolation.DecoderProcess`.
         accepts_damage: Whether a video from which frames are missing is labelled all the same.
+        reuse_threshold: As in :func:`videoseq.features.stream_features`: how still a scene must be for the CNN not to
+            look again.
 
     Returns:
         What reading the video brought to light.
@@ -210,7 +215,7 @@ def label_video(
     """
     watch = FileWatch(Path(video))
     with open_video(Path(video)) as reader, LabelWriter(target, model.classes) as writer:
-        for labels in label_frames(reader, model, on_progress):
+        for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)
         watch.check()
         facts = reader.facts()

@@ -100,8 +100,13 @@ class Backbone(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Feature vectors of images that ``identity.preprocessing.resize`` made."""
-        features: Tensor = self.network((images.to(self.mean.dtype) - self.mean) / self.std)
+        features: Tensor = self.network(self.normalise(images))
         return features
+
+    def normalise(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+        """What the network itself is given."""
+        normalised: Tensor = (images.to(self.mean.dtype) - self.mean) / self.std
+        return normalised
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

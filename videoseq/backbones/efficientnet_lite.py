@@ -74,8 +74,7 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch out h w"]:  # noqa: A002 (torch's name)
         """Pads and convolves; an odd row or column of padding goes to the bottom or right."""
-        rows = self._padding(input.shape[2])
-        columns = self._padding(input.shape[3])
+        rows, columns = (self._padding(int(size)) for size in input.shape[2:])  # a tracer's sizes are tensors
         if rows % 2 == columns % 2 == 0:  # the convolution pads evenly itself, without a copy
             return nn.functional.conv2d(
                 input, self.weight, self.bias, self.stride, (rows // 2, columns // 2), self.dilation, self.groups

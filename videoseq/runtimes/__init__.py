@@ -1,0 +1,55 @@
+"""How a backbone runs on this machine: uint8 images in, float32 features on the CPU out."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from videoseq.backbones import Backbone
+from videoseq.errors import ConfigError
+from videoseq.runtimes import openvino_runtime
+from videoseq.runtimes.base import LIBRARIES, PRECISIONS, Precision, Runtime, RuntimeChoice
+from videoseq.runtimes.machine import choose_device, cpu_computes_bfloat16, num_usable_cores
+from videoseq.runtimes.torch_runtime import TorchRuntime, fold_batch_norm
+
+__all__ = [
+    "LIBRARIES",
+    "PRECISIONS",
+    "Precision",
+    "Runtime",
+    "RuntimeChoice",
+    "TorchRuntime",
+    "choose_device",
+    "fold_batch_norm",
+    "num_usable_cores",
+    "select_runtime",
+]
+
+
+def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None) -> Runtime:
+    """What runs a backbone here: as chosen, and for the rest the fastest that this machine has.
+
+    ``auto`` takes a CUDA device before the CPU, OpenVINO before torch on the CPU, and 16 bits where they are computed
+    in hardware: labels then agree with float32's on nearly every frame (docs/performance.md says on how many).
+
+    Raises:
+        ConfigError: The machine lacks what was asked for.
+    """
+    choice = choice or RuntimeChoice()
+    num_threads = choice.num_threads or num_usable_cores()
+    device = choose_device("cpu" if choice.library == "openvino" and choice.device == "auto" else choice.device)
+    if device.type == "cuda":
+        if choice.library == "openvino":
+            raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or say --runtime torch")
+        return TorchRuntime(backbone, device, _precision(choice, "float16"), num_threads)
+    precision = _precision(choice, "bfloat16" if cpu_computes_bfloat16() else "float32")
+    if precision == "float16":
+        raise ConfigError("precision: float16 needs a CUDA device; on the CPU expected float32 or bfloat16")
+    if choice.library == "openvino" and not openvino_runtime.is_available():
+        raise ConfigError('runtime: openvino is not installed: pip install "videoseq[openvino]"')
+    if choice.library != "torch" and openvino_runtime.is_available():
+        return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
+    return TorchRuntime(backbone, device, precision, num_threads)
+
+
+def _precision(choice: RuntimeChoice, fastest: Precision) -> Precision:
+    return fastest if choice.precision == "auto" else cast(Precision, choice.precision)

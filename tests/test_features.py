@@ -1,4 +1,4 @@
-"""Frames → features with the real backbone: in order, once each, overlapped, shared by equal pictures, and kept by content."""
+"""Frames → features with the real backbone: in order, once each, overlapped, shared by equal pictures, kept."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from videoseq.frames import FrameReader, FrameStamp
 from videoseq.runtimes import Runtime
+from videoseq.runtimes.machine import one_core
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
@@ -72,9 +72,21 @@ def stream_features(
     Raises:
         VideoError: The video cannot be read to its end.
     """
-    batches = _in_background(_image_batches(reader, sample_hz, runtime, reuse_threshold), depth=_QUEUE_BATCHES)
+    batches = _image_batches(reader, sample_hz, runtime, reuse_threshold)
+    chunks = _chunks(_computed(_in_background(batches, depth=_QUEUE_BATCHES), runtime), runtime, on_progress, reader)
+    while True:
+        with one_core():  # torch's own threads would spin while they wait for the next small thing to do
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _chunks(
+    batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: Progress | None, reader: FrameReader
+) -> Iterator[FeatureChunk]:
     waiting = _ChunkBuilder(runtime.identity.feature_size)
-    for batch, computed in _computed(batches, runtime):
+    for batch, computed in batches:
         waiting.add(batch, computed)
         if on_progress is not None:
             on_progress(batch.stamps[-1].index + 1, reader.fraction_read)
@@ -141,15 +153,9 @@ def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime
     return runtime(torch.stack(images)) if images else torch.empty(0, runtime.identity.feature_size)
 
 
-@contextmanager
-def _threads(number: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads in each of which torch computes on one core; in the caller's it goes on as before."""
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,)) as threads:
-            yield threads
-    finally:
-        torch.set_num_threads(before)  # threads that the program starts later would have one core as well
+def _threads(number: int, name: str) -> ThreadPoolExecutor:
+    """Threads in each of which torch computes on one core."""
+    return ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,))
 
 
 class _ChunkBuilder:

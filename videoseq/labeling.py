@@ -24,6 +24,7 @@ from videoseq.frames import Frame, FrameReader
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import CausalRNN, RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
+from videoseq.runtimes.machine import one_core
 from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler, step_rows
 from videoseq.video import VideoReader
@@ -41,7 +42,7 @@ class SequenceLabeler:
         """Logits of the next frames; a frame at which no step is due gets those of the step before."""
         rows, step_of_frame = step_rows(chunk.steps)
         seen = torch.cat((self._state.features, chunk.features))  # row 0: the features before this chunk
-        with torch.inference_mode():
+        with one_core(), torch.inference_mode():
             logits, self._state = self._head(seen[torch.from_numpy(rows)][None], self._state)
         known = torch.cat((self._last_logits, logits[0]))
         self._last_logits = known[-1:]

@@ -1,172 +1,161 @@
-"""How fast one video is labelled, beside each stage alone and the loop a user would write.
+"""How fast a video is labelled: against the loop a user would write, and against what the cores allow.
 
-    make bench            # or: .venv/bin/python benchmarks/throughput.py [VIDEO] [--rounds N] [--json FILE]
+    .venv/bin/python benchmarks/throughput.py [--rounds N] [--json FILE]
 
-Stages and opponents run interleaved (A B C A B C …), so that a machine that drifts drifts for all of them; medians and
-spreads are reported. Without a VIDEO a 1280×720 one is drawn.
+The bound is the sum of the stages' core time, each measured alone, spread evenly over the cores: no program made of
+these stages can be faster. The plain loop sees every frame, as such loops do; so do the rows "every frame". The rows
+"10 a second" label every frame too, but let the network look at ten of them a second, which is the default.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
+from fixtures import draw_video, make_bundle
+from harness import Sample, measure, median, parse_arguments, print_table, print_verdict, rate_cells, save_json
+from torch import Tensor
 
-from videoseq.annotations import ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.bundle import Bundle, ModelDescription, library_versions
-from videoseq.config import BackboneSettings, HeadSettings, TrainSettings
+from videoseq.backbones import Backbone
+from videoseq.bundle import Bundle
+from videoseq.features import FeatureChunk, stream_features
 from videoseq.isolation import DecoderProcess
-from videoseq.labeling import Model, label_video
-from videoseq.model import CausalRNN
-from videoseq.runtimes import select_runtime
-from videoseq.video import VideoReader
+from videoseq.labeling import Model, SequenceLabeler, label_video
+from videoseq.labels import LabelWriter, decode
+from videoseq.runtimes import Runtime, RuntimeChoice, num_usable_cores, select_runtime
 
-NUM_FRAMES = 150
-HEAD = HeadSettings(hidden_size=256)
-DECODER = DecoderProcess()
-
-
-def draw_video(path: Path) -> Path:
-    """A moving pattern with texture and noise, 1280×720."""
-    random = np.random.default_rng(0)
-    wall = cv2.GaussianBlur(random.integers(0, 256, (720, 1280, 3), dtype=np.uint8), (0, 0), 2.0)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (1280, 720))
-    for index in range(NUM_FRAMES):
-        picture = wall.copy()
-        cv2.circle(picture, (8 * index % 1280, 360), 120, (40, 200, 90), thickness=-1)
-        writer.write(cv2.add(picture, random.integers(0, 12, picture.shape, dtype=np.uint8)))
-    writer.release()
-    return path
+NUM_FRAMES = 600
+NUM_PLAIN_FRAMES = 120  # of the same video: the plain loop is slow, and no faster on more
+DEFAULT_HZ = 10.0
+LIBRARIES = ("openvino", "torch")
 
 
-def make_model() -> Model:
-    """The default backbone and a GRU-256 with random weights, a step at every frame."""
-    backbone = load_backbone(BackboneSettings())
-    no_context = HEAD.model_copy(update={"cell": "none", "feature_differences": False})
-    size = backbone.identity.feature_size
-    description = ModelDescription(
-        classes=("a", "b", "c"), backbone=backbone.identity, sample_hz=None, head=HEAD, no_context_head=no_context,
-        majority_class="a", settings=TrainSettings(), metrics={}, versions=library_versions(),
-    )  # fmt: skip
-    heads = (CausalRNN(size, 3, settings).eval() for settings in (HEAD, no_context))
-    bundle = Bundle(description, ClassNames(description.classes), *heads, backbone)
-    return Model(bundle, select_runtime(backbone, "cpu"))
-
-
-def plain_loop(video: Path, model: Model) -> int:
-    """What one writes in an afternoon: OpenCV, INTER_AREA, torch in batches of four, a GRU over all features."""
-    backbone, capture = load_backbone(BackboneSettings()), cv2.VideoCapture(str(video))
-    features, batch = [], []
+def plain_loop(video: Path, backbone: Backbone, head: torch.nn.Module) -> float:
+    """What one writes in an afternoon: OpenCV, an area resize, torch in batches of four, a GRU over all features."""
+    capture = cv2.VideoCapture(str(video))
+    features: list[Tensor] = []
+    batch: list[Tensor] = []
     with torch.inference_mode():
-        while True:
-            ok, image = capture.read()
-            if ok:
-                small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (224, 224), interpolation=cv2.INTER_AREA)
-                batch.append(torch.from_numpy(small).permute(2, 0, 1))
-            if batch and (not ok or len(batch) == 4):
-                features.append(backbone(torch.stack(batch).contiguous()))
+        for number in range(1, NUM_PLAIN_FRAMES + 1):
+            _, image = capture.read()
+            small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (224, 224), interpolation=cv2.INTER_AREA)
+            batch.append(torch.from_numpy(small).permute(2, 0, 1))
+            if len(batch) == 4 or number == NUM_PLAIN_FRAMES:
+                features.append(backbone(torch.stack(batch)))
                 batch = []
-            if not ok:
-                break
-        logits, _ = model.bundle.head(torch.cat(features)[None])
-    return len(logits[0].argmax(dim=1))
+        logits, _ = head(torch.cat(features)[None])
+    return float(len(logits[0].argmax(dim=1)))
 
 
-def grab(video: Path, model: Model) -> int:
-    """Decoding alone."""
-    del model
-    with VideoReader(video) as reader:
-        return sum(1 for _ in reader)
+@dataclass(frozen=True)
+class Stages:
+    """Each stage of labelling on its own; every method says how many frames it did."""
+
+    video: Path
+    decoder: DecoderProcess
+    images: Tensor
+    chunks: list[FeatureChunk]
+    bundle: Bundle
+
+    def decode(self) -> float:
+        """Every frame decoded, none looked at."""
+        with self.decoder.open(self.video) as reader:
+            return sum(1 for _ in reader.sampled(1e-9))
+
+    def decode_and_resample(self) -> float:
+        """Every frame decoded, turned into RGB and resized."""
+        resize = self.bundle.backbone.identity.preprocessing.resize
+        with self.decoder.open(self.video) as reader:
+            return sum(len(resize(frame.image)[:1]) for frame in reader.sampled(None) if frame.image is not None)
+
+    def cnn(self, runtime: Runtime) -> float:
+        """The CNN on every core."""
+        with ThreadPoolExecutor(runtime.num_streams, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            return sum(len(features) for features in threads.map(runtime, self.images.split(runtime.batch_images)))
+
+    def head(self) -> float:
+        """The recurrent network, and the files."""
+        sequence, classes = SequenceLabeler(self.bundle.head), self.bundle.classes
+        with tempfile.TemporaryDirectory() as folder, LabelWriter(Path(folder, "clip"), classes) as writer:
+            for chunk in self.chunks:
+                writer.add(decode(classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk)))
+            writer.finish(float(self.chunks[-1].seconds[-1]))
+        return sum(len(chunk.index) for chunk in self.chunks)
 
 
-def grab_and_resize(video: Path, model: Model) -> int:
-    """Decoding, colour conversion and resize."""
-    resize = model.runtime.identity.preprocessing.resize
-    with VideoReader(video) as reader:
-        return sum(len(resize(reader.retrieve())[:1]) for _ in reader)
-
-
-def cnn(video: Path, model: Model) -> int:
-    """The CNN alone, in the batches that labelling uses."""
-    del video
-    images = torch.randint(0, 256, (4, 3, 224, 224), dtype=torch.uint8)
-    for _ in range(NUM_FRAMES // 4):
-        model.runtime(images)
-    return 4 * (NUM_FRAMES // 4)
-
-
-def label(video: Path, model: Model) -> int:
+def label(video: Path, decoder: DecoderProcess, bundle: Bundle, runtime: Runtime, sample_hz: float | None) -> float:
     """The whole path, file to files, decoded in a process of its own."""
+    model = Model(bundle, runtime)
+    model.sample_hz = sample_hz
     with tempfile.TemporaryDirectory() as folder:
-        return label_video(video, model, Path(folder, "clip"), open_video=DECODER.open).num_frames
+        return label_video(video, model, Path(folder, "clip"), open_video=decoder.open).num_frames
 
 
-def label_in_process(video: Path, model: Model) -> int:
-    """The whole path in one process."""
-    with tempfile.TemporaryDirectory() as folder:
-        return label_video(video, model, Path(folder, "clip")).num_frames
+def make_runs(video: Path, decoder: DecoderProcess) -> dict[str, Callable[[], float]]:
+    """Stages, whole path and opponent by name."""
+    bundle = make_bundle(None)
+    runtimes = {library: select_runtime(bundle.backbone, RuntimeChoice("cpu", library)) for library in LIBRARIES}
+    with decoder.open(video) as reader:
+        chunks = list(stream_features(reader, runtimes["openvino"], None))
+    images = torch.randint(0, 256, (128, 3, 224, 224), dtype=torch.uint8)
+    stages = Stages(video, decoder, images, chunks, bundle)
+    whole = {
+        f"label, {library}, {what}": partial(label, video, decoder, bundle, runtimes[library], sample_hz)
+        for library in LIBRARIES
+        for what, sample_hz in (("every frame", None), ("10 a second", DEFAULT_HZ))
+    }
+    return {
+        "decode": stages.decode,
+        "decode and resample": stages.decode_and_resample,
+        **{f"CNN, {library}": partial(stages.cnn, runtimes[library]) for library in LIBRARIES},
+        "head and files": stages.head,
+        **whole,
+        "plain loop": partial(plain_loop, video, bundle.backbone, bundle.head),
+    }
 
 
-def grab_isolated(video: Path, model: Model) -> int:
-    """Decoding alone, in a process of its own; no picture is looked at."""
-    del model
-    with DECODER.open(video) as reader:
-        return sum(1 for _ in reader.sampled(1e-9))
-
-
-def resize_isolated(video: Path, model: Model) -> int:
-    """Decoding and colour conversion in a process of its own, resize here."""
-    resize = model.runtime.identity.preprocessing.resize
-    with DECODER.open(video) as reader:
-        return sum(len(resize(frame.image)[:1]) for frame in reader.sampled(None) if frame.image is not None)
-
-
-def measure(runs: dict[str, Callable[[Path, Model], int]], video: Path, rounds: int) -> dict[str, list[float]]:
-    """Frames a second of each run in each round, after one round that counts for nothing."""
-    model = make_model()
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            num_frames = run(video, model)
-            if number:
-                speeds[name].append(num_frames / (time.perf_counter() - start))
-    return speeds
+def bounds(samples: dict[str, list[Sample]], share_sampled: float) -> dict[str, float]:
+    """The frames a second that the cores allow, by library, if this share of the frames is looked at."""
+    cost = {name: median(values, "core_milliseconds") for name, values in samples.items()}
+    resample = cost["decode and resample"] - cost["decode"]
+    return {
+        library: num_usable_cores() * 1000.0
+        / (cost["decode"] + share_sampled * (resample + cost[f"CNN, {library}"]) + cost["head and files"])
+        for library in LIBRARIES
+    }  # fmt: skip
 
 
 def main() -> None:
-    """Measures and prints one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("video", nargs="?", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    runs = {
-        "decode": grab, "… isolated": grab_isolated,
-        "decode + resize": grab_and_resize, "… isolated ": resize_isolated,
-        "CNN": cnn, "label, isolated": label, "label, in process": label_in_process, "plain loop": plain_loop,
-    }  # fmt: skip
-    with DECODER, tempfile.TemporaryDirectory() as folder:
-        video = arguments.video or draw_video(Path(folder, "clip.mp4"))
-        speeds = measure(runs, video, arguments.rounds)
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {arguments.rounds} rounds")
-    print(f"{'':19}{'frames/s':>10}{'spread':>16}{'of the plain loop':>20}")
-    for name, values in speeds.items():
-        spread = f"{min(values):.0f}–{max(values):.0f}"
-        print(f"{name:19}{medians[name]:10.0f}{spread:>16}{medians[name] / medians['plain loop']:19.2f}×")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"frames_per_second": speeds}, indent=1) + "\n", encoding="utf-8")
+    """Measures, prints the stages, the ratios and the verdicts."""
+    arguments = parse_arguments(str(__doc__), rounds=5)
+    with DecoderProcess() as decoder, tempfile.TemporaryDirectory() as folder:
+        video = draw_video(Path(folder, "clip.mp4"), NUM_FRAMES)
+        runs = make_runs(video, decoder)
+        samples = measure(runs, arguments.rounds, decoder.pids)
+    plain = median(samples["plain loop"])
+    limits = {
+        f"label, {library}, {what}": bound
+        for what, share in (("every frame", 1.0), ("10 a second", 1 / 3))
+        for library, bound in bounds(samples, share).items()
+    }
+    rows = []
+    for name, values in samples.items():
+        limit = limits.get(name)
+        reached = [f"{limit:.0f}", f"{100 * median(values) / limit:.0f} %"] if limit else ["", ""]
+        core = f"{median(values, 'core_milliseconds'):.2f}"
+        rows.append([name, *rate_cells(values), core, f"{median(values) / plain:.1f}×", *reached])
+    print_table(["", "frames/s", "spread", "core ms/frame", "of the plain loop", "bound", "reached"], rows)
+    for name, limit in limits.items():
+        print_verdict(f"{name}: share of the bound", median(samples[name]) / limit, 0.85)
+    print_verdict("openvino, 10 a second, of the plain loop", median(samples["label, openvino, 10 a second"]) / plain, 8)
+    print_verdict("torch, 10 a second, of the plain loop", median(samples["label, torch, 10 a second"]) / plain, 4)
+    save_json(arguments.json, samples, bounds=limits)
 
 
 if __name__ == "__main__":

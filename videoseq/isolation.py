@@ -40,9 +40,8 @@ _DEATH_SECONDS = 5.0
 _VIDEOS_PER_PROCESS = 200  # decoders leak a little; a fresh process forgets it
 _LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also says that the picture's size changes
 _CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
     "from multiprocessing.connection import Connection\n"
-    "from videoseq.decoding import main; main(Connection(int(sys.argv[2])), *map(int, sys.argv[3:]))"
+    "from videoseq.decoding import main; main(Connection(int(sys.argv[1])), *map(int, sys.argv[2:]))"
 )
 
 
@@ -81,6 +80,11 @@ class DecoderProcess:
         self._is_ready = False
         self._reader: IsolatedReader | None = None
         self._start()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process's number, if it lives: for those who measure what it takes."""
+        return () if self._process is None else (self._process.pid,)
 
     def __enter__(self) -> DecoderProcess:
         return self
@@ -178,12 +182,9 @@ class DecoderProcess:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        # Not "python -m": that would import what lies in the current folder, which may be the recordings' own.
-        paths = json.dumps([path for path in sys.path if path])
         descriptors = (theirs.fileno(), self._pictures.fileno())
-        numbers = [str(number) for number in (*descriptors, self.limits.memory_bytes)]
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
-            [sys.executable, "-I", "-c", _CHILD, paths, *numbers],
+            child_command(_CHILD, *descriptors, self.limits.memory_bytes),
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -201,9 +202,7 @@ class DecoderProcess:
         except subprocess.TimeoutExpired:
             status = 0
         self.stop()
-        if status < 0:
-            return f"was killed by {signal.Signals(-status).name}"
-        return f"ended with status {status}"
+        return how_it_ended(status)
 
 
 class IsolatedReader(FrameReader):
@@ -275,6 +274,19 @@ class IsolatedReader(FrameReader):
             raise
         self._seconds_left -= time.monotonic() - start
         return message
+
+
+def child_command(code: str, *numbers: int) -> list[str]:
+    """The command that runs code in a process of its own, with the modules of this one and numbers in ``sys.argv``."""
+    # Not "python -m": that would import what lies in the current folder, which may be the recordings' own.
+    paths = json.dumps([path for path in sys.path if path])
+    code = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))\n{code}"
+    return [sys.executable, "-I", "-c", code, paths, *map(str, numbers)]
+
+
+def how_it_ended(status: int) -> str:
+    """A process's exit status in words, to go on a sentence that names it."""
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _open_picture_memory() -> BinaryIO:

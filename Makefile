@@ -24,6 +24,11 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ timm torchvision
 	touch $@
 
+# What benchmarks/training.py compares with, and no more than it imports; its dependencies for video need a GPU.
+.venv/opponents: .venv/dev constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ lightning-action lightning pandas
+	touch $@
+
 # The oldest OpenCV that is promised to work, and the next generation.
 OTHER_OPENCV := .venv/opencv/4.12.0.88 .venv/opencv/5.0.0.93
 .venv/opencv/%: .venv/dev

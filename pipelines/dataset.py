@@ -1,8 +1,9 @@
-"""What ``train`` and ``evaluate`` both begin with: a dataset's clips with features and targets, its notices said."""
+"""A dataset's clips with features and targets, which ``train`` and ``evaluate`` both begin with; notices are said."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
+    from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
     from videoseq.errors import Notice
     from videoseq.feature_store import ClipFeatures
@@ -31,11 +33,34 @@ def load(
 ) -> tuple[list[Clip], list[Notice]]:
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
     from videoseq.clips import load_clips
+
+    with _shown_features("features", len(entries), runtime, sample_hz, cache, console) as features_of:
+        clips, notices = load_clips(entries, annotations, features_of, classes, background)
+    for notice in notices:
+        console.warn(notice)
+    return clips, notices
+
+
+def measure_agreement(clips: Sequence[Clip], bundle: Bundle, runtime: Runtime, cache: Path, console: Console) -> float:
+    """On which share of frames a model's labels are the same with this runtime's features as with the clips' own."""
+    from videoseq.evaluation import label_agreement
+
+    what = f"in {runtime.precision}"
+    with _shown_features(what, len(clips), runtime, bundle.description.sample_hz, cache, console) as features_of:
+        pairs = ((clip.features, features_of(clip.entry.video)) for clip in clips)
+        return label_agreement(bundle.head, pairs, bundle.classes)
+
+
+@contextmanager
+def _shown_features(
+    what: str, num_videos: int, runtime: Runtime, sample_hz: float | None, cache: Path, console: Console
+) -> Iterator[Callable[[Path], ClipFeatures]]:
+    """Gives what gives a video's features, from the cache or computed, with a progress bar."""
     from videoseq.feature_store import FeatureStore
 
     with open_videos() as videos, console.progress("frames") as bar:
         store = FeatureStore(cache, videos.open)
-        task = bar.add_task("features", total=len(entries), note="") if bar else None
+        task = bar.add_task(what, total=num_videos, note="") if bar else None
 
         def features_of(video: Path) -> ClipFeatures:
             def show(num_frames: int, fraction: float) -> None:
@@ -49,7 +74,4 @@ def load(
             console.detail(f"{video}: {len(found.seconds)} frames, {len(found.features)} sampled")
             return found
 
-        clips, notices = load_clips(entries, annotations, features_of, classes, background)
-    for notice in notices:
-        console.warn(notice)
-    return clips, notices
+        yield features_of

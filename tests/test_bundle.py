@@ -23,6 +23,7 @@ from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
 from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.labeling import load_model
 from videoseq.runtimes import RuntimeChoice
+from videoseq.runtimes.machine import cpu_computes_bfloat16
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,22 @@ def test_it_says_all_that_labels_depend_on(model_folder, bundle):
     assert values["versions"].keys() >= {"python", "videoseq", "torch", "opencv-python", "pytorch-lightning"}
     assert values["metrics"]["val"]["accuracy"] > 0.9
     assert bundle.sha256 == hashlib.sha256((model_folder / "model.json").read_bytes()).hexdigest()
+
+
+def test_a_faster_precision_is_trusted_if_its_labels_agreed(folder):
+    edit(folder, lambda values: values.update(agreement={"bfloat16": 0.995, "float16": 0.9949}))
+    assert load_bundle(folder).trusted == {"bfloat16"}
+    expected = "bfloat16" if cpu_computes_bfloat16() else "float32"
+    assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == expected
+    edit(folder, lambda values: values.update(agreement={}))
+    assert load_bundle(folder).trusted == frozenset()
+    assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == "float32"
+
+
+def test_training_says_on_how_many_frames_bfloat16_agrees(bundle):
+    """Two seconds of a light that goes on, at each of six clips: either precision sees that."""
+    assert set(bundle.description.agreement) == ({"bfloat16"} if cpu_computes_bfloat16() else set())
+    assert all(share > 0.9 for share in bundle.description.agreement.values()), bundle.description.agreement
 
 
 def test_a_saved_and_loaded_model_gives_equal_logits(bundle, tmp_path):

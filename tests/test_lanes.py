@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from torch import Tensor
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip, ClipEntry
 from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.features import ClipFeatures
+from videoseq.feature_store import ClipFeatures
 from videoseq.lanes import LaneBatch, LaneBatches, to_sequence
 from videoseq.model import CausalRNN
 from videoseq.training import SequenceModule
@@ -182,6 +184,28 @@ def test_without_shuffling_every_pass_is_the_same_and_in_order():
     assert bytes_of(batches) == bytes_of(batches)
     starts = [float(number) for batch in batches for number in batch.features[batch.is_start, 0, 0]]
     assert starts == [1, 2, 3, 4, 5]
+
+
+def file_pages_kib() -> int:
+    """How much of this process's memory is pages of files."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssFile:"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_of_mapped_features_only_the_chunks_rows_are_read_and_none_is_kept(tmp_path):
+    """A gigabyte, of which a batch needs half a megabyte and a pass leaves nothing behind."""
+    num_steps, width = 200_000, 1280
+    np.lib.format.open_memmap(tmp_path / "features.npy", "w+", np.float32, (num_steps, width)).flush()
+    clip = make_clip(0, [1] * num_steps)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    clip = dataclasses.replace(clip, features=dataclasses.replace(clip.features, features=mapped))
+    assert isinstance(to_sequence(clip).features, np.memmap)
+    before = file_pages_kib()
+    batches = iter(LaneBatches([clip], lanes=1, chunk_steps=100, shuffle=False))
+    for _ in range(100):
+        next(batches)
+        assert file_pages_kib() < before + 4 * 1024
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

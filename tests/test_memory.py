@@ -55,3 +55,38 @@ def test_an_hour_takes_the_memory_of_a_minute(one_hertz_model, tmp_path):
     with (tmp_path / "out" / "hour.mp4.frames.csv").open(encoding="utf-8") as file:
         assert sum(1 for _ in file) == 1 + 3600 * FPS
     assert long <= 1.1 * short, f"peak resident size: a minute {short} KiB, an hour {long} KiB"
+
+
+TRAINING = """
+import sys
+from pathlib import Path
+import numpy as np
+from videoseq.clips import Clip, ClipEntry
+from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.feature_store import ClipFeatures
+from videoseq.training import fit
+
+clips = []
+for number in range(5):
+    steps = np.ones(int(sys.argv[2]), np.int64)
+    file = Path(sys.argv[1], f"{number}.npy")
+    np.lib.format.open_memmap(file, "w+", np.float32, (len(steps), 1280)).flush()
+    mapped = np.load(file, mmap_mode="r")
+    features = ClipFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, mapped, 1.0, ())
+    clips.append(Clip(ClipEntry(file, file, None, str(number)), features, np.arange(len(steps)) // 50 % 3))
+head = HeadSettings(hidden_size=16, projection_size=16)
+fit(clips[1:], clips[:1], 3, head, TrainingSettings(max_epochs=2))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+
+
+@pytest.mark.slow
+def test_training_on_hours_takes_the_memory_of_minutes(tmp_path):
+    """The whole resident size, mapped files too: five clips of three minutes at 10 Hz, then twenty times as long."""
+    peaks = []
+    for num_steps in (2_000, 40_000):
+        command = [sys.executable, "-c", TRAINING, str(tmp_path), str(num_steps)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    short, long = peaks
+    assert long <= 1.1 * short, f"peak resident size: {short} KiB, twenty times the hours {long} KiB"

@@ -100,10 +100,10 @@ def test_a_description_names_library_version_precision_and_threads(runtime):
     assert "2 × 1 CPU thread" in rest
 
 
-def test_auto_takes_openvino_and_what_the_cpu_computes(backbone):
+def test_auto_takes_openvino_in_float32_on_every_core(backbone):
     runtime = select_runtime(backbone, RuntimeChoice(device="cpu"))
     assert runtime.description.startswith("openvino")
-    assert runtime.precision == ("bfloat16" if machine.cpu_computes_bfloat16() else "float32")
+    assert runtime.precision == "float32"
     assert runtime.num_streams == num_usable_cores()
 
 
@@ -114,12 +114,23 @@ def test_without_openvino_auto_takes_torch_and_asking_for_it_names_the_extra(bac
         select_runtime(backbone, RuntimeChoice(library="openvino"))
 
 
-@pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16 x", "bfloat16"), ("fpu avx2", "float32")])
-def test_auto_looks_at_the_cpu(flags, expected, backbone, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "trusted", "precision", "expected"),
+    [
+        ("fpu avx512_bf16 x", ["bfloat16"], "auto", "bfloat16"),
+        ("fpu avx512_bf16 x", [], "auto", "float32"),
+        ("fpu avx512_bf16 x", [], "bfloat16", "bfloat16"),
+        ("fpu avx512_bf16 x", ["bfloat16"], "float32", "float32"),
+        ("fpu avx2", ["bfloat16"], "auto", "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_cpu_has_it_and_the_model_bears_it(
+    flags, trusted, precision, expected, backbone, monkeypatch, tmp_path
+):
     (tmp_path / "cpuinfo").write_text(f"model name : Some CPU\nflags : {flags}\nmodel name : Some CPU\n")
     monkeypatch.setattr(machine, "_CPU_INFO", tmp_path / "cpuinfo")
     assert machine.cpu_name() == "Some CPU"
-    assert select_runtime(backbone, RuntimeChoice(device="cpu", library="torch")).precision == expected
+    assert select_runtime(backbone, RuntimeChoice("cpu", "torch", precision), trusted).precision == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("150000 100000", 2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.clips import Clip, ClipEntry
 from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.evaluation import evaluate_heads
-from videoseq.features import ClipFeatures
+from videoseq.evaluation import evaluate_heads, label_agreement
+from videoseq.feature_store import ClipFeatures
 from videoseq.recipe import split_clips
 from videoseq.training import SequenceModule, fit
 
@@ -64,6 +65,19 @@ def test_memory_is_learnt_and_no_context_cannot(clips, fitted):
     metrics = evaluate_heads(fitted.head, baseline.head, OFF, unseen, ClassNames(["off", "on"])).metrics
     assert metrics["model"].accuracy > 0.97
     assert metrics["no context"].accuracy < 0.75
+
+
+def test_agreement_is_the_share_of_frames_with_the_same_label(clips, fitted):
+    classes = ClassNames(["off", "on"])
+    features = clips[0].features
+    assert label_agreement(fitted.head, [(features, features)] * 3, classes) == 1.0
+    silent = dataclasses.replace(features, features=np.zeros_like(features.features))
+    never_switched = dataclasses.replace(clips[0], features=silent)
+    (seen,) = evaluate_heads(fitted.head, fitted.head, OFF, [clips[0]], classes).clips
+    (unseen,) = evaluate_heads(fitted.head, fitted.head, OFF, [never_switched], classes).clips
+    expected = float((seen.labels == unseen.labels).mean())
+    assert 0.1 < expected < 0.9
+    assert label_agreement(fitted.head, [(features, silent)], classes) == expected
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(clips, fitted):

@@ -32,6 +32,9 @@ from videoseq.model import CausalRNN
 _SCHEMA_VERSION: Final = 1
 _MAX_JSON_BYTES = 16 << 20
 
+MIN_AGREEMENT = 0.995
+"""The share of frames on which labels must be float32's for a faster precision to be taken unasked."""
+
 
 class ModelDescription(BaseModel):
     """``model.json``: everything about a model but its arrays.
@@ -47,6 +50,7 @@ class ModelDescription(BaseModel):
         majority_class: The class of most training frames, the other baseline.
         settings: What training was told.
         metrics: The numbers that the model was measured at, by split.
+        agreement: On which share of frames labels from features of another precision were float32's, by precision.
         versions: Of Python and the libraries at training.
         tensors_sha256: Of the file ``model.safetensors``.
     """
@@ -63,6 +67,7 @@ class ModelDescription(BaseModel):
     majority_class: str
     settings: TrainSettings
     metrics: dict[str, Any]
+    agreement: dict[str, float] = {}
     versions: dict[str, str]
     tensors_sha256: str = ""
 
@@ -86,6 +91,11 @@ class Bundle:
     no_context: CausalRNN
     backbone: Backbone
     sha256: str = ""
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The precisions in which labels are float32's on nearly every frame, so that they may be taken unasked."""
+        return frozenset(name for name, share in self.description.agreement.items() if share >= MIN_AGREEMENT)
 
 
 def library_versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +55,10 @@ def evaluate_heads(
     total = np.zeros((len(classes), len(classes)), dtype=np.int64)
     total_no_context = np.zeros_like(total)
     for clip in clips:
-        labels = _labels_of(head, clip, classes)
+        labels = _labels_of(head, clip.features, classes)
         confusion = confusion_matrix(clip.targets, labels, len(classes))
         total += confusion
-        total_no_context += confusion_matrix(clip.targets, _labels_of(no_context, clip, classes), len(classes))
+        total_no_context += confusion_matrix(clip.targets, _labels_of(no_context, clip.features, classes), len(classes))
         features, metrics = clip.features, frame_metrics(confusion, classes)
         name = clip.entry.video.name
         results.append(ClipResult(name, features.seconds, features.duration_seconds, clip.targets, labels, metrics))
@@ -72,5 +72,15 @@ def evaluate_heads(
     )
 
 
-def _labels_of(head: CausalRNN, clip: Clip, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
-    return np.concatenate([labels.class_index for labels in label_features(head, clip.features, classes)])
+def label_agreement(head: CausalRNN, pairs: Iterable[tuple[ClipFeatures, ClipFeatures]], classes: ClassNames) -> float:
+    """The share of frames to which a head gives one label, whichever of two features of a video it sees."""
+    num_equal = num_frames = 0
+    for pair in pairs:
+        one, other = (_labels_of(head, features, classes) for features in pair)
+        num_equal += int((one == other).sum())
+        num_frames += len(one)
+    return num_equal / num_frames
+
+
+def _labels_of(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
+    return np.concatenate([labels.class_index for labels in label_features(head, features, classes)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class ClipFeatures:
             steps = self.steps[frames]
             stop_row = row + int(np.count_nonzero(steps))
             features = torch.from_numpy(np.array(self.features[row:stop_row]))
+            release_pages(self.features)
             index = np.arange(frames.start, frames.stop)
             yield FeatureChunk(index, self.seconds[frames], self.flags[frames], steps, features)
             row = stop_row
@@ -74,6 +76,17 @@ class ClipFeatures:
             file.writelines(f"{row},{frame},{self.seconds[frame]:.6f}\n" for row, frame in enumerate(sampled.tolist()))
         with staged_binary_file(target.with_name(f"{target.name}.features.npy")) as binary:
             np.save(binary, self.features)
+
+
+def release_pages(features: Float32[np.ndarray, "sampled features"]) -> None:
+    """Unmaps the pages that were read, which else count as this process's memory until all of a dataset does.
+
+    The system keeps them in its page cache for as long as it has room, so that the next pass finds them there.
+    """
+    if isinstance(features, np.memmap) and features.mode == "r":
+        mapped: object = features.base
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class FeatureStore:

@@ -167,7 +167,7 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
         ConfigError: The backbone needs an extra, or the machine lacks what was chosen.
     """
     bundle = load_bundle(Path(folder))
-    return Model(bundle, select_runtime(bundle.backbone, choice))
+    return Model(bundle, select_runtime(bundle.backbone, choice, bundle.trusted))
 
 
 def label_frames(

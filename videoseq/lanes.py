@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
+from videoseq.feature_store import release_pages
 from videoseq.sampling import step_rows
 
 
@@ -65,7 +66,7 @@ class LaneBatches(IterableDataset[LaneBatch]):
 
     def __init__(self, clips: Sequence[Clip], lanes: int, chunk_steps: int, *, shuffle: bool, seed: int = 0) -> None:
         super().__init__()
-        self._sequences = [to_sequence(clip) for clip in clips]
+        self._clips = clips
         self._num_lanes = min(lanes, len(clips))
         self._chunk_steps = chunk_steps
         self._shuffle = shuffle
@@ -75,8 +76,8 @@ class LaneBatches(IterableDataset[LaneBatch]):
     def __iter__(self) -> Iterator[LaneBatch]:
         generator = np.random.default_rng((self._seed, self._num_passes))
         self._num_passes += 1
-        order = generator.permutation(len(self._sequences)) if self._shuffle else range(len(self._sequences))
-        waiting = iter([self._sequences[i] for i in order])
+        order = generator.permutation(len(self._clips)) if self._shuffle else range(len(self._clips))
+        waiting = (to_sequence(self._clips[i]) for i in order)
         lanes = [_Lane(waiting) for _ in range(self._num_lanes)]
         shortest = (self._chunk_steps + 1) // 2 if self._shuffle else self._chunk_steps
         while True:
@@ -87,17 +88,22 @@ class LaneBatches(IterableDataset[LaneBatch]):
             yield self._stack(chunks, num_steps)
 
     def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int) -> LaneBatch:
-        width = self._sequences[0].features.shape[1]
-        features = np.zeros((self._num_lanes, num_steps, width), dtype=np.float32)
+        width = self._clips[0].features.features.shape[1]
+        features = np.empty((self._num_lanes, num_steps, width), dtype=np.float32)
         targets = np.full((self._num_lanes, num_steps), IGNORE_INDEX, dtype=np.int64)
         is_start = np.zeros(self._num_lanes, dtype=bool)
         for lane, chunk in enumerate(chunks):
+            taken = 0
             if chunk is not None:
                 sequence, span = chunk
                 rows = sequence.rows[span]
-                features[lane, : len(rows)] = sequence.features[rows]
-                targets[lane, : len(rows)] = sequence.targets[span]
+                taken = len(rows)
+                # Copied once, from the mapped file into the batch; with mode="raise" numpy would buffer.
+                np.take(sequence.features, rows, axis=0, out=features[lane, :taken], mode="clip")
+                release_pages(sequence.features)
+                targets[lane, :taken] = sequence.targets[span]
                 is_start[lane] = span.start == 0
+            features[lane, taken:] = 0.0
         return LaneBatch(torch.from_numpy(features), torch.from_numpy(targets), torch.from_numpy(is_start))
 
 

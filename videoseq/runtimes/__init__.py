@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import cast
 
 from videoseq.backbones import Backbone
@@ -25,11 +26,16 @@ __all__ = [
 ]
 
 
-def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None) -> Runtime:
+def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None, trusted: Collection[str] = ()) -> Runtime:
     """What runs a backbone here: as chosen, and for the rest the fastest that this machine has.
 
-    ``auto`` takes a CUDA device before the CPU, OpenVINO before torch on the CPU, and 16 bits where they are computed
-    in hardware: labels then agree with float32's on nearly every frame (docs/performance.md says on how many).
+    ``auto`` takes a CUDA device before the CPU, and OpenVINO before torch on the CPU. It computes in float32, or, where
+    the CPU does bfloat16 in hardware and the model has been seen to give the same labels in it, in bfloat16.
+
+    Args:
+        backbone: What is to be run.
+        choice: By whom, where, how.
+        trusted: Precisions in which the model gives float32's labels (:attr:`videoseq.bundle.Bundle.trusted`).
 
     Raises:
         ConfigError: The machine lacks what was asked for.
@@ -40,8 +46,8 @@ def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None) -> R
     if device.type == "cuda":
         if choice.library == "openvino":
             raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or say --runtime torch")
-        return TorchRuntime(backbone, device, _precision(choice, "float16"), num_threads)
-    precision = _precision(choice, "bfloat16" if cpu_computes_bfloat16() else "float32")
+        return TorchRuntime(backbone, device, _precision(choice, "float32"), num_threads)
+    precision = _precision(choice, "bfloat16" if "bfloat16" in trusted and cpu_computes_bfloat16() else "float32")
     if precision == "float16":
         raise ConfigError("precision: float16 needs a CUDA device; on the CPU expected float32 or bfloat16")
     if choice.library == "openvino" and not openvino_runtime.is_available():
@@ -51,5 +57,5 @@ def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None) -> R
     return TorchRuntime(backbone, device, precision, num_threads)
 
 
-def _precision(choice: RuntimeChoice, fastest: Precision) -> Precision:
-    return fastest if choice.precision == "auto" else cast(Precision, choice.precision)
+def _precision(choice: RuntimeChoice, best: Precision) -> Precision:
+    return best if choice.precision == "auto" else cast(Precision, choice.precision)

@@ -19,13 +19,13 @@ LIBRARIES = ("torch", "openvino")
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """What runs the backbone; ``auto`` is the fastest that this machine has.
+    """What runs the backbone; ``auto`` is the fastest that this machine has and that gives the same labels.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         library: ``auto``, ``torch`` or ``openvino``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``, of weights and activations; features are
-            float32 in the end.
+            float32 in the end. ``auto`` is float32 unless a model is known to give the same labels in 16 bits.
         num_threads: Cores that the CNN may keep busy; None for all that this process may use.
 
     Raises:

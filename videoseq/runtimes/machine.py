@@ -49,7 +49,7 @@ def cpu_computes_bfloat16() -> bool:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Inside, torch computes on one core in this thread: where it would wait for a second, the CNN has the use of it."""
+    """Inside, torch computes on one core in this thread; its other threads would spin where the CNN needs the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

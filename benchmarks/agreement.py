@@ -1,0 +1,124 @@
+"""On how many frames labels are the same as float32's, for every other way to run the CNN, and what reuse saves.
+
+    .venv/bin/python benchmarks/agreement.py [DATASET …] [--json FILE]
+
+Each DATASET, a folder or manifest of annotated clips, gets a model trained on plain float32 features by torch; that
+model then labels the same clips in every way. Without a DATASET the demo's clips are drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from harness import machine, print_table, print_verdict
+from torch import Tensor
+
+from pipelines.scene import draw_dataset
+from videoseq.annotations import find_classes
+from videoseq.backbones import load_backbone
+from videoseq.bundle import Bundle
+from videoseq.clips import ClipEntry, load_clips, read_dataset
+from videoseq.config import BackboneSettings, load_settings
+from videoseq.feature_store import FeatureStore
+from videoseq.formats import read_annotation
+from videoseq.labeling import Model, label_frames
+from videoseq.recipe import train_model
+from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
+from videoseq.video import VideoReader
+
+REFERENCE = "torch, float32"
+TARGET = 0.995
+
+
+class CountingRuntime(Runtime):
+    """Another runtime, and how many images it was given."""
+
+    def __init__(self, inner: Runtime) -> None:
+        self.identity, self.description, self.precision = inner.identity, inner.description, inner.precision
+        self.num_streams, self.batch_images = inner.num_streams, inner.batch_images
+        self.num_images = 0
+        self._inner = inner
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features of resized images."""
+        self.num_images += len(images)
+        return self._inner(images)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labels of all frames of a dataset, one way, and how many images the CNN saw for them."""
+
+    names: np.ndarray
+    num_images: int
+
+
+def train(entries: list[ClipEntry], runtime: Runtime, bundle_backbone: object, cache: Path) -> Bundle:
+    """A model with the default settings."""
+    annotations = [read_annotation(entry.annotation) for entry in entries]
+    classes, settings = find_classes(annotations, None), load_settings()
+    store = FeatureStore(cache)
+    clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, settings.sample_hz), classes)
+    return train_model(clips, classes, settings, bundle_backbone).bundle
+
+
+def label_all(entries: list[ClipEntry], bundle: Bundle, runtime: Runtime, reuse_threshold: float) -> Labelled:
+    """Every clip labelled one way."""
+    counting = CountingRuntime(runtime)
+    names: list[str] = []
+    for entry in entries:
+        with VideoReader(entry.video) as reader:
+            for part in label_frames(reader, Model(bundle, counting), reuse_threshold=reuse_threshold):
+                names += part.names
+    return Labelled(np.array(names), counting.num_images)
+
+
+def compare(dataset: Path, folder: Path) -> dict[str, dict[str, float]]:
+    """Agreement with the reference and share of images computed, by way."""
+    backbone = load_backbone(BackboneSettings())
+    entries = read_dataset(dataset)
+    runtimes = {
+        f"{library}, {precision}": select_runtime(backbone, RuntimeChoice("cpu", library, precision))
+        for library in ("torch", "openvino")
+        for precision in ("float32", "bfloat16")
+    }
+    bundle = train(entries, runtimes[REFERENCE], backbone, folder / "features")
+    reference = label_all(entries, bundle, runtimes[REFERENCE], 0.0)
+    ways = {name: (runtime, 0.0) for name, runtime in runtimes.items() if name != REFERENCE}
+    fastest = select_runtime(backbone, RuntimeChoice("cpu"))
+    ways |= {f"auto, reuse threshold {value:g}": (fastest, value) for value in (0.5, 1.0, 2.0, 4.0)}
+    found = {}
+    for name, (runtime, reuse_threshold) in ways.items():
+        labelled = label_all(entries, bundle, runtime, reuse_threshold)
+        agreement = float((labelled.names == reference.names).mean())
+        found[name] = {"agreement": agreement, "computed": labelled.num_images / reference.num_images}
+    print(f"\n{dataset.name}: {len(entries)} clips, {len(reference.names)} frames, {len(bundle.classes)} classes\n")
+    rows = [[name, f"{100 * row['agreement']:.2f} %", f"{100 * row['computed']:.0f} %"] for name, row in found.items()]
+    print_table(["", f"labels as by {REFERENCE}", "images computed"], rows)
+    for name, (_, reuse_threshold) in ways.items():
+        if reuse_threshold == 0.0:
+            print_verdict(f"{name}: agreement", found[name]["agreement"], TARGET)
+    return found
+
+
+def main() -> None:
+    """Compares on each dataset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="*", type=Path)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        datasets = arguments.datasets or [draw_dataset(Path(folder, "demo"), seed=0)]
+        found = {str(dataset.name): compare(dataset, Path(folder)) for dataset in datasets}
+    if arguments.json:
+        text = json.dumps({"machine": machine(), "datasets": found}, indent=1)
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -54,8 +54,8 @@ format: .venv/dev  ## ruff: put the formatting right
 types: .venv/dev  ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/core  ## frames a second of labelling, of each stage alone, and of a plain loop
-	$(BIN)/python benchmarks/throughput.py
+bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in ten minutes
+	$(BIN)/python benchmarks
 
 clean:  ## remove what was built here
-	rm -rf .venv build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv bench build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -40,16 +40,19 @@ class Sample:
         return 1000.0 * self.core_seconds / self.amount
 
 
-def measure(runs: dict[str, Callable[[], float]], rounds: int, pids: Iterable[int] = ()) -> dict[str, list[Sample]]:
-    """Every run once a round, each saying how much it did, after one round that counts for nothing.
+def measure(
+    runs: dict[str, Callable[[], float]], rounds: int, pids: Iterable[int] = (), *, warms_up: bool = True
+) -> dict[str, list[Sample]]:
+    """Every run once a round, each saying how much it did.
 
     Args:
         runs: By name.
         rounds: How often.
         pids: Other processes that work for the runs; their core time counts too (Linux).
+        warms_up: Whether a round goes before that counts for nothing; whole commands start cold every time.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
+    for number in range(not warms_up, rounds + 1):
         for name, run in runs.items():
             core_start, start = core_seconds(pids), time.perf_counter()
             amount = run()

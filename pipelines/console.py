@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -90,15 +91,16 @@ class Console:
 
     def each(self, jobs: Sequence[Job], what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
         """Each job, with what shows how many frames and which share of its video are done."""
+        with self.files(len(jobs), what) as files:
+            for job in jobs:
+                yield job, partial(files.show, job)
+                files.end(job)
+
+    @contextmanager
+    def files(self, num_files: int, what: str) -> Iterator[FileBar]:
+        """What shows how far files are, on a terminal."""
         with self.progress("frames") as bar:
-            task = bar.add_task(what, total=len(jobs), note="") if bar else None
-            for number, job in enumerate(jobs):
-
-                def show(num_frames: int, fraction: float, number: int = number, job: Job = job) -> None:
-                    if bar is not None and task is not None:
-                        bar.update(task, completed=number + fraction, note=f"{job.video.name} {num_frames}")
-
-                yield job, show
+            yield FileBar(bar, num_files, what)
 
     def detail(self, text: str) -> None:
         """A line that only ``--verbose`` shows."""
@@ -131,6 +133,37 @@ class Console:
                 yield self._bar
             finally:
                 self._bar = None
+
+
+class FileBar:
+    """How many files are done, and how far those are that are being worked on; shows nothing without a bar."""
+
+    def __init__(self, bar: Progress | None, num_files: int, what: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(what, total=num_files, note="") if bar is not None else None
+        self._num_done = 0
+        self._at_work: dict[Job, tuple[int, float]] = {}
+
+    def show(self, job: Job, num_frames: int, fraction: float) -> None:
+        """Shows how many frames and which share of a job's video are done."""
+        self._at_work[job] = num_frames, fraction
+        self._update()
+
+    def end(self, job: Job) -> None:
+        """Counts a job as done."""
+        self._at_work.pop(job, None)
+        self._num_done += 1
+        self._update()
+
+    def _update(self) -> None:
+        if self._bar is None or self._task is None:
+            return
+        self._bar.update(self._task, completed=self._num_done + sum(share for _, share in self._at_work.values()))
+        if self._at_work:
+            num_frames = sum(number for number, _ in self._at_work.values())
+            names = [job.video.name for job in self._at_work]
+            who = names[0] if len(names) == 1 else f"{len(names)} files"
+            self._bar.update(self._task, note=f"{who} {num_frames}")
 
 
 def fail(message: object) -> None:

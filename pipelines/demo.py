@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import label, options, train
+from . import label_run, options, train
 from .console import Console, percent, print_json, table
-from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.evaluation import ClipResult
@@ -41,11 +40,10 @@ def demo(
     train.run(manifest, settings, out / "model", console, choice=choice, cache=out / "features", overwrite=True)
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")
-    with open_videos() as videos:
-        label.run(
-            jobs, [held_out], out / "model", out / "labels", console,
-            choice=choice, overwrite=True, on_corrupt=label.OnCorrupt.FAIL, videos=videos,
-        )  # fmt: skip
+    request = label_run.Request(
+        jobs, [held_out], out / "model", out / "labels", choice, label_run.OnCorrupt.FAIL, overwrite=True
+    )
+    label_run.run(request, console)
     scores = _compare(load_model(out / "model", choice), manifest, out)
     for line in _score_lines(scores):
         console.say(line)

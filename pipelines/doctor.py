@@ -1,4 +1,4 @@
-"""What this machine will use: versions, decoder, devices, backbones."""
+"""What this machine will use: versions, decoder, devices, backbones, and how fast the CNN runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from .console import Exit, print_json
 
 
 def doctor(json: options.Json = False) -> None:
-    """Show versions, devices, decoders and backbones; exit 1 if the default backbone cannot run."""
+    """Show versions, devices, decoders, backbones and the CNN's speed; exit 1 if the default backbone cannot run.
+
+    What is marked with an asterisk is taken unless a command is told otherwise.
+    """
     facts = examine()
     if json:
         print_json(facts)
@@ -48,7 +51,34 @@ def examine() -> dict[str, Any]:
         "FFmpeg in OpenCV": ", ".join(f"{name} {version}" for name, version in ffmpeg) or "none: no video can be read",
         "interlaced video": "read by OpenCV" if CAN_CONVERT_INTERLACED else pyav,
         **{name: _backbone_state(name) for name in VARIANTS},
+        **_speeds(),
     }
+
+
+def _speeds() -> dict[str, str]:
+    """Frames a second of the default backbone, by everything here that can run it."""
+    from videoseq.backbones import load_backbone
+    from videoseq.config import BackboneSettings
+    from videoseq.errors import VideoseqError
+    from videoseq.runtimes import RuntimeChoice, available_choices, select_runtime
+    from videoseq.runtimes.speed import measure_speed
+
+    try:
+        backbone = load_backbone(BackboneSettings())
+    except VideoseqError:  # said already
+        return {}
+    taken = select_runtime(backbone, RuntimeChoice()).description
+    speeds = {}
+    for choice in available_choices():
+        name = f"{choice.library} {choice.precision}" + (" cuda" if choice.device == "cuda" else "")
+        try:
+            runtime = select_runtime(backbone, choice)
+        except VideoseqError as error:
+            speeds[name] = f"cannot run: {error}"
+            continue
+        mark = " *" if runtime.description == taken else ""
+        speeds[name] = f"{measure_speed(runtime):.0f} frames/s measured{mark}"
+    return speeds
 
 
 def _backbone_state(name: str) -> str:

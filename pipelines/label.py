@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,20 +11,11 @@ import typer
 
 from . import options
 from .console import Console, Exit, print_json
-from .videos import ISOLATES, VideoAccess, open_videos
+from .label_run import OnCorrupt, Request, run
+from .videos import ISOLATES
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job
     from videoseq.journal import Result
-    from videoseq.runtimes import RuntimeChoice
-
-
-class OnCorrupt(str, enum.Enum):
-    """What becomes of a damaged video."""
-
-    SALVAGE = "salvage"
-    SKIP = "skip"
-    FAIL = "fail"
 
 
 def label(
@@ -54,6 +43,10 @@ def label(
             "its features; 0: equal pictures only.",
         ),
     ] = 0.0,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Videos to label side by side, each in a process of its own; they share the cores."),
+    ] = 1,
     isolate: options.Isolate = ISOLATES,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
@@ -75,58 +68,13 @@ def label(
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.end_empty(inputs, json=json)
+    choice = options.runtime_choice(device, runtime, precision, threads)
+    request = Request(jobs, inputs, model, out, choice, on_corrupt, overwrite, reuse_threshold)
     limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
-    with open_videos(limits, isolate=isolate) as videos:
-        results = run(
-            jobs, inputs, model, out, console,
-            choice=options.runtime_choice(device, runtime, precision, threads), reuse_threshold=reuse_threshold,
-            overwrite=overwrite, on_corrupt=on_corrupt, videos=videos,
-        )  # fmt: skip
+    results = run(request, console, limits, isolate=isolate, num_workers=workers)
     if json:
         print_json([asdict(result) for result in results])
     raise typer.Exit(exit_of(results))
-
-
-def run(
-    jobs: Sequence[Job],
-    inputs: Sequence[str],
-    model_path: Path,
-    out: Path,
-    console: Console,
-    *,
-    choice: RuntimeChoice,
-    reuse_threshold: float = 0.0,
-    overwrite: bool,
-    on_corrupt: OnCorrupt,
-    videos: VideoAccess,
-) -> list[Result]:
-    """Labels what is not labelled yet; returns the result of every job that was reached."""
-    from videoseq.batch import label_job
-    from videoseq.journal import STATES, Journal, LabelSettings
-    from videoseq.labeling import load_model
-
-    model = load_model(model_path, choice)
-    journal = Journal(out)
-    settings = LabelSettings(on_corrupt is OnCorrupt.SALVAGE, choice.precision, reuse_threshold)
-    journal.describe_run(model_path, model, inputs, settings, {**videos.description, "on_corrupt": on_corrupt.value})
-    results: list[Result] = []
-    for job, show in console.each(jobs, "labels"):
-        if not overwrite and journal.is_done(job, model.bundle.sha256, settings):
-            console.detail(f"{job.video}: labelled already")
-            results.append(journal.results[str(job.video)])
-            continue
-        result = label_job(job, out, model, settings, show, open_video=videos.open)
-        journal.append(result)
-        results.append(result)
-        console.say(_line(result))
-        if result.state == "failed" and on_corrupt is OnCorrupt.FAIL:
-            console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
-            break
-    journal.write_failures(results)
-    if len(results) > 1:
-        counts = Counter(result.state for result in results)
-        console.say(f"{len(results)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-    return results
 
 
 def exit_of(results: Sequence[Result]) -> Exit:
@@ -135,10 +83,3 @@ def exit_of(results: Sequence[Result]) -> Exit:
     if states == {"failed"}:
         return Exit.ALL_FAILED
     return Exit.DONE if states == {"complete"} else Exit.SOME_FAILED
-
-
-def _line(result: Result) -> str:
-    if result.state == "failed":
-        return f"failed: {result.code}: {result.message}"
-    line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
-    return f"{line}; {result.code}: {result.message}" if result.code else line

@@ -37,9 +37,14 @@ def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> It
     from videoseq.video import VideoReader
 
     limits = limits or Limits()
+    description = describe_access(limits, isolate=isolate)
     if not isolate:
-        description = {"isolated": False, "max_pixels": limits.max_pixels}
         yield VideoAccess(partial(VideoReader, max_pixels=limits.max_pixels), description)
         return
     with DecoderProcess(limits) as decoder:
-        yield VideoAccess(decoder.open, {"isolated": True, **asdict(limits)})
+        yield VideoAccess(decoder.open, description)
+
+
+def describe_access(limits: Limits, *, isolate: bool) -> dict[str, Any]:
+    """What ``run.json`` says of how videos are opened."""
+    return {"isolated": True, **asdict(limits)} if isolate else {"isolated": False, "max_pixels": limits.max_pixels}

@@ -59,13 +59,16 @@ def test_a_good_video_is_complete(labelled, model):
 
 
 def test_run_json_says_what_ran(model, model_folder, tmp_path):
-    Journal(tmp_path).describe_run(model_folder, model, ["a.mp4", NOT_UTF8], LabelSettings(), {"isolated": True})
+    journal, runtime = Journal(tmp_path), model.runtime.description
+    journal.describe_run(
+        model_folder, model.bundle, runtime, ["a.mp4", NOT_UTF8], LabelSettings(), {"isolated": True}, 3
+    )
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert run["model"] == str(model_folder)
     assert run["model_sha256"] == model.bundle.sha256
     assert run["classes"] == ["bright", "dark"]
     assert run["inputs"] == ["a.mp4", NOT_UTF8]
-    assert run["runtime"] == model.runtime.description
+    assert (run["runtime"], run["workers"]) == (runtime, 3)
     assert "torch" in run["versions"]
     assert run["decoding"] == {"isolated": True}
     assert run["settings"] == {"accepts_damage": True, "precision": "auto", "reuse_threshold": 0.0}

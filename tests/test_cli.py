@@ -21,6 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.__main__ import app, main
+from pipelines.console import Console
 from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
 from videoseq.config import load_settings
@@ -394,6 +395,26 @@ def test_a_model_is_not_replaced_unasked(call, model_folder, light_dataset):
     assert contents(model_folder) == before
 
 
+def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, tmp_path, monkeypatch):
+    """The videos' bytes are read, to know them by; no decoder is asked for a frame."""
+    from pipelines import train
+    from videoseq.isolation import DecoderProcess
+    from videoseq.runtimes import RuntimeChoice
+    from videoseq.video import VideoReader
+
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError(f"a video was opened: {args}")
+
+    monkeypatch.setattr(DecoderProcess, "open", refuse)
+    monkeypatch.setattr(VideoReader, "__init__", refuse)
+    settings = load_settings(overrides=["training.max_epochs=1", "head.hidden_size=16"])
+    out, given = tmp_path / "model", {"choice": RuntimeChoice(device="cpu"), "overwrite": True}
+    train.run(light_dataset, settings, out, Console(quiet=True), cache=cache, **given)
+    assert (out / "model.safetensors").exists()
+    with pytest.raises(AssertionError, match="a video was opened"):  # nothing gets past the refusal
+        train.run(light_dataset, settings, out, Console(quiet=True), cache=tmp_path / "new", **given)
+
+
 # evaluate
 
 
@@ -480,6 +501,10 @@ def test_doctor_lists_what_this_machine_will_use(cli):
     assert re.match(r"avcodec \d+\.\d+\.\d+, avformat \d+", facts["FFmpeg in OpenCV"])
     assert facts["interlaced video"] in ("read by OpenCV", "read by PyAV")
     assert facts["efficientnet_lite0"].startswith("ready, openvino ")
+    speeds = {name: fact for name, fact in facts.items() if "frames/s measured" in str(fact)}
+    assert {"openvino float32", "torch float32"} <= set(speeds)
+    assert [name for name, fact in speeds.items() if fact.endswith("*")] == ["openvino float32"]
+    assert all(int(fact.split()[0]) > 1 for fact in speeds.values())
     assert facts["cpu cores"] >= 1
 
 

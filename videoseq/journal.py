@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from videoseq.bundle import library_versions
+from videoseq.bundle import Bundle, library_versions
 from videoseq.errors import OutputError, VideoError
 from videoseq.files import file_sha256, write_text
 from videoseq.inputs import Job
-from videoseq.labeling import Model
 from videoseq.labels import label_paths
 from videoseq.video import content_sha256
 
@@ -116,18 +115,21 @@ class Journal:
     def describe_run(
         self,
         model_path: Path,
-        model: Model,
+        bundle: Bundle,
+        runtime: str,
         inputs: Sequence[str],
         settings: LabelSettings,
         decoding: Mapping[str, Any],
+        num_workers: int = 1,
     ) -> None:
-        """Writes ``run.json``; ``decoding`` says how videos are read."""
+        """Writes ``run.json``; ``runtime`` says what runs the CNN, in each worker, ``decoding`` how videos are read."""
         run = {
             "schema_version": 1,
             "model": str(model_path),
-            "model_sha256": model.bundle.sha256,
-            "classes": list(model.classes),
-            "runtime": model.runtime.description,
+            "model_sha256": bundle.sha256,
+            "classes": list(bundle.classes),
+            "runtime": runtime,
+            "workers": num_workers,
             "inputs": list(inputs),
             "settings": asdict(settings),
             "decoding": dict(decoding),

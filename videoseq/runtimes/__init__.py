@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import cast
 
+import torch
+
 from videoseq.backbones import Backbone
 from videoseq.errors import ConfigError
 from videoseq.runtimes import openvino_runtime
@@ -19,6 +21,7 @@ __all__ = [
     "Runtime",
     "RuntimeChoice",
     "TorchRuntime",
+    "available_choices",
     "choose_device",
     "fold_batch_norm",
     "num_usable_cores",
@@ -55,6 +58,16 @@ def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None, trus
     if choice.library != "torch" and openvino_runtime.is_available():
         return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
     return TorchRuntime(backbone, device, precision, num_threads)
+
+
+def available_choices() -> list[RuntimeChoice]:
+    """Everything on this machine that can run a backbone at a speed worth having."""
+    precisions = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
+    libraries = ("openvino", "torch") if openvino_runtime.is_available() else ("torch",)
+    choices = [RuntimeChoice("cpu", library, precision) for library in libraries for precision in precisions]
+    if torch.cuda.is_available():
+        choices += [RuntimeChoice("cuda", "torch", precision) for precision in PRECISIONS]
+    return choices
 
 
 def _precision(choice: RuntimeChoice, best: Precision) -> Precision:

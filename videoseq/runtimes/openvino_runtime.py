@@ -52,7 +52,7 @@ class OpenVINORuntime(Runtime):
         offered = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "float16" or (precision == "bfloat16" and "BF16" not in offered):
             raise ConfigError(f"precision: {precision} asked for, but OpenVINO does not compute in it on this CPU")
-        self.identity = backbone.identity
+        self.identity = identity = backbone.identity
         self.precision = precision
         self.num_streams = num_threads
         self.batch_images = _BATCH_IMAGES[precision]
@@ -62,11 +62,14 @@ class OpenVINORuntime(Runtime):
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "NUM_STREAMS": num_threads,
             "INFERENCE_NUM_THREADS": num_threads,
+            "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
         }
         compiled = core.compile_model(core.read_model(to_onnx(backbone), b""), "CPU", options)
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(num_threads):
             self._idle.put(compiled.create_infer_request())
+        # The first call of a process must not be made by two threads at once: the Python binding deadlocks.
+        self(torch.zeros(1, 3, identity.preprocessing.height, identity.preprocessing.width, dtype=torch.uint8))
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""

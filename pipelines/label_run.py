@@ -1,0 +1,182 @@
+"""A run of ``label``: what is due, by one model in this process or by workers side by side, and how all of it ended."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import Console, FileBar
+from .videos import ISOLATES, describe_access, open_videos
+
+if TYPE_CHECKING:
+    from videoseq.inputs import Job
+    from videoseq.isolation import Limits
+    from videoseq.journal import Journal, LabelSettings, Result
+    from videoseq.runtimes import RuntimeChoice
+
+
+class OnCorrupt(str, enum.Enum):
+    """What becomes of a damaged video."""
+
+    SALVAGE = "salvage"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be labelled, by which model, into which folder, and how.
+
+    Attributes:
+        jobs: The videos.
+        inputs: What the user called them.
+        model_path: The model folder.
+        out: The output folder.
+        choice: What runs the CNN.
+        on_corrupt: What becomes of a damaged video.
+        overwrite: Whether what is labelled already is labelled again.
+        reuse_threshold: As in :class:`videoseq.journal.LabelSettings`.
+    """
+
+    jobs: Sequence[Job]
+    inputs: Sequence[str]
+    model_path: Path
+    out: Path
+    choice: RuntimeChoice
+    on_corrupt: OnCorrupt
+    overwrite: bool = False
+    reuse_threshold: float = 0.0
+
+    @property
+    def settings(self) -> LabelSettings:
+        """What decides about the labels."""
+        from videoseq.journal import LabelSettings
+
+        return LabelSettings(self.on_corrupt is OnCorrupt.SALVAGE, self.choice.precision, self.reuse_threshold)
+
+
+def run(
+    request: Request,
+    console: Console,
+    limits: Limits | None = None,
+    *,
+    isolate: bool = ISOLATES,
+    num_workers: int = 1,
+) -> list[Result]:
+    """Labels what is not labelled yet; returns the result of every job that was reached, in their order."""
+    from videoseq.isolation import Limits
+
+    limits = limits or Limits()
+    if num_workers == 1:
+        return _one_by_one(request, console, limits, isolate=isolate)
+    return _side_by_side(request, console, limits, isolate=isolate, num_workers=num_workers)
+
+
+def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> list[Result]:
+    from videoseq.batch import label_job
+    from videoseq.journal import Journal
+    from videoseq.labeling import load_model
+
+    with open_videos(limits, isolate=isolate) as videos, console.files(len(request.jobs), "labels") as bar:
+        model, settings = load_model(request.model_path, request.choice), request.settings
+        journal = Journal(request.out)
+        decoding = {**videos.description, "on_corrupt": request.on_corrupt.value}
+        runtime = model.runtime.description
+        journal.describe_run(request.model_path, model.bundle, runtime, request.inputs, settings, decoding)
+        record = _Record(request, journal, model.bundle.sha256, console, bar)
+        for job in record.due():
+            show = partial(bar.show, job)
+            record.add(job, label_job(job, request.out, model, settings, show, open_video=videos.open))
+    return record.finish()
+
+
+def _side_by_side(
+    request: Request, console: Console, limits: Limits, *, isolate: bool, num_workers: int
+) -> list[Result]:
+    from videoseq.bundle import load_bundle
+    from videoseq.journal import Journal
+    from videoseq.labeling import load_model
+    from videoseq.worker import LabelTask
+    from videoseq.workers import WorkerPool
+
+    bundle, settings = load_bundle(request.model_path), request.settings
+    num_workers = min(num_workers, len(request.jobs))
+    task = LabelTask(request.model_path, bundle.sha256, request.out, request.choice, settings, limits, isolate)
+    with WorkerPool(num_workers, task) as pool, console.files(len(request.jobs), "labels") as bar:
+        journal = Journal(request.out)
+        decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
+
+        def describe(runtime: str) -> None:
+            journal.describe_run(request.model_path, bundle, runtime, request.inputs, settings, decoding, num_workers)
+
+        record = _Record(request, journal, bundle.sha256, console, bar)
+        for job, result in pool.results(record.due(), bar.show, describe):
+            record.add(job, result)
+        if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
+            describe(load_model(request.model_path, pool.choices[0]).runtime.description)
+    return record.finish()
+
+
+class _Record:
+    """What is due and how it ended: in the journal, on the screen, and in the order of the jobs at the end."""
+
+    def __init__(self, request: Request, journal: Journal, model_sha256: str, console: Console, bar: FileBar) -> None:
+        self._request = request
+        self._journal = journal
+        self._model_sha256 = model_sha256
+        self._console = console
+        self._bar = bar
+        self._results: dict[Job, Result] = {}
+        self._is_stopped = False
+        self.has_labelled = False
+
+    def due(self) -> Iterator[Job]:
+        """The jobs that are not done, each looked at when it is asked for; no more after a failure that is to stop."""
+        for job in self._request.jobs:
+            if self._is_stopped:
+                return
+            if self._is_done(job):
+                self._console.detail(f"{job.video}: labelled already")
+                self._results[job] = self._journal.results[str(job.video)]
+                self._bar.end(job)
+            else:
+                yield job
+
+    def add(self, job: Job, result: Result) -> None:
+        """Notes how a job ended, for good."""
+        self._journal.append(result)
+        self._results[job] = result
+        self.has_labelled = True
+        self._bar.end(job)
+        self._console.say(_line(result))
+        self._is_stopped |= result.state == "failed" and self._request.on_corrupt is OnCorrupt.FAIL
+
+    def finish(self) -> list[Result]:
+        """Says how it all ended; the results of the jobs that were reached, in their order."""
+        from videoseq.journal import STATES
+
+        jobs = self._request.jobs
+        results = [self._results[job] for job in jobs if job in self._results]
+        if self._is_stopped:
+            self._console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
+        self._journal.write_failures(results)
+        if len(results) > 1:
+            counts = Counter(result.state for result in results)
+            self._console.say(f"{len(results)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
+        return results
+
+    def _is_done(self, job: Job) -> bool:
+        request = self._request
+        return not request.overwrite and self._journal.is_done(job, self._model_sha256, request.settings)
+
+
+def _line(result: Result) -> str:
+    if result.state == "failed":
+        return f"failed: {result.code}: {result.message}"
+    line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
+    return f"{line}; {result.code}: {result.message}" if result.code else line

@@ -1,0 +1,128 @@
+"""The other end of :mod:`videoseq.workers`: a process that labels one video after the other, as it is told.
+
+It ends when nobody is at the other end of its pipe any more, whatever it is at, and leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import cv2
+import torch
+
+from videoseq.batch import label_job
+from videoseq.errors import ConfigError, ModelError, OutputError
+from videoseq.frames import FrameReader
+from videoseq.inputs import Job
+from videoseq.isolation import DecoderProcess, Limits
+from videoseq.journal import LabelSettings
+from videoseq.labeling import load_model
+from videoseq.runtimes import RuntimeChoice, num_usable_cores
+from videoseq.video import VideoReader
+
+_PATIENCE_SECONDS = 10.0
+_PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """What every worker needs to know to label videos as the parent would.
+
+    Attributes:
+        model_path: The model folder.
+        model_sha256: Of the model that the parent saw there; another one is not worked with.
+        out: The output folder, to which the results' paths are relative.
+        choice: What runs the CNN; its cores are those of all workers together.
+        settings: How to label.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+    """
+
+    model_path: Path
+    model_sha256: str
+    out: Path
+    choice: RuntimeChoice
+    settings: LabelSettings
+    limits: Limits
+    isolate: bool = True
+
+
+def main(connection: Connection) -> None:
+    """The other end: one video after the other, until nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
+    try:
+        _work(connection, orders.get(), orders)
+    except (ConfigError, ModelError, OutputError) as error:
+        _tell(connection, "error", error)
+    except Exception:  # noqa: BLE001 (whatever it is, the parent is to say that it is a bug)
+        _tell(connection, "error", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+
+
+def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job]) -> NoReturn:
+    num_cores = task.choice.num_threads or num_usable_cores()
+    cv2.setNumThreads(num_cores)
+    torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
+    with ExitStack() as stack:
+        open_video: Callable[[Path], FrameReader] = partial(VideoReader, max_pixels=task.limits.max_pixels)
+        if task.isolate:
+            open_video = stack.enter_context(DecoderProcess(task.limits)).open
+        model = load_model(task.model_path, task.choice)
+        if model.bundle.sha256 != task.model_sha256:
+            raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
+        _tell(connection, "started", model.runtime.description)
+        while True:
+            job, show = jobs.get(), _Throttled(connection)
+            _tell(connection, "result", label_job(job, task.out, model, task.settings, show, open_video=open_video))
+
+
+class _Throttled:
+    """Tells of progress, but not at every turn."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = 0.0
+
+    def __call__(self, num_frames: int, fraction: float) -> None:
+        if time.monotonic() - self._last >= _PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            _tell(self._connection, "progress", num_frames, fraction)
+
+
+def _tell(connection: Connection, *message: Any) -> None:  # noqa: ANN401 (whatever the parent understands)
+    with suppress(OSError):  # nobody listens: _listen sees to the end
+        connection.send(message)
+
+
+def _listen(connection: Connection, orders: queue.SimpleQueue[Any]) -> None:
+    """Passes on what the parent says; when it has hung up, however that came about, nobody is left to work for."""
+    with suppress(EOFError, OSError):
+        while True:
+            orders.put(connection.recv())
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)  # out of whatever it is at, with all that is to be put in order
+    time.sleep(_PATIENCE_SECONDS)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    raise SystemExit(128 + number)

@@ -1,0 +1,194 @@
+"""Many videos side by side, each in a process of its own with a loaded model and a decoder.
+
+The parent hands out one video at a time and hears how it ended; a worker that dies is replaced. However the parent
+ends, its workers see that nobody is at the other end of their pipe any more, and end with their decoders.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any
+
+from videoseq.errors import ConfigError, one_line
+from videoseq.files import remove_leftovers
+from videoseq.inputs import Job
+from videoseq.isolation import child_command, how_it_ended
+from videoseq.journal import Result
+from videoseq.runtimes import num_usable_cores
+from videoseq.worker import LabelTask
+
+_PATIENCE_SECONDS = 10.0
+_MAX_FAILED_STARTS = 3
+_CHILD = (
+    "from multiprocessing.connection import Connection\n"
+    "from videoseq.worker import main; main(Connection(int(sys.argv[1])))"
+)
+
+
+class WorkerPool:
+    """Processes that label whole videos. Use it as a context manager; a worker is started when there is work for it.
+
+    Attributes:
+        choices: What runs the CNN in each worker: the cores are shared out.
+
+    Raises:
+        ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
+    """
+
+    def __init__(self, num_workers: int, task: LabelTask) -> None:
+        if os.name != "posix":
+            raise ConfigError("workers: expected Linux or macOS for more than one; label with one here")
+        cores, left_over = divmod(task.choice.num_threads or num_usable_cores(), num_workers)
+        shares = [max(1, cores + (number < left_over)) for number in range(num_workers)]
+        self.choices = [replace(task.choice, num_threads=share) for share in shares]
+        self._tasks = [replace(task, choice=choice) for choice in self.choices]
+        self._workers: list[_Worker | None] = [None] * num_workers
+        self._again: list[Job] = []  # jobs whose worker has died
+        self._was_tried: set[Job] = set()  # jobs over which one has died
+        self._num_failed_starts = 0
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all workers; what they are at leaves nothing behind."""
+        workers = [worker for worker in self._workers if worker is not None]
+        self._workers = [None] * len(self._workers)
+        for worker in workers:
+            worker.connection.close()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for worker in workers:
+            worker.end(max(0.0, deadline - time.monotonic()))
+
+    def results(
+        self, jobs: Iterable[Job], on_progress: Callable[[Job, int, float], None], on_start: Callable[[str], None]
+    ) -> Iterator[tuple[Job, Result]]:
+        """Each job with its result, as they end; the next job is only asked for when a worker has nothing to do.
+
+        Args:
+            jobs: The work, begun in this order.
+            on_progress: Called with a job, the frames labelled so far and the fraction of the file's bytes read.
+            on_start: Called when the first worker has loaded the model, with what runs the CNN there.
+
+        Raises:
+            ModelError: The model cannot be loaded, or is another one by now.
+            ConfigError: The machine lacks what was chosen, or worker after worker dies before it has begun.
+            OutputError: Labels cannot be written.
+            RuntimeError: A worker failed in a way that nobody has thought of; its traceback is in the message.
+        """
+        remaining = iter(jobs)
+        while at_work := self._hand_out(remaining):
+            for connection in wait(list(at_work)):
+                worker, job = at_work[connection]
+                result: Result | None = None
+                match worker.receive():
+                    case ("started", runtime):
+                        worker.has_started, self._num_failed_starts = True, 0
+                        if worker is self._workers[0]:
+                            on_start(runtime)
+                    case ("progress", num_frames, fraction):
+                        on_progress(job, num_frames, fraction)
+                    case ("result", Result() as result):
+                        worker.job = None
+                    case ("error", BaseException() as error):
+                        raise error
+                    case _:
+                        result = self._bury(worker, job)
+                if result is not None:
+                    self._was_tried.discard(job)
+                    yield job, result
+
+    def _hand_out(self, remaining: Iterator[Job]) -> dict[Any, tuple[_Worker, Job]]:
+        """Gives everyone who has nothing to do a job, if there is one; those at work, by their connections."""
+        for number, worker in enumerate(self._workers):
+            if worker is not None and worker.job is not None:
+                continue
+            job = self._again.pop() if self._again else next(remaining, None)
+            if job is None:
+                break
+            if worker is None or not worker.give(job):  # it may have died while it waited
+                if worker is not None:
+                    worker.end()
+                worker = self._workers[number] = _Worker(self._tasks[number])
+                worker.give(job)
+        workers = (worker for worker in self._workers if worker is not None)
+        return {worker.connection: (worker, worker.job) for worker in workers if worker.job is not None}
+
+    def _bury(self, worker: _Worker, job: Job) -> Result | None:
+        """Clears up after a worker that has died; the job's result, if it is not to be tried again."""
+        cause = worker.end()
+        self._workers[self._workers.index(worker)] = None
+        remove_leftovers(job.target.parent)
+        if not worker.has_started:  # which is no fault of the video
+            self._num_failed_starts += 1
+            if self._num_failed_starts == _MAX_FAILED_STARTS:
+                raise ConfigError(
+                    f"workers: expected {len(self._workers)} of them to load the model, but one after the other "
+                    f"{cause}; fewer of them need less memory"
+                )
+        elif job in self._was_tried:
+            message = f"{job.video}: the process that labelled it {cause}, and so did another before"
+            return Result(str(job.video), "failed", "worker_died", one_line(message))
+        else:
+            self._was_tried.add(job)
+        self._again.append(job)
+        return None
+
+
+class _Worker:
+    """A process, and the job that it is at."""
+
+    def __init__(self, task: LabelTask) -> None:
+        self.job: Job | None = None
+        self.has_started = False
+        self.connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+                child_command(_CHILD, theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the terminal is for the parent to handle
+            )
+        with suppress(OSError):  # that it has died shows when it is listened to
+            self.connection.send(task)
+
+    def give(self, job: Job) -> bool:
+        """Has it begin with a job; whether it is still there to do so."""
+        self.job = job
+        try:
+            self.connection.send(job)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> tuple[Any, ...] | None:
+        """The next message; None if there is nobody any more to send one."""
+        try:
+            message: tuple[Any, ...] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def end(self, patience_seconds: float = _PATIENCE_SECONDS) -> str:
+        """Waits until the process has ended, which it does when nobody listens, or ends it; says how it ended."""
+        self.connection.close()
+        try:
+            status = self._process.wait(patience_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return how_it_ended(status)

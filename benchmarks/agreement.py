@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/agreement.py [DATASET …] [--json FILE]
 
 Each DATASET, a folder or manifest of annotated clips, gets a model trained on plain float32 features by torch; that
-model then labels the same clips in every way. Without a DATASET the demo's clips are drawn.
+model then labels the same clips in every way. Without a DATASET the demo's clips are drawn, and eight of them labelled.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from harness import machine, print_table, print_verdict
 from torch import Tensor
+from videoseq.pipelines.scene import draw_dataset
 
-from pipelines.scene import draw_dataset
 from videoseq.annotations import find_classes
 from videoseq.backbones import load_backbone
 from videoseq.bundle import Bundle
@@ -32,6 +32,7 @@ from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.video import VideoReader
 
 REFERENCE = "torch, float32"
+NUM_DRAWN_CLIPS = 8
 TARGET = 0.995
 
 
@@ -78,7 +79,7 @@ def label_all(entries: list[ClipEntry], bundle: Bundle, runtime: Runtime, reuse_
     return Labelled(np.array(names), counting.num_images)
 
 
-def compare(dataset: Path, folder: Path) -> dict[str, dict[str, float]]:
+def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[str, dict[str, float]]:
     """Agreement with the reference and share of images computed, by way."""
     backbone = load_backbone(BackboneSettings())
     entries = read_dataset(dataset)
@@ -88,6 +89,7 @@ def compare(dataset: Path, folder: Path) -> dict[str, dict[str, float]]:
         for precision in ("float32", "bfloat16")
     }
     bundle = train(entries, runtimes[REFERENCE], backbone, folder / "features")
+    entries = entries[:num_clips]
     reference = label_all(entries, bundle, runtimes[REFERENCE], 0.0)
     ways = {name: (runtime, 0.0) for name, runtime in runtimes.items() if name != REFERENCE}
     fastest = select_runtime(backbone, RuntimeChoice("cpu"))
@@ -113,8 +115,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        datasets = arguments.datasets or [draw_dataset(Path(folder, "demo"), seed=0)]
-        found = {str(dataset.name): compare(dataset, Path(folder)) for dataset in datasets}
+        if arguments.datasets:
+            found = {dataset.name: compare(dataset, Path(folder)) for dataset in arguments.datasets}
+        else:
+            found = {"demo": compare(draw_dataset(Path(folder, "demo"), seed=0), Path(folder), NUM_DRAWN_CLIPS)}
     if arguments.json:
         text = json.dumps({"machine": machine(), "datasets": found}, indent=1)
         arguments.json.write_text(text + "\n", encoding="utf-8")

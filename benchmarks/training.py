@@ -17,6 +17,7 @@ same as one GRU layer of 128 like ours, and that one without worker processes, w
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -123,9 +124,11 @@ def main() -> None:
     if not (OPPONENTS / "lightning_action").is_dir():
         sys.exit(f"expected lightning-action in {OPPONENTS}, found none; run: make .venv/opponents")
     sys.path.append(str(OPPONENTS))
+    os.environ["TQDM_DISABLE"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         clips = draw_clips(Path(folder))
-        logging.getLogger("lightning").setLevel(logging.ERROR)
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore")  # its advice, and what its Lightning says about this torch
         same = {"num_hid_units": 128, "num_layers": 1, "rnn_type": "gru"}
         runs = {

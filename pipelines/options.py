@@ -22,7 +22,7 @@ Precision = Annotated[
 ]
 Threads = Annotated[
     Optional[int],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
-    typer.Option(min=1, help="Cores that the CNN may keep busy; by default all that this process may use."),
+    typer.Option(min=1, help="Cores that the CNN may keep busy; by default all that this process may use, up to 16."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]

@@ -67,6 +67,26 @@ def test_a_frame_does_not_see_its_batch():
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(720, 1280), (200, 100), (480, 643)], ids=str)
+def test_resize_is_within_a_grey_level_of_the_same_in_exact_numbers(size, interpolation):
+    """Whether the picture is made smaller or larger, or neither in one direction."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    photograph = np.resize(photographs.astronaut(), (*size, 3))
+    preprocessing = Preprocessing(
+        height=224, width=224, interpolation=interpolation, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+    )
+    for picture in (noise, photograph):
+        exact = torch.nn.functional.interpolate(
+            torch.from_numpy(picture).permute(2, 0, 1)[None].double(),
+            size=(224, 224),
+            mode=interpolation,
+            antialias=True,
+            align_corners=False,
+        )[0].clamp(0, 255)
+        assert (preprocessing.resize(picture).double() - exact).abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_resize_is_antialiased_and_covers_the_whole_picture(interpolation):
     """A fine checkerboard becomes even grey; a mark in each corner stays in its corner."""
     settings = Preprocessing(height=56, width=56, interpolation=interpolation, mean=(0, 0, 0), std=(1, 1, 1))

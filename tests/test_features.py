@@ -123,6 +123,20 @@ def test_only_sampled_frames_reach_the_cnn(video, runtime):
     assert set(np.diff(np.flatnonzero(steps))) <= {3, 4, 5}
 
 
+def test_frames_that_are_not_sampled_are_grabbed_and_not_converted(video, runtime):
+    class CountingReader(VideoReader):
+        num_retrieved = 0
+
+        def retrieve(self, out: np.ndarray | None = None) -> np.ndarray:
+            self.num_retrieved += 1
+            return super().retrieve(out)
+
+    with CountingReader(video) as reader:
+        chunks = list(stream_features(reader, runtime, 5.0))
+        assert reader.num_retrieved == 6
+    assert sum(len(chunk.index) for chunk in chunks) == 22
+
+
 def test_sampled_features_are_those_of_their_frames(video, runtime):
     _, _, steps, sampled = joined(streamed(video, runtime, 5.0))
     _, _, _, every = joined(streamed(video, runtime, None))

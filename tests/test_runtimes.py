@@ -107,6 +107,12 @@ def test_auto_takes_openvino_in_float32_on_every_core(backbone):
     assert runtime.num_streams == num_usable_cores()
 
 
+def test_of_many_cores_auto_takes_as_many_as_a_decoder_can_feed(backbone, monkeypatch):
+    monkeypatch.setattr("videoseq.runtimes.num_usable_cores", lambda: 128)
+    assert select_runtime(backbone, RuntimeChoice("cpu", "torch")).num_streams == 16
+    assert select_runtime(backbone, RuntimeChoice("cpu", "torch", num_threads=20)).num_streams == 20
+
+
 def test_without_openvino_auto_takes_torch_and_asking_for_it_names_the_extra(backbone, monkeypatch):
     monkeypatch.setattr(openvino_runtime, "is_available", lambda: False)
     assert select_runtime(backbone, RuntimeChoice(device="cpu")).description.startswith("torch")

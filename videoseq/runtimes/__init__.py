@@ -28,6 +28,8 @@ __all__ = [
     "select_runtime",
 ]
 
+_MAX_THREADS = 16  # unasked; more would wait for one video's decoder, and every one of them takes memory
+
 
 def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None, trusted: Collection[str] = ()) -> Runtime:
     """What runs a backbone here: as chosen, and for the rest the fastest that this machine has.
@@ -44,7 +46,7 @@ def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None, trus
         ConfigError: The machine lacks what was asked for.
     """
     choice = choice or RuntimeChoice()
-    num_threads = choice.num_threads or num_usable_cores()
+    num_threads = choice.num_threads or min(num_usable_cores(), _MAX_THREADS)
     device = choose_device("cpu" if choice.library == "openvino" and choice.device == "auto" else choice.device)
     if device.type == "cuda":
         if choice.library == "openvino":

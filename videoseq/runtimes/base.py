@@ -26,7 +26,7 @@ class RuntimeChoice:
         library: ``auto``, ``torch`` or ``openvino``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``, of weights and activations; features are
             float32 in the end. ``auto`` is float32 unless a model is known to give the same labels in 16 bits.
-        num_threads: Cores that the CNN may keep busy; None for all that this process may use.
+        num_threads: Cores that the CNN may keep busy; None for all that this process may use, up to sixteen.
 
     Raises:
         ConfigError: On construction, when a name is unknown.

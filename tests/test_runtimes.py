@@ -139,6 +139,30 @@ def test_auto_takes_bfloat16_where_the_cpu_has_it_and_the_model_bears_it(
     assert select_runtime(backbone, RuntimeChoice("cpu", "torch", precision), trusted).precision == expected
 
 
+class Stubborn(torch.nn.Module):
+    """What no exporter knows, or what a tracer gets wrong."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.kind == "unknown":
+            return torch.linalg.svdvals(images).flatten(1)[:, :4]
+        if images.std() > 0.2:  # decided while zeros are traced
+            return images.mean(dim=(2, 3))
+        return images.std(dim=(2, 3)) * torch.tensor([1.0, -5.0, 2.0])
+
+
+@pytest.mark.parametrize("kind", ["unknown", "traced wrongly"])
+def test_a_backbone_that_openvino_cannot_take_is_left_to_torch(kind, backbone):
+    identity = backbone.identity.model_copy(update={"name": "stubborn"})
+    stubborn = Backbone(Stubborn(kind), identity, weights_are_packaged=False)
+    with pytest.raises(ConfigError, match=r"openvino does not run the backbone stubborn: .*; say --runtime torch$"):
+        select_runtime(stubborn, RuntimeChoice("cpu", "openvino"))
+    assert select_runtime(stubborn, RuntimeChoice("cpu")).description.startswith("torch")
+
+
 @pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("150000 100000", 2)])
 def test_a_containers_quota_limits_the_cores(quota, expected, monkeypatch, tmp_path):
     (tmp_path / "cpu.max").write_text(quota)

@@ -58,7 +58,11 @@ def select_runtime(backbone: Backbone, choice: RuntimeChoice | None = None, trus
     if choice.library == "openvino" and not openvino_runtime.is_available():
         raise ConfigError('runtime: openvino is not installed: pip install "videoseq[openvino]"')
     if choice.library != "torch" and openvino_runtime.is_available():
-        return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
+        try:
+            return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
+        except ConfigError:
+            if choice.library == "openvino":
+                raise  # else torch does it, as its description says
     return TorchRuntime(backbone, device, precision, num_threads)
 
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoseq.backbones import Backbone
-from videoseq.errors import ConfigError
+from videoseq.errors import ConfigError, one_line
 from videoseq.runtimes.base import Precision, Runtime
 from videoseq.runtimes.torch_runtime import fold_batch_norm
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _BATCH_IMAGES: dict[Precision, int] = {"float32": 2, "bfloat16": 4}  # more fall out of a core's own cache
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 _OPSET = 17
+_MIN_COSINE = 0.99
 
 
 def is_available() -> bool:
@@ -43,7 +44,7 @@ class OpenVINORuntime(Runtime):
     """OpenVINO: each of ``num_threads`` calls runs on one thread, as in :class:`~videoseq.runtimes.TorchRuntime`.
 
     Raises:
-        ConfigError: On construction, when the CPU cannot compute in ``precision``.
+        ConfigError: On construction, when the CPU cannot compute in ``precision``, or OpenVINO not run the backbone.
     """
 
     def __init__(self, backbone: Backbone, precision: Precision, num_threads: int) -> None:
@@ -64,12 +65,15 @@ class OpenVINORuntime(Runtime):
             "INFERENCE_NUM_THREADS": num_threads,
             "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
         }
-        compiled = core.compile_model(core.read_model(to_onnx(backbone), b""), "CPU", options)
+        try:
+            compiled = core.compile_model(core.read_model(to_onnx(backbone), b""), "CPU", options)
+        except RuntimeError as error:  # the exporter's errors are such too
+            raise _refused(identity.name, one_line(error)[:200]) from None
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(num_threads):
             self._idle.put(compiled.create_infer_request())
         # The first call of a process must not be made by two threads at once: the Python binding deadlocks.
-        self(torch.zeros(1, 3, identity.preprocessing.height, identity.preprocessing.width, dtype=torch.uint8))
+        self._compare(backbone)
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""
@@ -79,6 +83,19 @@ class OpenVINORuntime(Runtime):
             return torch.tensor(features)  # a copy: the request's memory is written again
         finally:
             self._idle.put(request)
+
+    def _compare(self, backbone: Backbone) -> None:
+        """Holds the first features to the backbone's own: what was traced may not be what the network does."""
+        size = backbone.identity.preprocessing.height, backbone.identity.preprocessing.width
+        noise = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            cosine = float(nn.functional.cosine_similarity(self(noise), backbone(noise)))
+        if not cosine >= _MIN_COSINE:  # nor is it, if it is not a number
+            raise _refused(self.identity.name, f"its features have a cosine of {cosine:.3f} to the backbone's")
+
+
+def _refused(name: str, why: str) -> ConfigError:
+    return ConfigError(f"runtime: openvino does not run the backbone {name}: {why}; say --runtime torch")
 
 
 def _import_silently() -> ModuleType:

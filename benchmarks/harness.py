@@ -52,7 +52,7 @@ def measure(
         warms_up: Whether a round goes before that counts for nothing; whole commands start cold every time.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in runs}
-    for number in range(not warms_up, rounds + 1):
+    for number in range(0 if warms_up else 1, rounds + 1):
         for name, run in runs.items():
             core_start, start = core_seconds(pids), time.perf_counter()
             amount = run()

@@ -123,6 +123,21 @@ def test_what_was_never_tried_or_failed_is_not_done(done, model):
     assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
 
 
+def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path):
+    """With a threshold that every picture meets the CNN sees the first one only: the light never goes on."""
+    job = Job(clip, tmp_path / "out" / "clip.mp4")
+    journal = Journal(tmp_path / "out")
+    settings = LabelSettings(reuse_threshold=255.0)
+    result = label_job(job, tmp_path / "out", model, settings)
+    with (tmp_path / "out" / "clip.mp4.frames.csv").open(newline="") as file:
+        assert {row["label"] for row in csv.DictReader(file)} == {"dark"}
+    assert (result.reuse_threshold, result.precision) == (255.0, model.runtime.precision)
+    assert result.runtime == model.runtime.description
+    journal.append(result)
+    assert journal.is_done(job, model.bundle.sha256, settings)
+    assert not journal.is_done(job, model.bundle.sha256, LabelSettings())
+
+
 def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
     video = write_spelled(tmp_path / "cut.avi", 40, fourcc="MJPG")
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])

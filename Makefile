@@ -54,7 +54,7 @@ format: .venv/dev  ## ruff: put the formatting right
 types: .venv/dev  ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in ten minutes
+bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in a dozen minutes
 	$(BIN)/python benchmarks
 
 clean:  ## remove what was built here

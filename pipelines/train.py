@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from videoseq.runtimes import RuntimeChoice
     from videoseq.training import EpochRecord
 
-_AGREEMENT_FRAMES = 50_000
-
 
 def train(
     dataset: Annotated[Optional[Path], typer.Argument(help="A folder of annotated clips, or a manifest CSV.")] = None,  # noqa: UP045
@@ -121,29 +119,18 @@ def _with_agreement(
 ) -> TrainedModel:
     """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
     from videoseq.bundle import MIN_AGREEMENT
+    from videoseq.evaluation import spread_clips
     from videoseq.runtimes import select_runtime
     from videoseq.runtimes.machine import choose_device, cpu_computes_bfloat16
 
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained
     runtime = select_runtime(trained.bundle.backbone, replace(choice, precision="bfloat16"))
-    share = datasets.measure_agreement(_spread(clips), trained.bundle, runtime, cache, console)
+    share = datasets.measure_agreement(spread_clips(clips), trained.bundle, runtime, cache, console)
     use = "labels will be made in it" if share >= MIN_AGREEMENT else "labels will be made in float32"
-    console.say(f"in bfloat16 {percent(share)} % of the frames are labelled as in float32; {use}")
+    console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
     description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
     return replace(trained, bundle=replace(trained.bundle, description=description))
-
-
-def _spread(clips: Sequence[Clip]) -> list[Clip]:
-    """Clips from all over the dataset that have enough frames together to tell 99.5 % from 99 %."""
-    order = sorted(clips, key=lambda clip: clip.features.video_sha256)
-    num_frames = 0
-    chosen = []
-    for clip in order:
-        if num_frames < _AGREEMENT_FRAMES:
-            chosen.append(clip)
-            num_frames += len(clip.features.seconds)
-    return chosen
 
 
 class _EpochLines:

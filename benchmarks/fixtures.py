@@ -40,7 +40,7 @@ def make_bundle(sample_hz: float | None, backbone: Backbone | None = None) -> Bu
     """The default backbone and head; the head's weights are drawn, which costs what trained ones cost."""
     backbone = backbone or load_backbone(BackboneSettings())
     head = HeadSettings()
-    no_context = head.model_copy(update={"cell": "none", "feature_differences": False})
+    no_context = head.model_copy(update={"cell": "none", "inputs": "features"})
     size = backbone.identity.feature_size
     description = ModelDescription(
         classes=CLASSES, backbone=backbone.identity, sample_hz=sample_hz, head=head, no_context_head=no_context,

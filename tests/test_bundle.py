@@ -201,7 +201,7 @@ def test_a_truncated_description_is_refused(cut, folder):
         (lambda v: v["head"].update(hidden_size=17), "model.safetensors does not fit model.json"),
         (lambda v: v["head"].update(num_layers=2), "model.safetensors does not fit model.json"),
         (lambda v: v["head"].update(cell="lstm"), "model.safetensors does not fit model.json"),
-        (lambda v: v["head"].update(feature_differences=False), "model.safetensors does not fit model.json"),
+        (lambda v: v["head"].update(inputs="joint"), "model.safetensors does not fit model.json"),
         (lambda v: v["no_context_head"].update(cell="gru"), "model.safetensors does not fit model.json"),
     ],
     ids=lambda value: None if callable(value) else value[:40],

@@ -124,7 +124,8 @@ def test_an_unknown_key_that_is_near_none_lists_those_there_are():
         ("sample_hz=null", lambda s: s.sample_hz is None),
         ("training.learning_rate=1e-4", lambda s: s.training.learning_rate == 0.0001),  # YAML 1.1: a text
         ("training.learning_rate=.5", lambda s: s.training.learning_rate == 0.5),
-        ("head.feature_differences=false", lambda s: s.head.feature_differences is False),
+        ("head.inputs=joint", lambda s: s.head.inputs == "joint"),
+        ("head.difference_lags=[2, 5]", lambda s: s.head.difference_lags == (2, 5)),
         ("head.cell=none", lambda s: s.head.cell == "none"),
         ("data.classes=[a, 'b, c']", lambda s: s.data.classes == ("a", "b, c")),
         ("data.background=a=b", lambda s: s.data.background == "a=b"),

@@ -9,18 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoseq.config import HeadSettings
-from videoseq.model import CausalRNN, RNNState
+from videoseq.model import CausalRNN, Reduction, RNNState
 
 FEATURES, CLASSES = 6, 3
 CELLS = ("rnn", "gru", "lstm", "none")
+INPUTS = ("two_streams", "joint", "features", "differences")
+LAGS = (1, 3)
 
 
-def make_head(cell="gru", *, num_layers=1, differences=True, seed=0) -> CausalRNN:
+def make_head(cell="gru", *, num_layers=1, inputs="two_streams", components=4, seed=0) -> CausalRNN:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         settings = HeadSettings(
-            cell=cell, hidden_size=5, num_layers=num_layers, projection_size=4, feature_differences=differences
-        )
+            cell=cell, hidden_size=5, num_layers=num_layers, projection_size=4,
+            components=components, inputs=inputs, difference_lags=LAGS,
+        )  # fmt: skip
         return CausalRNN(FEATURES, CLASSES, settings).eval()
 
 
@@ -30,7 +33,7 @@ def make_features(time: int, batch: int = 1, seed: int = 1) -> torch.Tensor:
 
 def projected(head: CausalRNN, features: np.ndarray) -> np.ndarray:
     """The input projection by hand: Linear, LayerNorm, ReLU."""
-    weights = {name: tensor.numpy() for name, tensor in head.projection.state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in head.recurrent.projection.state_dict().items()}
     linear = features @ weights["0.weight"].T + weights["0.bias"]
     centred = linear - linear.mean(axis=1, keepdims=True)
     normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)
@@ -44,11 +47,11 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 @torch.no_grad()
 def test_rnn_is_the_recurrence_written_out():
     """a[t] = tanh(Waa a[t−1] + Wax x[t] + ba), y[t] = Wya a[t] + by."""
-    head, features = make_head("rnn", differences=False), make_features(20)
-    weights = {name: tensor.double().numpy() for name, tensor in head.recurrence.state_dict().items()}
+    head, features = make_head("rnn", inputs="features", components=0), make_features(20)
+    weights = {name: tensor.double().numpy() for name, tensor in head.recurrent.recurrence.state_dict().items()}
     Wax, Waa = weights["weight_ih_l0"], weights["weight_hh_l0"]
     ba = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-    Wya, by = head.classifier.weight.double().numpy(), head.classifier.bias.double().numpy()
+    Wya, by = head.recurrent.classifier.weight.double().numpy(), head.recurrent.classifier.bias.double().numpy()
     a, expected = np.zeros(5), []
     for x in projected(head, features[0].double().numpy()):
         a = np.tanh(Waa @ a + Wax @ x + ba)
@@ -59,13 +62,13 @@ def test_rnn_is_the_recurrence_written_out():
 @torch.no_grad()
 def test_gru_is_the_recurrence_written_out():
     """r, z = σ(W x + b + U a + c); n = tanh(Wn x + bn + r (Un a + cn)); a = (1 − z) n + z a."""
-    head, features = make_head("gru", differences=False), make_features(20)
-    weights = {name: tensor.double().numpy() for name, tensor in head.recurrence.state_dict().items()}
+    head, features = make_head("gru", inputs="features", components=0), make_features(20)
+    weights = {name: tensor.double().numpy() for name, tensor in head.recurrent.recurrence.state_dict().items()}
     Wr, Wz, Wn = np.split(weights["weight_ih_l0"], 3)
     Ur, Uz, Un = np.split(weights["weight_hh_l0"], 3)
     br, bz, bn = np.split(weights["bias_ih_l0"], 3)
     cr, cz, cn = np.split(weights["bias_hh_l0"], 3)
-    Wya, by = head.classifier.weight.double().numpy(), head.classifier.bias.double().numpy()
+    Wya, by = head.recurrent.classifier.weight.double().numpy(), head.recurrent.classifier.bias.double().numpy()
     a, expected = np.zeros(5), []
     for x in projected(head, features[0].double().numpy()):
         r, z = sigmoid(Wr @ x + br + Ur @ a + cr), sigmoid(Wz @ x + bz + Uz @ a + cz)
@@ -74,23 +77,71 @@ def test_gru_is_the_recurrence_written_out():
     np.testing.assert_allclose(head(features)[0][0], expected, atol=1e-5)
 
 
+def lagged(features: torch.Tensor) -> torch.Tensor:
+    """x[t] − x[t−k] for every lag, by hand; before the first step stands the first step."""
+    rows = features[0]
+    return torch.stack(
+        [torch.cat([rows[t] - rows[max(t - lag, 0)] for lag in LAGS]) for t in range(len(rows))]
+    )[None]  # fmt: skip
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("cell", CELLS)
-def test_differences_are_x_t_minus_x_before_and_zero_at_the_start(cell):
-    head, plain = make_head(cell), make_head(cell, differences=False)
-    features = make_features(7)
-    differences = torch.diff(features, dim=1, prepend=features[:, :1])
-    plain.projection = head.projection
-    plain.recurrence, plain.classifier = head.recurrence, head.classifier
-    expected, _ = plain(torch.cat((features, differences), dim=2))
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_what_each_stream_sees_is_as_written(cell, inputs):
+    head, features = make_head(cell, inputs=inputs), make_features(9)
+    reduced = (features - head.reduction.mean) @ head.reduction.basis
+    differences = lagged(reduced)
+    seen = {
+        "features": reduced,
+        "differences": differences,
+        "joint": torch.cat((reduced, differences), dim=2),
+        "two_streams": differences,
+    }[inputs]
+    nothing = torch.zeros(0 if cell == "none" else 1, 1, 5)
+    expected, _, _ = head.recurrent(seen, nothing, nothing)
+    if inputs == "two_streams":
+        expected = (expected + head.appearance(reduced, nothing, nothing)[0]) / 2
     torch.testing.assert_close(head(features)[0], expected)
 
 
 @torch.no_grad()
+@settings(max_examples=20, deadline=None)
+@given(st.integers(4, 60), st.integers(1, 6), st.integers(0, 99))
+def test_the_reduction_is_pca_on_one_scale(rows, components, seed):
+    from sklearn.decomposition import PCA
+
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(rows, 4)) @ random.normal(size=(4, FEATURES)) + 3.0  # rank four of six
+    reduction = Reduction(FEATURES, components)
+    reduction.learn(torch.from_numpy(features).float())
+    got = reduction(torch.from_numpy(features).float()[None])[0].numpy()
+    kept = min(components, 4, rows - 1)
+    expected = PCA(kept).fit_transform(features)
+    scale = np.sqrt(expected.var(axis=0).sum() / components)
+    np.testing.assert_allclose(np.abs(got[:, :kept]), np.abs(expected) / scale, atol=2e-2)
+    np.testing.assert_allclose(got[:, kept:], 0.0, atol=2e-2)
+
+
+@torch.no_grad()
+def test_features_that_never_change_reduce_to_zero_and_not_to_nan():
+    reduction = Reduction(FEATURES, 3)
+    reduction.learn(torch.full((7, FEATURES), 2.0))
+    assert torch.equal(reduction(torch.full((1, 2, FEATURES), 2.0)), torch.zeros(1, 2, 3))
+
+
+@torch.no_grad()
+def test_all_features_are_seen_when_no_components_are_asked_for():
+    head = make_head(inputs="features", components=0)
+    assert head.num_components == FEATURES
+    assert head.recurrent.projection[0].in_features == FEATURES
+
+
+@torch.no_grad()
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(CELLS), st.integers(1, 3), st.booleans(), st.integers(1, 40), st.data())
-def test_any_chunks_give_the_same_logits(cell, num_layers, differences, time, data):
-    head, features = make_head(cell, num_layers=num_layers, differences=differences), make_features(time, batch=2)
+@given(st.sampled_from(CELLS), st.integers(1, 3), st.sampled_from(INPUTS), st.integers(1, 40), st.data())
+def test_any_chunks_give_the_same_logits(cell, num_layers, inputs, time, data):
+    head, features = make_head(cell, num_layers=num_layers, inputs=inputs), make_features(time, batch=2)
     whole, last = head(features)
     cuts = sorted(data.draw(st.sets(st.integers(0, time), max_size=6)))
     state: RNNState | None = None
@@ -135,12 +186,12 @@ def test_a_recurrent_cell_remembers_and_none_does_not(cell):
     changed = features.clone()
     changed[:, 0] += 5.0
     for name, remembers in ((cell, True), ("none", False)):
-        head = make_head(name, differences=False)
+        head = make_head(name, inputs="features")
         assert torch.equal(head(features)[0][:, 5], head(changed)[0][:, 5]) != remembers
 
 
 def test_each_layer_has_its_own_weights():
-    names = [name for name, _ in make_head("lstm", num_layers=3).recurrence.named_parameters()]
+    names = [name for name, _ in make_head("lstm", num_layers=3).recurrent.recurrence.named_parameters()]
     assert sum(name.startswith("weight_hh") for name in names) == 3
 
 

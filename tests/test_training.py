@@ -20,7 +20,7 @@ from videoseq.training import SequenceModule, fit
 
 SIZE = 8
 OFF, ON = 0, 1
-HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, feature_differences=False)
+HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, components=0, inputs="features")
 SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, chunk_steps=16, lanes=4, patience=25)
 
 

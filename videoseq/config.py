@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "none"]
+Inputs = Literal["two_streams", "joint", "features", "differences"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -43,14 +44,19 @@ class HeadSettings(_Settings):
 
     cell: Cell = "gru"
     """``rnn`` (tanh), ``gru``, ``lstm``, or ``none``: one-to-one, without recurrence."""
-    hidden_size: Width = 128
+    hidden_size: Width = 64
     """Units of the hidden state in every layer."""
     num_layers: Annotated[int, Field(ge=1, le=64)] = 1
     """Recurrent layers, each with its own weights."""
     projection_size: Width = 128
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
-    feature_differences: bool = True
-    """Whether x[t] − x[t−1] is put beside x[t]."""
+    components: Annotated[int, Field(ge=0, le=65536)] = 64
+    """Principal components of the features, learnt on the training clips, that the network sees; 0 for all features."""
+    inputs: Inputs = "two_streams"
+    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, with the
+    features in a stream of their own that has no memory (``two_streams``)."""
+    difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
+    """Differences are x[t] − x[t − lag], in steps."""
     dropout: Fraction = 0.2
     """Dropout after the projection and between recurrent layers."""
 
@@ -64,6 +70,8 @@ class DataSettings(_Settings):
     """The classes in their order; by default those found in the annotations, sorted."""
     validation_fraction: Fraction = 0.2
     """The share of training frames to keep for validation, in whole groups, where no split is given."""
+    refit: bool = True
+    """Whether a model whose validation clips were drawn so is fitted again on all clips, once it has been measured."""
 
 
 class TrainingSettings(_Settings):
@@ -71,11 +79,12 @@ class TrainingSettings(_Settings):
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Governs every draw: initial weights, dropout, order of clips, chunk borders, the split."""
-    max_epochs: Positive = 100
-    """Passes over the training clips at most."""
-    patience: Positive = 20
-    """Epochs without a better validation loss before training stops."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
+    max_epochs: Positive = 40
+    """Passes over the training clips, over which the learning rate rises and falls."""
+    patience: Positive | None = None
+    """Epochs without a better validation loss before training stops and the best epoch is taken; ``null`` goes through
+    all of them and takes the last, so that validation chooses nothing and its numbers are those of unseen clips."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
     """AdamW's peak learning rate, reached after the warm-up and lowered on a cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     """AdamW's decoupled weight decay."""

@@ -36,12 +36,14 @@ class SequenceLabeler:
     def __init__(self, head: CausalRNN) -> None:
         self._head = head
         self._state: RNNState = head.initial_state()
+        self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
 
     def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
         """Logits of the next frames; a frame at which no step is due gets those of the step before."""
         rows, step_of_frame = step_rows(chunk.steps)
-        seen = torch.cat((self._state.features, chunk.features))  # row 0: the features before this chunk
+        seen = torch.cat((self._last_features, chunk.features))  # row 0: the features before this chunk
+        self._last_features = seen[-1:]
         with one_core(), torch.inference_mode():
             logits, self._state = self._head(seen[torch.from_numpy(rows)][None], self._state)
         known = torch.cat((self._last_logits, logits[0]))
@@ -50,7 +52,9 @@ class SequenceLabeler:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the next frame's label depends on, as tensors to be saved."""
-        return {**self._state.tensors(), "last_logits": self._last_logits}
+        return {
+            **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits
+        }  # fmt: skip
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on from where :meth:`state_dict` was taken.
@@ -66,7 +70,7 @@ class SequenceLabeler:
                     f"state: {name}: expected shape {tuple(tensor.shape)}, got {got}; it is another model's state"
                 )
         self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
-        self._last_logits = tensors["last_logits"]
+        self._last_features, self._last_logits = tensors["last_features"], tensors["last_logits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +171,10 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
         ConfigError: The backbone needs an extra, or the machine lacks what was chosen.
     """
     bundle = load_bundle(Path(folder))
-    return Model(bundle, select_runtime(bundle.backbone, choice, bundle.trusted))
+    try:
+        return Model(bundle, select_runtime(bundle.backbone, choice, bundle.trusted, bundle.quantized))
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
 
 
 def label_frames(

@@ -1,8 +1,11 @@
 """Features → logits: a causal recurrent network that takes its state and gives it back; it knows no Lightning.
 
-With one layer of ``rnn`` it is the synchronous many-to-many network
-a[t] = tanh(Waa a[t−1] + Wax x[t] + ba), y[t] = Wya a[t] + by on projected inputs x; ``gru`` (Cho et al. 2014,
-arXiv:1406.1078, as PyTorch writes it) and ``lstm`` (Hochreiter & Schmidhuber 1997) put another cell in its place.
+The synchronous many-to-many network a[t] = f(a[t−1], x[t]), y[t] = Wya a[t] + by, with one of three cells for f:
+``rnn`` is tanh(Waa a[t−1] + Wax x[t] + ba), ``gru`` Cho et al. 2014 (arXiv:1406.1078, as PyTorch writes it), ``lstm``
+Hochreiter & Schmidhuber 1997. What x is matters more than which cell: features hold a room and a person more than what
+is being done, and from a few clips a network learns those by heart. So by default the recurrent stream sees only how
+features change, a second stream without memory sees the features, and their logits are averaged, as Simonyan &
+Zisserman 2014 (arXiv:1406.2199) do with appearance and motion.
 """
 
 from __future__ import annotations
@@ -24,13 +27,13 @@ class RNNState:
 
     Attributes:
         has_started: Whether a video's first step has been taken; if not, the rest is to be ignored.
-        features: The last step's features, for differences.
+        history: The last steps' reduced features, as many as the longest lag, for differences.
         hidden: Hidden state of every layer; no layers for the cell ``none``.
         memory: The LSTM's cell state; no layers for other cells.
     """
 
     has_started: Bool[Tensor, " batch"]
-    features: Float[Tensor, "batch features"]
+    history: Float[Tensor, "batch lag components"]
     hidden: Float[Tensor, "layers batch hidden"]
     memory: Float[Tensor, "memory_layers batch hidden"]
 
@@ -42,7 +45,7 @@ class RNNState:
         """As before any step for the videos in ``is_start``, unchanged for the others."""
         return RNNState(
             self.has_started & ~is_start,
-            self.features.masked_fill(is_start[:, None], 0.0),
+            self.history.masked_fill(is_start[:, None, None], 0.0),
             self.hidden.masked_fill(is_start[None, :, None], 0.0),
             self.memory.masked_fill(is_start[None, :, None], 0.0),
         )
@@ -52,8 +55,71 @@ class RNNState:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+class Reduction(nn.Module):
+    """Features → their first principal components, all on one scale; learnt once, then fixed (Pearson 1901)."""
+
+    mean: Float[Tensor, " features"]
+    basis: Float[Tensor, "features components"]
+
+    def __init__(self, feature_size: int, num_components: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_size))
+        self.register_buffer("basis", torch.randn(feature_size, num_components) / feature_size**0.5)
+
+    def forward(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
+        """Centred, turned, and scaled so that the components' mean variance is 1."""
+        return (features - self.mean) @ self.basis
+
+    def learn(self, features: Float[Tensor, "rows features"]) -> None:
+        """Takes mean and components from rows of features; components that they do not span stay zero."""
+        centred = features.double() - features.double().mean(dim=0)
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(features))
+        num_components = self.basis.shape[1]
+        variances, directions = variances.flip(0)[:num_components], directions.flip(1)[:, :num_components]
+        is_spanned = variances > 1e-9 * variances[0]
+        scale = variances.mean().clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+        self.mean.copy_(features.double().mean(dim=0))
+        self.basis.copy_(directions * is_spanned / scale)
+
+
+class Stream(nn.Module):
+    """Inputs → logits: projection, recurrent layers if any, linear classifier."""
+
+    def __init__(self, input_size: int, num_classes: int, settings: HeadSettings, *, is_recurrent: bool) -> None:
+        super().__init__()
+        self.projection = nn.Sequential(
+            nn.Linear(input_size, settings.projection_size),
+            nn.LayerNorm(settings.projection_size),
+            nn.ReLU(),
+            nn.Dropout(settings.dropout),
+        )
+        self.recurrence: nn.RNNBase | None = None
+        if is_recurrent and settings.cell != "none":
+            self.recurrence = _CELLS[settings.cell](
+                settings.projection_size,
+                settings.hidden_size,
+                settings.num_layers,
+                batch_first=True,
+                dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            )
+        self.classifier = nn.Linear(
+            settings.projection_size if self.recurrence is None else settings.hidden_size, num_classes
+        )
+
+    def forward(
+        self, inputs: Float[Tensor, "batch time inputs"], hidden: Tensor, memory: Tensor
+    ) -> tuple[Float[Tensor, "batch time classes"], Tensor, Tensor]:
+        """Logits of every step, and the recurrent layers' state after the last one."""
+        units = self.projection(inputs)
+        if isinstance(self.recurrence, nn.LSTM):
+            units, (hidden, memory) = self.recurrence(units, (hidden, memory))
+        elif self.recurrence is not None:
+            units, hidden = self.recurrence(units, hidden)
+        return self.classifier(units), hidden, memory
+
+
 class CausalRNN(nn.Module):
-    """Input projection, recurrent layers, linear classifier.
+    """Reduction, differences, a recurrent stream, and beside it one that sees the features without memory.
 
     ``forward(features, state)`` takes any number of consecutive steps; feeding a video whole, in chunks, or step by
     step gives the same logits, as long as each call gets the state that the last one returned.
@@ -64,35 +130,29 @@ class CausalRNN(nn.Module):
         self.settings = settings
         self.feature_size = feature_size
         self.num_classes = num_classes
-        width = feature_size * (2 if settings.feature_differences else 1)
-        self.projection = nn.Sequential(
-            nn.Linear(width, settings.projection_size),
-            nn.LayerNorm(settings.projection_size),
-            nn.ReLU(),
-            nn.Dropout(settings.dropout),
-        )
-        self.recurrence: nn.RNNBase | None = None
-        if settings.cell != "none":
-            between_layers = settings.dropout if settings.num_layers > 1 else 0.0
-            self.recurrence = _CELLS[settings.cell](
-                settings.projection_size,
-                settings.hidden_size,
-                settings.num_layers,
-                batch_first=True,
-                dropout=between_layers,
-            )
-        self.classifier = nn.Linear(
-            settings.projection_size if self.recurrence is None else settings.hidden_size, num_classes
-        )
+        self.num_components = min(settings.components, feature_size) or feature_size
+        self.reduction = Reduction(feature_size, self.num_components) if settings.components else nn.Identity()
+        self._lags = () if settings.inputs == "features" else settings.difference_lags
+        sees_features = settings.inputs in ("features", "joint")
+        width = (len(self._lags) + sees_features) * self.num_components
+        self.recurrent = Stream(width, num_classes, settings, is_recurrent=True)
+        self.appearance: Stream | None = None
+        if settings.inputs == "two_streams":
+            self.appearance = Stream(self.num_components, num_classes, settings, is_recurrent=False)
+
+    def learn_reduction(self, features: Float[Tensor, "rows features"]) -> None:
+        """Fits the reduction to rows of features, before anything else is fitted."""
+        if isinstance(self.reduction, Reduction):
+            self.reduction.learn(features)
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before a video's first step."""
-        weight = self.classifier.weight
-        layers = 0 if self.recurrence is None else self.settings.num_layers
+        weight = self.recurrent.classifier.weight
+        layers = 0 if self.recurrent.recurrence is None else self.settings.num_layers
         memory_layers = layers if self.settings.cell == "lstm" else 0
         return RNNState(
             has_started=torch.zeros(batch, dtype=torch.bool, device=weight.device),
-            features=weight.new_zeros(batch, self.feature_size),
+            history=weight.new_zeros(batch, max(self._lags, default=0), self.num_components),
             hidden=weight.new_zeros(layers, batch, self.settings.hidden_size),
             memory=weight.new_zeros(memory_layers, batch, self.settings.hidden_size),
         )
@@ -106,30 +166,34 @@ class CausalRNN(nn.Module):
             features: One vector per step, in order.
             state: What the call before returned; None at a video's first step.
         """
+        streams, after = self.stream_logits(features, state)
+        return streams.mean(dim=0), after
+
+    def stream_logits(
+        self, features: Float[Tensor, "batch time features"], state: RNNState | None = None
+    ) -> tuple[Float[Tensor, "streams batch time classes"], RNNState]:
+        """The logits of each stream, which are trained each for itself; otherwise as :meth:`forward`."""
         state = self.initial_state(len(features)) if state is None else state
         if features.shape[1] == 0:
-            return features.new_zeros(len(features), 0, self.num_classes), state
-        inputs = features
-        if self.settings.feature_differences:
-            inputs = torch.cat((features, features - self._previous(features, state)), dim=2)
-        outputs, hidden, memory = self._recur(self.projection(inputs), state)
-        after = RNNState(torch.ones_like(state.has_started), features[:, -1], hidden, memory)
-        return self.classifier(outputs), after
+            return features.new_zeros(1, len(features), 0, self.num_classes), state
+        reduced = self.reduction(features)
+        inputs, history = self._with_differences(reduced, state)
+        logits, hidden, memory = self.recurrent(inputs, state.hidden, state.memory)
+        streams = [logits]
+        if self.appearance is not None:
+            streams.append(self.appearance(reduced, state.hidden, state.memory)[0])
+        return torch.stack(streams), RNNState(torch.ones_like(state.has_started), history, hidden, memory)
 
-    def _previous(
-        self, features: Float[Tensor, "batch time features"], state: RNNState
-    ) -> Float[Tensor, "batch time features"]:
-        """x[t−1] for every t; a video's first step is its own predecessor, so that its difference is zero."""
-        before_first = torch.where(state.has_started[:, None], state.features, features[:, 0])
-        return torch.cat((before_first[:, None], features[:, :-1]), dim=1)
-
-    def _recur(
-        self, inputs: Float[Tensor, "batch time projection"], state: RNNState
-    ) -> tuple[Float[Tensor, "batch time units"], Tensor, Tensor]:
-        if self.recurrence is None:
-            return inputs, state.hidden, state.memory
-        if self.settings.cell == "lstm":
-            outputs, (hidden, memory) = self.recurrence(inputs, (state.hidden, state.memory))
-            return outputs, hidden, memory
-        outputs, hidden = self.recurrence(inputs, state.hidden)
-        return outputs, hidden, state.memory
+    def _with_differences(
+        self, reduced: Float[Tensor, "batch time components"], state: RNNState
+    ) -> tuple[Float[Tensor, "batch time inputs"], Float[Tensor, "batch lag components"]]:
+        """x[t] − x[t−k] for every lag k, after x[t] if asked for; before a video's first step stands that step."""
+        if not self._lags:
+            return reduced, state.history
+        before = torch.where(state.has_started[:, None, None], state.history, reduced[:, :1])
+        known = torch.cat((before, reduced), dim=1)
+        longest, time = before.shape[1], reduced.shape[1]
+        parts = [reduced - known[:, longest - lag : longest - lag + time] for lag in self._lags]
+        if self.settings.inputs == "joint":
+            parts.insert(0, reduced)
+        return torch.cat(parts, dim=2), known[:, -longest:]

@@ -16,10 +16,10 @@ from videoseq.clips import Clip, choose_validation_groups
 from videoseq.config import HeadSettings, TrainSettings
 from videoseq.errors import AnnotationError, Notice
 from videoseq.evaluation import MODEL, Evaluation, evaluate_heads
-from videoseq.metrics import majority_class
+from videoseq.metrics import Metrics, majority_class
 from videoseq.training import EpochRecord, FitResult, fit
 
-METRICS_SCHEMA_VERSION = 1
+METRICS_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class TrainedModel:
 
     Attributes:
         bundle: To be saved.
-        fit: Of the head.
+        fit: Of the head that was measured.
         evaluation: On the clips of ``measured_on``.
         measured_on: ``test``, ``val``, or ``train`` where there was nothing else.
         notices: What the user should know.
@@ -68,19 +68,32 @@ def train_model(
     if np.count_nonzero(counts["train"]) < 2:
         raise AnnotationError("training clips: expected labelled frames of two classes or more; annotate more clips")
 
-    def fit_head(name: str, head: HeadSettings) -> FitResult:
-        def show(record: EpochRecord) -> None:
-            if on_epoch is not None:
-                on_epoch(name, record)
+    no_context_settings = settings.head.model_copy(update={"cell": "none", "inputs": "features"})
 
-        return fit(splits["train"], splits["val"], len(classes), head, settings.training, device=device, on_epoch=show)
+    def fit_both(train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> tuple[FitResult, FitResult]:
+        def fit_head(name: str, head: HeadSettings) -> FitResult:
+            def show(record: EpochRecord) -> None:
+                if on_epoch is not None:
+                    on_epoch(name + note, record)
 
-    no_context_settings = settings.head.model_copy(update={"cell": "none", "feature_differences": False})
-    fitted = fit_head("head", settings.head)
-    baseline = fit_head("baseline without context", no_context_settings)
-    majority = majority_class(counts["train"])
+            return fit(train, val, len(classes), head, settings.training, device=device, on_epoch=show)
+
+        return fit_head("head", settings.head), fit_head("baseline without context", no_context_settings)
+
+    fitted, baseline = measured, measured_baseline = fit_both(splits["train"], splits["val"])
     measured_on = next(name for name in ("test", "val", "train") if splits[name])
-    evaluation = evaluate_heads(fitted.head, baseline.head, majority, splits[measured_on], classes)
+    notices = _split_notices(counts, measured_on, classes, chooses=settings.training.patience is not None)
+    if settings.data.refit and splits["val"] and not any(clip.entry.split == "val" for clip in clips):
+        fitted, baseline = fit_both([*splits["train"], *splits["val"]], [], ", on all clips")
+        if measured_on == "test":
+            measured, measured_baseline = fitted, baseline
+        else:
+            text = "the numbers are of a model fitted without the validation clips; the one kept was then fitted on all"
+            notices.append(Notice("refitted_on_all_clips", text))
+    majority = majority_class(counts["train"])
+    evaluation = evaluate_heads(
+        measured.head, measured_baseline.head, majority, splits[measured_on], classes, settings.data.background
+    )
     description = ModelDescription(
         classes=tuple(classes),
         backbone=backbone.identity,
@@ -89,11 +102,11 @@ def train_model(
         no_context_head=no_context_settings,
         majority_class=classes[majority],
         settings=settings,
-        metrics={measured_on: evaluation.metrics[MODEL].model_dump(exclude={"confusion"})},
+        metrics={measured_on: _headline(evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
     bundle = Bundle(description, classes, fitted.head, baseline.head, backbone)
-    return TrainedModel(bundle, fitted, evaluation, measured_on, tuple(_split_notices(counts, measured_on, classes)))
+    return TrainedModel(bundle, measured, evaluation, measured_on, tuple(notices))
 
 
 def split_clips(clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings) -> dict[str, list[Clip]]:
@@ -111,16 +124,31 @@ def split_clips(clips: Sequence[Clip], classes: ClassNames, settings: TrainSetti
 
 
 def metrics_json(evaluation: Evaluation, measured_on: str, notices: Sequence[Notice]) -> dict[str, Any]:
-    """What ``metrics.json`` holds."""
+    """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
     return {
         "schema_version": METRICS_SCHEMA_VERSION,
         "measured_on": measured_on,
+        "background": evaluation.background,
         "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
+        "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
         "videos": [
-            {"video": clip.name, "accuracy": clip.metrics.accuracy, "num_frames": clip.metrics.num_frames}
-            for clip in evaluation.clips
+            {
+                "video": clip.name,
+                "group": clip.group,
+                "labellers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
+            }
+            for row, clip in enumerate(evaluation.clips)
         ],
         "notices": [notice.as_dict() for notice in notices],
+    }
+
+
+def _headline(metrics: Metrics) -> dict[str, Any]:
+    """What ``model.json`` says of how good a model is: the headline numbers, without intervals."""
+    return {
+        "num_videos": metrics.num_videos,
+        "num_frames": metrics.num_frames,
+        **{name: estimate.value for name, estimate in metrics.headline.items()},
     }
 
 
@@ -131,12 +159,14 @@ def _count(clips: Sequence[Clip], classes: ClassNames) -> np.ndarray:
     return counts
 
 
-def _split_notices(counts: Mapping[str, np.ndarray], measured_on: str, classes: ClassNames) -> list[Notice]:
+def _split_notices(
+    counts: Mapping[str, np.ndarray], measured_on: str, classes: ClassNames, *, chooses: bool
+) -> list[Notice]:
     notices = []
     if not counts["val"].any():
-        text = "one group only, or none kept: the last epoch was taken unseen; annotate clips of a second group"
+        text = "one group only, or none kept: nothing was validated; annotate clips of a second group"
         notices.append(Notice("no_validation_split", text))
-    if measured_on == "val":
+    if measured_on == "val" and chooses:
         text = (
             "the numbers are of the clips that chose the epoch, so a little too good; mark clips as test to know better"
         )

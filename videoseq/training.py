@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -26,12 +27,14 @@ from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.errors import ConfigError
+from videoseq.feature_store import release_pages
 from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN, RNNState
 
 _MONITORED = "val_loss"
 _VALIDATION_CHUNKS = 4
+_MAX_REDUCTION_ROWS = 20_000
 
 
 class SequenceModule(pl.LightningModule):
@@ -86,12 +89,15 @@ class SequenceModule(pl.LightningModule):
         state = (
             self.head.initial_state(len(batch.is_start)) if self._state is None else self._state.reset(batch.is_start)
         )
-        logits, after = self.head(batch.features, state)
+        streams, after = self.head.stream_logits(batch.features, state)
         self._state = after.detach()
+        # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
+        logits = streams if self.training else streams.mean(dim=0, keepdim=True)
         targets = batch.targets.flatten()
         loss = nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets, self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum"
-        )
+            logits.flatten(0, 2), targets.repeat(len(logits)), self.class_weights,
+            ignore_index=IGNORE_INDEX, reduction="sum",
+        ) / len(logits)  # fmt: skip
         return loss, self.class_weights[targets[targets != IGNORE_INDEX]].sum()
 
 
@@ -126,7 +132,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """The head with the weights of ``best_epoch``, in eval mode on the CPU, and every epoch's record."""
+    """The head with the weights of ``best_epoch``, the one that was taken, in eval mode, and every epoch's record."""
 
     head: CausalRNN
     best_epoch: int
@@ -134,10 +140,11 @@ class FitResult:
 
 
 class _Recorder(Callback):
-    """Keeps each epoch's numbers, and a copy of the best weights: by validation loss, else the last."""
+    """Keeps each epoch's numbers, and a copy of the weights: of the best epoch by validation loss, or of the last."""
 
-    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None) -> None:
+    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None, *, takes_best: bool) -> None:
         self._on_epoch = on_epoch
+        self._takes_best = takes_best
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -155,7 +162,7 @@ class _Recorder(Callback):
         best = min((r.val_loss for r in self.history if r.val_loss is not None), default=float("inf"))
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(EpochRecord(trainer.current_epoch, float(np.mean(self._losses)), val_loss, rate))
-        if val_loss is None or val_loss < best:
+        if not self._takes_best or (val_loss is not None and val_loss < best):
             assert isinstance(module, SequenceModule)
             self.best_epoch = trainer.current_epoch
             self.best_weights = copy.deepcopy(module.head.state_dict())
@@ -173,13 +180,13 @@ def fit(
     device: torch.device | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> FitResult:
-    """Fits a new head; the validation clips alone decide when to stop and which epoch's weights to keep.
+    """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
 
     Every draw comes from ``settings.seed``; the caller's random state is as before when this returns.
 
     Args:
         train: Clips to learn from; at least one with a labelled frame.
-        val: Clips to validate on; without any, the last epoch's weights are kept.
+        val: Clips to validate on; there may be none, and then the last epoch's weights are taken.
         num_classes: Size of the logits.
         head: The network.
         settings: How to fit it.
@@ -191,10 +198,11 @@ def fit(
     """
     counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
     weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
-    recorder = _Recorder(on_epoch)
-    stopping = [EarlyStopping(_MONITORED, patience=settings.patience)] if val else []
+    stopping = [EarlyStopping(_MONITORED, patience=settings.patience)] if val and settings.patience else []
+    recorder = _Recorder(on_epoch, takes_best=bool(stopping))
     with _seeded(settings.seed), _quiet_lightning():
         network = CausalRNN(train[0].features.features.shape[1], num_classes, head)
+        network.learn_reduction(_sample_rows(train))
         trainer = pl.Trainer(
             accelerator="gpu" if device is not None and device.type == "cuda" else "cpu",
             devices=[device.index or 0] if device is not None and device.type == "cuda" else 1,
@@ -215,6 +223,16 @@ def fit(
         raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
     network.load_state_dict(recorder.best_weights)
     return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
+
+
+def _sample_rows(clips: Sequence[Clip]) -> Float[Tensor, "rows features"]:
+    """Features from all over the clips, evenly spaced."""
+    stride = -(-sum(len(clip.features.features) for clip in clips) // _MAX_REDUCTION_ROWS)
+    parts = []
+    for clip in clips:
+        parts.append(np.array(clip.features.features[::stride]))
+        release_pages(clip.features.features)
+    return torch.from_numpy(np.concatenate(parts))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import typer
 
 from videoseq.errors import VideoseqError
 
-from . import check, console, demo, doctor, evaluate, features, label, train
+from . import check, console, demo, doctor, evaluate, features, label, quantize, train
 
 app = typer.Typer(
     name="videoseq",
@@ -27,6 +27,7 @@ app.command()(check.check)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(label.label)
+app.command()(quantize.quantize)
 app.command()(features.features)
 app.command()(doctor.doctor)
 

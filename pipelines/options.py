@@ -17,7 +17,8 @@ Runtime = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        help="What the CNN computes in: auto (the fastest that the hardware has), float32, bfloat16 or float16."
+        help="What the CNN computes in: auto (the fastest that the hardware has and that keeps the labels), float32, "
+        "bfloat16, float16, or int8, with a model that `videoseq quantize` has made."
     ),
 ]
 Threads = Annotated[

@@ -26,7 +26,7 @@ from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
 from videoseq.config import load_settings
 
-COMMANDS = ["check", "demo", "train", "evaluate", "label", "features", "doctor"]
+COMMANDS = ["check", "demo", "train", "evaluate", "label", "quantize", "features", "doctor"]
 
 
 class Ended(NamedTuple):

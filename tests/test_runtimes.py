@@ -178,7 +178,7 @@ def test_a_containers_quota_limits_the_cores(quota, expected, monkeypatch, tmp_p
             {"library": "openvin"},
             r"runtime: expected auto, torch, openvino, got 'openvin' \(did you mean 'openvino'\?\)",
         ),
-        ({"precision": "bf16"}, "precision: expected auto, float32, bfloat16, float16, got 'bf16'"),
+        ({"precision": "bf16"}, "precision: expected auto, float32, bfloat16, float16, int8, got 'bf16'"),
         ({"device": "cpu", "precision": "float16"}, "float16 needs a CUDA device"),
         ({"library": "openvino", "precision": "float16"}, "float16 needs a CUDA device"),
         ({"device": "gpu"}, "device: expected auto, cpu, cuda or cuda:N, got 'gpu'"),

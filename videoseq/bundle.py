@@ -28,6 +28,7 @@ from videoseq.config import HeadSettings, SampleHz, TrainSettings
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
 from videoseq.model import CausalRNN
+from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 
 _SCHEMA_VERSION: Final = 1
 _MAX_JSON_BYTES = 16 << 20
@@ -51,6 +52,7 @@ class ModelDescription(BaseModel):
         settings: What training was told.
         metrics: The numbers that the model was measured at, by split.
         agreement: On which share of frames labels from features of another precision were float32's, by precision.
+        int8: Where the network in 8-bit integers is from, if there is one.
         versions: Of Python and the libraries at training.
         tensors_sha256: Of the file ``model.safetensors``.
     """
@@ -68,6 +70,7 @@ class ModelDescription(BaseModel):
     settings: TrainSettings
     metrics: dict[str, Any]
     agreement: dict[str, float] = {}
+    int8: Quantization | None = None
     versions: dict[str, str]
     tensors_sha256: str = ""
 
@@ -82,6 +85,7 @@ class Bundle:
         head: The recurrent network, in eval mode.
         no_context: The baseline without context, in eval mode.
         backbone: The CNN, with its weights.
+        quantized: The CNN in 8-bit integers, if somebody asked for that.
         sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
     """
 
@@ -90,6 +94,7 @@ class Bundle:
     head: CausalRNN
     no_context: CausalRNN
     backbone: Backbone
+    quantized: QuantizedNetwork | None = None
     sha256: str = ""
 
     @property
@@ -129,6 +134,8 @@ def save_bundle(
     tensors = {**_prefixed("head", bundle.head), **_prefixed("no_context", bundle.no_context)}
     if not bundle.backbone.weights_are_packaged:
         tensors |= _prefixed("backbone", bundle.backbone.network)
+    if bundle.quantized is not None:
+        tensors |= {f"int8.{name}": tensor for name, tensor in bundle.quantized.tensors().items()}
     stored = dump_tensors(tensors)
     description = bundle.description.model_copy(update={"tensors_sha256": hashlib.sha256(stored).hexdigest()})
     with staged_folder(folder, replace=overwrite) as staging:
@@ -179,7 +186,8 @@ def load_bundle(folder: Path) -> Bundle:
         backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
     except (ConfigError, ModelError) as error:
         raise type(error)(f"{folder}: {error}") from None
-    return Bundle(description, classes, head, no_context, backbone, hashlib.sha256(text).hexdigest())
+    quantized = _load_quantized(description, _unprefixed("int8", tensors), folder)
+    return Bundle(description, classes, head, no_context, backbone, quantized, hashlib.sha256(text).hexdigest())
 
 
 def _read(path: Path, folder: Path) -> bytes:
@@ -224,6 +232,18 @@ def _load_head(
     if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
         raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
     return head.eval()
+
+
+def _load_quantized(description: ModelDescription, own: Mapping[str, Tensor], folder: Path) -> QuantizedNetwork | None:
+    if description.int8 is None:
+        return None
+    try:
+        quantized = QuantizedNetwork.from_tensors(own, description.backbone.feature_size)
+    except ModelError as error:
+        raise ModelError(f"{folder}: model.safetensors: {error}") from None
+    if quantized.sha256 != description.int8.network_sha256:
+        raise ModelError(f"{folder}: model.safetensors: its int8 network is not the one that model.json describes")
+    return quantized
 
 
 def _prefixed(prefix: str, network: torch.nn.Module) -> dict[str, Tensor]:

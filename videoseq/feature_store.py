@@ -1,6 +1,6 @@
 """Features on disk: what was computed once is kept, and read again without being loaded.
 
-An entry is a folder named after the video's content, the backbone's identity and precision, and the sampling; it
+An entry is a folder named after the video's content, the backbone's identity and arithmetic, and the sampling; it
 appears by one rename, so that it is complete or absent.
 """
 
@@ -115,7 +115,7 @@ class FeatureStore:
             "store_version": _STORE_VERSION,
             "video_sha256": content_sha256(video),
             "backbone": runtime.identity.model_dump(mode="json"),
-            "precision": runtime.precision,
+            "precision": runtime.arithmetic,
             "sample_hz": sample_hz,
         }
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ from torch import Tensor
 from videoseq.backbones import BackboneIdentity
 from videoseq.errors import ConfigError, did_you_mean
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 LIBRARIES = ("torch", "openvino")
 
@@ -24,8 +24,8 @@ class RuntimeChoice:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         library: ``auto``, ``torch`` or ``openvino``.
-        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``, of weights and activations; features are
-            float32 in the end. ``auto`` is float32 unless a model is known to give the same labels in 16 bits.
+        precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``, of weights and activations; features
+            are float32 in the end. ``auto`` is float32 unless a model is known to give the same labels in fewer bits.
         num_threads: Cores that the CNN may keep busy; None for all that this process may use, up to sixteen.
 
     Raises:
@@ -50,7 +50,7 @@ class Runtime(ABC):
     Attributes:
         identity: Of the backbone that it runs.
         description: What a report says about it, such as ``torch 2.13.0, bfloat16, 2 × 1 thread``.
-        precision: Of weights and activations: features made in two precisions are not the same features.
+        precision: Of weights and activations.
         num_streams: How many calls it may be in at once, each from a thread of its own.
         batch_images: How many images a call should bring.
     """
@@ -60,6 +60,11 @@ class Runtime(ABC):
     precision: Precision
     num_streams: int
     batch_images: int
+
+    @property
+    def arithmetic(self) -> str:
+        """What tells its features from those that are made of the same backbone in another way."""
+        return self.precision
 
     @abstractmethod
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:

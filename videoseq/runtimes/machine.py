@@ -40,11 +40,19 @@ def cpu_name() -> str:
 
 def cpu_computes_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; where it does not, bfloat16 is slower than float32."""
+    return bool(_cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def cpu_adds_int8_exactly() -> bool:
+    """Whether the CPU adds up products of 8-bit integers in 32 bits; older ones cut sums off at 16."""
+    return bool(_cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+
+
+def _cpu_flags() -> set[str]:
     try:
-        flags = set(_CPU_INFO.read_text(encoding="utf-8", errors="replace").split())
+        return set(_CPU_INFO.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
-        return False
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+        return set()
 
 
 @contextmanager

@@ -21,16 +21,17 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from videoseq.backbones import Backbone
-from videoseq.errors import ConfigError, one_line
+from videoseq.backbones import Backbone, BackboneIdentity
+from videoseq.errors import ConfigError, ModelError, one_line
 from videoseq.runtimes.base import Precision, Runtime
+from videoseq.runtimes.quantized import QuantizedNetwork, probe_image
 from videoseq.runtimes.torch_runtime import fold_batch_norm
 
 if TYPE_CHECKING:
     import openvino
 
-_BATCH_IMAGES: dict[Precision, int] = {"float32": 2, "bfloat16": 4}  # more fall out of a core's own cache
-_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+_BATCH_IMAGES: dict[Precision, int] = {"float32": 2, "bfloat16": 4, "int8": 4}  # more fall out of a core's own cache
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
 _OPSET = 17
 _MIN_COSINE = 0.99
 
@@ -43,15 +44,24 @@ def is_available() -> bool:
 class OpenVINORuntime(Runtime):
     """OpenVINO: each of ``num_threads`` calls runs on one thread, as in :class:`~videoseq.runtimes.TorchRuntime`.
 
+    Args:
+        backbone: What is run.
+        precision: In which it is computed.
+        num_threads: How many calls may run at once.
+        quantized: The backbone in 8-bit integers, which ``int8`` needs.
+
     Raises:
         ConfigError: On construction, when the CPU cannot compute in ``precision``, or OpenVINO not run the backbone.
+        ModelError: What is said to be the backbone in 8-bit integers is not.
     """
 
-    def __init__(self, backbone: Backbone, precision: Precision, num_threads: int) -> None:
-        library = _import_silently()
+    def __init__(
+        self, backbone: Backbone, precision: Precision, num_threads: int, quantized: QuantizedNetwork | None = None
+    ) -> None:
+        library = import_silently("openvino")
         core = library.Core()
         offered = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "float16" or (precision == "bfloat16" and "BF16" not in offered):
+        if precision == "float16" or {"bfloat16": "BF16", "int8": "INT8"}.get(precision, "FP32") not in offered:
             raise ConfigError(f"precision: {precision} asked for, but OpenVINO does not compute in it on this CPU")
         self.identity = identity = backbone.identity
         self.precision = precision
@@ -59,14 +69,10 @@ class OpenVINORuntime(Runtime):
         self.batch_images = _BATCH_IMAGES[precision]
         version = library.get_version().partition("-")[0]
         self.description = f"openvino {version}, {precision}, {num_threads} × 1 CPU thread"
-        options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "NUM_STREAMS": num_threads,
-            "INFERENCE_NUM_THREADS": num_threads,
-            "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
-        }
+        self._quantized = quantized if precision == "int8" else None
         try:
-            compiled = core.compile_model(core.read_model(to_onnx(backbone), b""), "CPU", options)
+            network = read_quantized(core, self._quantized, identity) if self._quantized else read_float(core, backbone)
+            compiled = core.compile_model(network, "CPU", compile_options(precision, num_threads))
         except RuntimeError as error:  # the exporter's errors are such too
             raise _refused(identity.name, one_line(error)[:200]) from None
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
@@ -74,6 +80,11 @@ class OpenVINORuntime(Runtime):
             self._idle.put(compiled.create_infer_request())
         # The first call of a process must not be made by two threads at once: the Python binding deadlocks.
         self._compare(backbone)
+
+    @property
+    def arithmetic(self) -> str:
+        """What tells its features from those that are made of the same backbone in another way."""
+        return f"int8-{self._quantized.sha256}" if self._quantized else self.precision
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""
@@ -85,29 +96,74 @@ class OpenVINORuntime(Runtime):
             self._idle.put(request)
 
     def _compare(self, backbone: Backbone) -> None:
-        """Holds the first features to the backbone's own: what was traced may not be what the network does."""
-        size = backbone.identity.preprocessing.height, backbone.identity.preprocessing.width
-        noise = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        """Holds the first features to the backbone's own: what was traced may not be what the network does.
+
+        In 8-bit integers they are held to those that it gave where its labels were compared with float32's: another
+        CPU may round its sums, or cut them off.
+        """
+        probe = probe_image(self.identity)
         with torch.inference_mode():
-            cosine = float(nn.functional.cosine_similarity(self(noise), backbone(noise)))
+            expected = self._quantized.probe_features if self._quantized else backbone(probe)
+            cosine = float(nn.functional.cosine_similarity(self(probe), expected))
         if not cosine >= _MIN_COSINE:  # nor is it, if it is not a number
-            raise _refused(self.identity.name, f"its features have a cosine of {cosine:.3f} to the backbone's")
+            of_whom = "those that it gave in int8 where it was quantised" if self._quantized else "the backbone's"
+            raise _refused(self.identity.name, f"its features have a cosine of {cosine:.3f} to {of_whom}")
 
 
 def _refused(name: str, why: str) -> ConfigError:
     return ConfigError(f"runtime: openvino does not run the backbone {name}: {why}; say --runtime torch")
 
 
-def _import_silently() -> ModuleType:
-    """The package ``openvino``; if this is its first import, it finds its telemetry absent and does without."""
+def compile_options(precision: Precision, num_threads: int) -> dict[str, object]:
+    """How OpenVINO is to compute: so many calls at once, each on one core."""
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "NUM_STREAMS": num_threads,
+        "INFERENCE_NUM_THREADS": num_threads,
+        "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
+    }
+
+
+def read_float(core: openvino.Core, backbone: Backbone) -> openvino.Model:
+    """The backbone as OpenVINO has networks, in float32.
+
+    Raises:
+        RuntimeError: torch cannot export it, or OpenVINO not read it.
+    """
+    return core.read_model(to_onnx(backbone), b"")
+
+
+def read_quantized(core: openvino.Core, quantized: QuantizedNetwork, identity: BackboneIdentity) -> openvino.Model:
+    """A quantised network, held to taking and giving what the backbone does.
+
+    Raises:
+        ModelError: It cannot be read, or takes or gives something else.
+    """
+    again = "make it again with: videoseq quantize MODEL VIDEO… --out MODEL8"
+    try:
+        network = core.read_model(quantized.graph, quantized.weights)
+        ends = [f"{end.element_type.get_type_name()}{end.partial_shape}" for end in (*network.inputs, *network.outputs)]
+    except RuntimeError as error:
+        raise ModelError(f"int8 network: OpenVINO cannot read it: {one_line(error)[:200]}; {again}") from None
+    size = identity.preprocessing
+    expected = [f"u8[?,3,{size.height},{size.width}]", f"f32[?,{identity.feature_size}]"]
+    if ends != expected:
+        raise ModelError(f"int8 network: expected {' → '.join(expected)}, got {' → '.join(ends)}; {again}")
+    return network
+
+
+def import_silently(name: str) -> ModuleType:
+    """A package of OpenVINO's makers; if this is its first import, it finds their telemetry absent and does without."""
     telemetry = "openvino_telemetry"
-    if "openvino" in sys.modules or telemetry in sys.modules:  # another part of the program has decided
-        return importlib.import_module("openvino")
+    if name in sys.modules:  # another part of the program has decided
+        return importlib.import_module(name)
+    before = {telemetry: sys.modules[telemetry]} if telemetry in sys.modules else {}
     sys.modules[telemetry] = None  # type: ignore[assignment]  # Python's way to say that there is no such module
     try:
-        return importlib.import_module("openvino")
+        return importlib.import_module(name)
     finally:
         del sys.modules[telemetry]
+        sys.modules.update(before)
 
 
 def to_onnx(backbone: Backbone) -> bytes:

@@ -1,0 +1,200 @@
+"""A model and videos like those that it is for → the same model with its CNN in 8-bit integers, if labels agree."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from . import options
+from .console import Console, Exit, fail, percent, print_json
+from .videos import open_videos
+
+if TYPE_CHECKING:
+    from videoseq.bundle import Bundle
+    from videoseq.features import Progress
+    from videoseq.frames import FrameReader
+    from videoseq.inputs import Job
+    from videoseq.quantization import Comparison
+    from videoseq.runtimes import QuantizedNetwork, Runtime
+
+_T = TypeVar("_T")
+_CARRIED = ("metrics.json", "README.md", "report.html")
+
+
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="VIDEO…", help="Video files, folders of them, or patterns.")],
+    out: Annotated[Path, typer.Option(help="The model folder to make.")],
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make a model whose CNN also runs in 8-bit integers, by OpenVINO on the CPU.
+
+    Calibrates on pictures of the videos, labels them with either CNN and compares. If more than one frame in two
+    hundred gets another label, nothing is written. Take videos like those to be labelled; annotations are not needed.
+    """
+    from videoseq.bundle import check_target, load_bundle
+    from videoseq.inputs import plan_jobs
+    from videoseq.runtimes.quantizer import check_available
+
+    console = Console(quiet=quiet, verbose=verbose)
+    check_available()
+    check_target(out, overwrite=overwrite)
+    bundle = load_bundle(model)
+    jobs = [job for text in inputs for job in plan_jobs([text], out)]  # nothing is named after them
+    if not jobs:
+        console.end_empty(inputs, json=json)
+    with open_videos() as access:
+        videos = _Videos(jobs, access.open, console)
+        result = _run(model, bundle, videos, out, console, threads=threads, overwrite=overwrite)
+    if json:
+        print_json(result)
+    raise typer.Exit(Exit.SOME_FAILED if videos.failed else Exit.DONE)
+
+
+class _Videos:
+    """The videos, each content once, in an order that has nothing to do with names; what fails is said and left out."""
+
+    def __init__(self, jobs: Sequence[Job], open_video: Callable[[Path], FrameReader], console: Console) -> None:
+        from videoseq.video import content_sha256
+
+        self.failed: set[Job] = set()
+        self._open = open_video
+        self._console = console
+        by_content: dict[str, Job] = {}
+        for job in jobs:
+            with self._failing(job):
+                job.check_link()
+                by_content.setdefault(content_sha256(job.video), job)
+        self.jobs = [job for _, job in sorted(by_content.items())]
+        if not self.jobs:
+            raise typer.Exit(Exit.ALL_FAILED)
+
+    def each(self, jobs: Sequence[Job], what: str, read: Callable[[FrameReader, Progress], _T]) -> Iterator[_T]:
+        """What is read of each, with a progress bar."""
+        for job, show in self._console.each([job for job in jobs if job not in self.failed], what):
+            found: list[_T] = []
+            with self._failing(job), self._open(job.video) as reader:
+                found.append(read(reader, show))
+            yield from found
+
+    @contextmanager
+    def _failing(self, job: Job) -> Iterator[None]:
+        from videoseq.errors import VideoError
+
+        try:
+            yield
+        except VideoError as error:
+            fail(error)
+            self.failed.add(job)
+
+
+def _run(
+    model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
+) -> dict[str, Any]:
+    from videoseq.bundle import MIN_AGREEMENT, save_bundle
+    from videoseq.errors import ModelError
+    from videoseq.quantization import part_videos, quantized_bundle
+    from videoseq.runtimes import RuntimeChoice, select_runtime
+    from videoseq.runtimes.quantized import Quantization
+    from videoseq.runtimes.quantizer import quantizer_versions
+
+    to_calibrate, to_compare = part_videos(videos.jobs)
+    network, num_images = _calibrated(bundle, videos, to_calibrate, console)
+    float32 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "float32", threads))
+    int8 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "int8", threads), (), network)
+    is_held_out = not set(to_calibrate) & set(to_compare)
+    found, num_compared = _compared(bundle, videos, to_compare, (float32, int8))
+    which = "others than those calibrated on" if is_held_out else "the same as calibrated on"
+    where = f"{found.num_frames} frames of {num_compared} videos, {which}"
+    if found.agreement < MIN_AGREEMENT:
+        raise ModelError(
+            f"{model}: expected int8 to give float32's labels on {percent(MIN_AGREEMENT)} % of the frames, got "
+            f"{100 * found.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
+        )
+    origin = Quantization(
+        network_sha256=network.sha256,
+        num_calibration_images=num_images,
+        num_calibration_videos=len(to_calibrate),
+        num_compared_frames=found.num_frames,
+        num_compared_videos=num_compared,
+        compared_on_other_videos=is_held_out,
+        cosine=round(found.cosine, 6),
+        versions=quantizer_versions(),
+    )
+    speeds = _speeds(bundle, int8, console)
+    made = quantized_bundle(bundle, network, found.agreement, origin)
+    save_bundle(made, out, overwrite=overwrite, add_files=lambda folder: _carry(model, folder))
+    console.say(f"in int8 {100 * found.agreement:.2f} % of the frames are labelled as in float32 ({where})")
+    console.say(f"model: {out}; label takes its int8 network wherever OpenVINO is installed")
+    return {"model": str(out), "agreement": found.agreement, "images_per_second": speeds, **origin.model_dump()}
+
+
+def _calibrated(bundle: Bundle, videos: _Videos, jobs: Sequence[Job], console: Console) -> tuple[QuantizedNetwork, int]:
+    """The network in 8-bit integers, and on how many pictures it was calibrated."""
+    import torch
+
+    from videoseq.quantization import NUM_CALIBRATION_IMAGES, max_frames_per_video, spread_images
+    from videoseq.runtimes.quantizer import quantize_backbone
+
+    per_video = -(-NUM_CALIBRATION_IMAGES // len(jobs))
+    max_frames = max_frames_per_video(len(jobs))
+
+    def read(reader: FrameReader, show: Progress) -> list[torch.Tensor]:
+        return spread_images(reader, bundle, per_video, max_frames, show)
+
+    images = [image for found in videos.each(jobs[:NUM_CALIBRATION_IMAGES], "pictures", read) for image in found]
+    if not images:
+        raise typer.Exit(Exit.ALL_FAILED)
+    images = images[:NUM_CALIBRATION_IMAGES]
+    console.say(f"calibrating on {len(images)} pictures")
+    return quantize_backbone(bundle.backbone, torch.stack(images)), len(images)
+
+
+def _compared(
+    bundle: Bundle, videos: _Videos, jobs: Sequence[Job], runtimes: tuple[Runtime, Runtime]
+) -> tuple[Comparison, int]:
+    """Labels with features by two runtimes, and how many videos were compared before there were frames enough."""
+    from videoseq.quantization import MAX_COMPARED_FRAMES, Comparison, compare_labels, max_frames_per_video
+
+    total, num_compared = Comparison(), 0
+    max_frames = max_frames_per_video(len(jobs))
+    compare = videos.each(
+        jobs, "comparing", lambda reader, show: compare_labels(reader, bundle, runtimes, max_frames, show)
+    )
+    for found in compare:
+        total, num_compared = total + found, num_compared + 1
+        if total.num_frames >= MAX_COMPARED_FRAMES:
+            break
+    if not num_compared:
+        raise typer.Exit(Exit.ALL_FAILED)
+    return total, num_compared
+
+
+def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:
+    """Images a second in each precision that this CPU computes in."""
+    from videoseq.runtimes import RuntimeChoice, select_runtime
+    from videoseq.runtimes.machine import cpu_computes_bfloat16
+    from videoseq.runtimes.speed import measure_speed
+
+    floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
+    choices = [RuntimeChoice("cpu", "openvino", name, runtime.num_streams) for name in floating]
+    runtimes = [*(select_runtime(bundle.backbone, choice) for choice in choices), runtime]
+    speeds: dict[str, float] = {runtime.precision: round(measure_speed(runtime), 1) for runtime in runtimes}
+    console.say("CNN: " + ", ".join(f"{name} {speed:.0f} images/s" for name, speed in speeds.items()))
+    return speeds
+
+
+def _carry(model: Path, folder: Path) -> None:
+    """What people look at in a model folder is as true of the new one: it was measured in float32."""
+    for name in _CARRIED:
+        if (model / name).exists():
+            shutil.copyfile(model / name, folder / name)

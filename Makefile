@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format types bench clean
+.PHONY: help demo test test-slow lint format types bench accuracy clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ types: .venv/dev  ## mypy --strict
 
 bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in a dozen minutes
 	$(BIN)/python benchmarks
+
+accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features, in an hour
+	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy.json
 
 clean:  ## remove what was built here
 	rm -rf .venv bench build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation import evaluate_heads, label_agreement
 from videoseq.feature_store import ClipFeatures
+from videoseq.lanes import LaneBatch
+from videoseq.model import CausalRNN
 from videoseq.recipe import split_clips
 from videoseq.training import SequenceModule, fit
 
@@ -102,6 +105,28 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(fitted):
     assert not fitted.head.training
 
 
+def test_without_patience_validation_chooses_nothing(clips, fitted):
+    settings = SETTINGS.model_copy(update={"max_epochs": 6, "patience": None})
+    with_validation = fit(clips[:9], clips[9:], 2, HEAD, settings)
+    assert with_validation.best_epoch == 5
+    assert all(record.val_loss is not None for record in with_validation.history)
+    assert torch.equal(weights_of(with_validation), weights_of(fit(clips[:9], [], 2, HEAD, settings)))
+
+
+def test_each_stream_is_trained_for_itself(clips):
+    """What one stream learns does not depend on the other: two streams are each fitted as if alone."""
+    head = CausalRNN(SIZE, 2, HEAD.model_copy(update={"inputs": "two_streams", "difference_lags": (1,)}))
+    module = SequenceModule(head, torch.ones(2), SETTINGS)
+    features, targets = torch.randn(1, 6, SIZE), torch.tensor([[OFF, ON, OFF, ON, ON, OFF]])
+    module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
+    alone = copy.deepcopy(head.appearance)
+    alone.zero_grad()
+    logits, _, _ = alone(features, torch.zeros(0), torch.zeros(0))
+    torch.nn.functional.cross_entropy(logits[0], targets[0]).backward()
+    for parameter, other in zip(head.appearance.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(2 * parameter.grad, other.grad)
+
+
 def test_validation_stops_training(clips):
     """Validation clips whose targets are all wrong get worse from the start."""
     wrong = [Clip(clip.entry, clip.features, 1 - clip.targets) for clip in clips[9:]]
@@ -121,8 +146,6 @@ def test_unlabelled_frames_teach_nothing(clips):
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features = torch.randn(1, 6, SIZE, requires_grad=True)
     targets = torch.tensor([[OFF, ON, OFF, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX]])
-    from videoseq.lanes import LaneBatch
-
     module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
     assert features.grad[0, :3].abs().sum() > 0
     assert features.grad[0, 3:].abs().sum() == 0
@@ -131,16 +154,12 @@ def test_unlabelled_frames_teach_nothing(clips):
 def test_a_chunk_without_labels_has_a_loss_of_zero(clips):
     head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
     module = SequenceModule(head, torch.ones(2), SETTINGS)
-    from videoseq.lanes import LaneBatch
-
     batch = LaneBatch(torch.randn(1, 4, SIZE), torch.full((1, 4), IGNORE_INDEX), torch.tensor([True]))
     assert module.training_step(batch, 0).item() == 0.0
 
 
 def test_class_weights_are_in_the_loss(clips):
     head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
-    from videoseq.lanes import LaneBatch
-
     batch = LaneBatch(torch.randn(1, 2, SIZE), torch.tensor([[OFF, ON]]), torch.tensor([True]))
     modules = [SequenceModule(head, torch.tensor(weights), SETTINGS) for weights in ([1.0, 1.0], [1.0, 9.0])]
     losses = [module.training_step(batch, 0).item() for module in modules]

@@ -11,8 +11,8 @@ from . import label_run, options, train
 from .console import Console, percent, print_json, table
 
 if TYPE_CHECKING:
-    from videoseq.evaluation import ClipResult
     from videoseq.labeling import Model
+    from videoseq.metrics import LabelledVideo
 
 _SAMPLE_HZ = 8.0
 
@@ -80,7 +80,7 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     return {"with context": _by_kind(with_context.clips, model), "one frame alone": _by_kind(without.clips, model)}
 
 
-def _by_kind(clips: tuple[ClipResult, ...], model: Model) -> dict[str, float]:
+def _by_kind(clips: tuple[LabelledVideo, ...], model: Model) -> dict[str, float]:
     import numpy as np
 
     from .scene import STILL

@@ -53,11 +53,12 @@ def evaluate(
     for annotation in annotations:  # before the features are computed, not after
         for interval in annotation.intervals:
             loaded.classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
+    background_class = background or description.settings.data.background
     clips, notices = datasets.load(
         entries,
         annotations,
         loaded.classes,
-        background=background or description.settings.data.background,
+        background=background_class,
         runtime=loaded.runtime,
         sample_hz=loaded.sample_hz,
         cache=options.cache_folder(cache),
@@ -66,7 +67,9 @@ def evaluate(
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
     majority = loaded.classes.index(description.majority_class)
-    evaluation = evaluate_heads(loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes)
+    evaluation = evaluate_heads(
+        loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class
+    )
     metrics = metrics_json(evaluation, split or "all", notices)
     facts = {
         "model": model,

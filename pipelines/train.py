@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
     from videoseq.evaluation import Evaluation
+    from videoseq.metrics import Estimate
     from videoseq.recipe import TrainedModel
     from videoseq.runtimes import RuntimeChoice
     from videoseq.training import EpochRecord
@@ -194,9 +195,26 @@ def _save(
     return metrics
 
 
+_TABLE = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")
+
+
 def metrics_table(evaluation: Evaluation) -> list[str]:
-    """The headline numbers of every labeller, side by side."""
+    """The headline numbers of every labeller, side by side, with their intervals and what they were drawn over."""
+    from videoseq.metrics import HEADLINES
+
+    labellers = list(evaluation.metrics.values())
     rows = [
-        [name, percent(m.accuracy), percent(m.macro_f1), str(m.num_frames)] for name, m in evaluation.metrics.items()
+        [f"{HEADLINES[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
+        for name in _TABLE
     ]
-    return table(["labeller", "accuracy %", "macro F1 %", "frames"], rows)
+    model = labellers[0]
+    lines = table(["", *evaluation.metrics], rows)
+    drawn = f"{model.num_resampled} {model.resampled}"
+    note = f"95 % intervals over {drawn}" if model.num_resampled > 1 else f"no intervals from {drawn[:-1]}"
+    return [*lines, f"{model.num_frames} labelled frames; {note}"]
+
+
+def _with_interval(estimate: Estimate) -> str:
+    if estimate.low is None:
+        return percent(estimate.value)
+    return f"{percent(estimate.value)} ({percent(estimate.low)} to {percent(estimate.high)})"

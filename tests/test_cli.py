@@ -424,13 +424,18 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
     assert sorted(os.listdir(tmp_path / "out")) == ["metrics.json", "report.html"]
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert json.loads(ended.out) == metrics
-    assert sorted(metrics) == ["labellers", "measured_on", "notices", "schema_version", "videos"]
+    keys = ["background", "labellers", "measured_on", "model_minus_no_context", "notices", "schema_version", "videos"]
+    assert sorted(metrics) == keys
     assert sorted(metrics["labellers"]) == ["majority class", "model", "no context"]
-    assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 1)
+    assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 2)
     assert [video["video"] for video in metrics["videos"]] == [f"clip{number}.mp4" for number in range(6)]
     of_model = metrics["labellers"]["model"]
-    assert of_model["accuracy"] > metrics["labellers"]["majority class"]["accuracy"]
-    assert of_model["num_frames"] == sum(video["num_frames"] for video in metrics["videos"]) == 2 * (20 + 25 + 30) * 2
+    accuracy, majority = (of["headline"]["accuracy"] for of in (of_model, metrics["labellers"]["majority class"]))
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert accuracy["value"] > majority["value"]
+    in_videos = sum(video["labellers"]["model"]["num_frames"] for video in metrics["videos"])
+    assert of_model["num_frames"] == in_videos == 2 * (20 + 25 + 30) * 2
+    assert "95 % intervals over 6 videos" in ended.err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.lower().startswith("<!doctype html>")
     assert "<svg" in page

@@ -15,7 +15,6 @@ from videoseq.metrics import (
     confusion_matrix,
     frame_metrics,
     majority_class,
-    majority_confusion,
     sqrt_inverse_weights,
 )
 
@@ -50,6 +49,13 @@ def test_every_number_is_that_of_scikit_learn(video):
     assert confusion.tolist() == expected.tolist() == found.confusion
     assert found.accuracy == pytest.approx(sk.accuracy_score(true, given_))
     assert found.macro_f1 == pytest.approx(sk.f1_score(true, given_, average="macro", zero_division=0))
+    assert found.balanced_accuracy == pytest.approx(
+        np.mean(sk.recall_score(true, given_, average=None, labels=np.unique(true)))
+    )
+    if len({*true, *given_}) > 1:
+        assert found.kappa == pytest.approx(sk.cohen_kappa_score(true, given_))
+    else:
+        assert found.kappa is None
     nan = {"labels": range(num_classes), "zero_division": np.nan}
     precision, recall, f1, support = sk.precision_recall_fscore_support(true, given_, **nan)
     for i, one in enumerate(found.per_class.values()):
@@ -126,12 +132,22 @@ def test_metrics_survive_json():
     assert type(found).model_validate_json(found.model_dump_json()) == found
 
 
-def test_always_saying_the_majority_class_is_right_as_often_as_it_occurs():
+def test_the_majority_class_is_the_first_of_the_most_frequent():
     assert majority_class(np.array([2, 7, 3])) == 1
     assert majority_class(np.array([4, 4])) == 0
-    always = majority_confusion(np.array([[1, 1, 0], [3, 4, 0], [2, 0, 1]]), 1)
-    assert always.tolist() == [[0, 2, 0], [0, 7, 0], [0, 3, 0]]
-    assert frame_metrics(always, names(3)).accuracy == 7 / 12
+
+
+def test_kappa_and_balanced_accuracy_by_hand():
+    found = frame_metrics(np.array([[20, 5], [10, 15]]), names(2))
+    assert found.kappa == pytest.approx((0.7 - 0.5) / 0.5)
+    assert found.balanced_accuracy == pytest.approx((20 / 25 + 15 / 25) / 2)
+    alike = frame_metrics(np.array([[7, 0], [0, 0]]), names(2))
+    assert (alike.kappa, alike.balanced_accuracy) == (None, 1.0)  # chance alone would agree everywhere
+
+
+def test_frames_unlabelled_on_either_side_are_left_out():
+    no = IGNORE_INDEX
+    assert confusion_matrix(np.array([0, no, 1, 1]), np.array([0, 1, no, 0]), 2).tolist() == [[1, 0], [1, 0]]
 
 
 @settings(deadline=None, max_examples=200)

@@ -12,8 +12,8 @@ import numpy as np
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.errors import Notice
-from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, ClipResult, Evaluation
-from videoseq.metrics import confusion_matrix, frame_metrics
+from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, Evaluation
+from videoseq.metrics import LabelledVideo, compare, measure
 from videoseq.report.page import render_model_card, render_report
 from videoseq.report.timeline import Band, draw_timeline, save_png, to_svg
 from videoseq.training import EpochRecord
@@ -25,9 +25,16 @@ def make_page(names: list[str]) -> str:
     classes = ClassNames(names)
     targets = np.array([0, 0, 1, 1, 2, IGNORE_INDEX])
     labels = np.array([0, 1, 1, 1, 2, 2])
-    metrics = frame_metrics(confusion_matrix(targets, labels, 3), classes)
-    clip = ClipResult(f"{names[0]}.mp4", np.arange(6) / 5, 1.2, targets, labels, metrics)
-    evaluation = Evaluation({MODEL: metrics, NO_CONTEXT: metrics, MAJORITY: metrics}, (clip,))
+    clips = [LabelledVideo(f"{name}.mp4", name, np.arange(6) / 5, 1.2, targets, labels) for name in names[:2]]
+    measured = measure(clips, classes, background=names[2])
+    labellers = (MODEL, NO_CONTEXT, MAJORITY)
+    evaluation = Evaluation(
+        dict.fromkeys(labellers, measured.metrics),
+        tuple(clips),
+        dict.fromkeys(labellers, measured.videos),
+        compare(measured, measured),
+        names[2],
+    )
     notices = [Notice("labels_past_end", f"{names[1]}: row 3")]
     history = [EpochRecord(0, 1.5, None, 1e-3), EpochRecord(1, 0.5, 0.7, 1e-4)]
     return render_report(f"Model {names[2]}", evaluation, classes, {"dataset": Path(names[1])}, notices, history)
@@ -45,7 +52,16 @@ class Tags(HTMLParser):
 def test_the_page_shows_its_numbers():
     page = make_page(["calm", "busy", "gone"])
     assert "80.0" in page  # 4 of 5 labelled frames are right
-    for words in ("no context", "majority class", "labels_past_end", "calm.mp4: 80.0 % right", "0.7000"):
+    assert "80.0 (80.0 to 80.0)" in page  # both clips are alike
+    assert "0.0 (0.0 to 0.0)</td><td>1.0000</td>" in page  # a model that is its own baseline
+    for words in (
+        "no context",
+        "majority class",
+        "labels_past_end",
+        "calm.mp4: 80.0 % right",
+        "0.7000",
+        "segment F1@50",
+    ):
         assert words in page
 
 

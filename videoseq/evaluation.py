@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from videoseq.annotations import ClassNames
+from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
 from videoseq.clips import Clip
 from videoseq.feature_store import ClipFeatures
 from videoseq.labeling import SequenceLabeler
 from videoseq.labels import FrameLabels, decode
-from videoseq.metrics import FrameMetrics, confusion_matrix, frame_metrics, majority_confusion
+from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
 from videoseq.model import CausalRNN
 
 MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
@@ -21,23 +21,56 @@ MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
 
 
 @dataclass(frozen=True, eq=False)
-class ClipResult:
-    """One clip's targets and the model's labels, frame by frame, as indices into the classes."""
+class Evaluation:
+    """A model measured, beside its baselines.
+
+    Attributes:
+        metrics: By labeller (:data:`MODEL`, :data:`NO_CONTEXT`, :data:`MAJORITY`).
+        clips: The model's labels.
+        videos: What each labeller comes to on each of the clips.
+        differences: The model's headline numbers minus those of the baseline without context.
+        background: The class that has no segments, if there is one.
+    """
+
+    metrics: Mapping[str, Metrics]
+    clips: tuple[LabelledVideo, ...]
+    videos: Mapping[str, tuple[VideoMetrics, ...]]
+    differences: Mapping[str, Difference]
+    background: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedTwice:
+    """A video that two people annotated.
+
+    Attributes:
+        name: The video's.
+        seconds: The time of every frame.
+        duration_seconds: The time of the end of the last frame.
+        one: What the first wrote down; where the two are not alike to a metric, it stands for the truth.
+        other: What the second wrote down.
+    """
 
     name: str
     seconds: Float[np.ndarray, " frames"]
     duration_seconds: float
-    targets: Int64[np.ndarray, " frames"]
-    labels: Int64[np.ndarray, " frames"]
-    metrics: FrameMetrics
+    one: Annotation
+    other: Annotation
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Metrics by labeller (:data:`MODEL`, :data:`NO_CONTEXT`, :data:`MAJORITY`), and the model's labels by clip."""
+@dataclass(frozen=True)
+class Agreement:
+    """How far two annotators agree; ``metrics.headline`` has Cohen's kappa.
 
-    metrics: Mapping[str, FrameMetrics]
-    clips: tuple[ClipResult, ...]
+    Attributes:
+        metrics: Over the frames that both labelled.
+        num_only_one: Frames that only the first labelled.
+        num_only_other: Frames that only the second labelled.
+    """
+
+    metrics: Metrics
+    num_only_one: int
+    num_only_other: int
 
 
 def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
@@ -48,28 +81,64 @@ def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames)
 
 
 def evaluate_heads(
-    head: CausalRNN, no_context: CausalRNN, majority: int, clips: Sequence[Clip], classes: ClassNames
+    head: CausalRNN,
+    no_context: CausalRNN,
+    majority: int,
+    clips: Sequence[Clip],
+    classes: ClassNames,
+    background: str | None = None,
 ) -> Evaluation:
-    """The head on every native frame of the clips, beside the baseline without context and the majority class."""
-    results: list[ClipResult] = []
-    total = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    total_no_context = np.zeros_like(total)
-    for clip in clips:
-        labels = _labels_of(head, clip.features, classes)
-        confusion = confusion_matrix(clip.targets, labels, len(classes))
-        total += confusion
-        total_no_context += confusion_matrix(clip.targets, _labels_of(no_context, clip.features, classes), len(classes))
-        features, metrics = clip.features, frame_metrics(confusion, classes)
-        name = clip.entry.video.name
-        results.append(ClipResult(name, features.seconds, features.duration_seconds, clip.targets, labels, metrics))
+    """The head on every native frame of the clips, beside the baseline without context and the majority class.
+
+    The probabilities of two labellers are held in memory: 8 bytes per frame and class.
+
+    Args:
+        head: The model's.
+        no_context: The baseline's.
+        majority: The class that the other baseline always says.
+        clips: With features and targets.
+        classes: In the order of the logits.
+        background: A class that has no segments, no bouts and no part in the mean average precision.
+    """
+    labelled = [_label_clip(head, clip, classes) for clip in clips]
+    measurements: dict[str, Measurement] = {
+        MODEL: measure(labelled, classes, background),
+        NO_CONTEXT: measure([_label_clip(no_context, clip, classes) for clip in clips], classes, background),
+        MAJORITY: measure([_always(majority, video) for video in labelled], classes, background),
+    }
     return Evaluation(
-        {
-            MODEL: frame_metrics(total, classes),
-            NO_CONTEXT: frame_metrics(total_no_context, classes),
-            MAJORITY: frame_metrics(majority_confusion(total, majority), classes),
-        },
-        tuple(results),
+        metrics={name: measurement.metrics for name, measurement in measurements.items()},
+        clips=tuple(labelled),
+        videos={name: measurement.videos for name, measurement in measurements.items()},
+        differences=compare(measurements[MODEL], measurements[NO_CONTEXT]),
+        background=background,
     )
+
+
+def annotator_agreement(videos: Sequence[AnnotatedTwice], background: str | None = None) -> Agreement:
+    """Compares two annotators frame by frame, segment by segment and in time: what a model can be expected to reach.
+
+    Args:
+        videos: One or more.
+        background: The class of frames that no interval covers, which has no segments; without it they are unlabelled.
+
+    Raises:
+        AnnotationError: An annotation does not fit its video, or two classes differ by case and blanks alone.
+    """
+    classes = find_classes([annotation for video in videos for annotation in (video.one, video.other)], background)
+    labelled = []
+    for video in videos:
+        one, other = (
+            make_targets(annotation, video.seconds, video.duration_seconds, classes, background)[0]
+            for annotation in (video.one, video.other)
+        )
+        labelled.append(LabelledVideo(video.name, video.name, video.seconds, video.duration_seconds, one, other))
+    has_one, has_other = (
+        np.concatenate([side != IGNORE_INDEX for side in sides])
+        for sides in ([video.targets for video in labelled], [video.labels for video in labelled])
+    )
+    metrics = measure(labelled, classes, background).metrics
+    return Agreement(metrics, int((has_one & ~has_other).sum()), int((has_other & ~has_one).sum()))
 
 
 def spread_clips(clips: Sequence[Clip], num_frames: int = 50_000) -> list[Clip]:
@@ -94,3 +163,20 @@ def label_agreement(head: CausalRNN, pairs: Iterable[tuple[ClipFeatures, ClipFea
 
 def _labels_of(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
     return np.concatenate([labels.class_index for labels in label_features(head, features, classes)])
+
+
+def _label_clip(head: CausalRNN, clip: Clip, classes: ClassNames) -> LabelledVideo:
+    parts = list(label_features(head, clip.features, classes))
+    return LabelledVideo(
+        name=clip.entry.video.name,
+        group=clip.entry.group,
+        seconds=clip.features.seconds,
+        duration_seconds=clip.features.duration_seconds,
+        targets=clip.targets,
+        labels=np.concatenate([part.class_index for part in parts]),
+        probabilities=np.concatenate([part.probabilities.astype(np.float32) for part in parts]),
+    )
+
+
+def _always(label: int, video: LabelledVideo) -> LabelledVideo:
+    return replace(video, labels=np.full_like(video.labels, label), probabilities=None)

@@ -6,22 +6,23 @@ is NaN. docs/metrics.md says what each number means.
 
 from __future__ import annotations
 
-from videoseq.metrics.frames import (
-    ClassMetrics,
-    FrameMetrics,
-    confusion_matrix,
-    frame_metrics,
-    majority_class,
-    majority_confusion,
-    sqrt_inverse_weights,
-)
+from videoseq.metrics.frames import confusion_matrix, frame_metrics, majority_class, sqrt_inverse_weights
+from videoseq.metrics.headline import HEADLINES, LabelledVideo
+from videoseq.metrics.results import Difference, Estimate, Metrics, VideoMetrics
+from videoseq.metrics.summary import Measurement, compare, measure
 
 __all__ = [
-    "ClassMetrics",
-    "FrameMetrics",
+    "HEADLINES",
+    "Difference",
+    "Estimate",
+    "LabelledVideo",
+    "Measurement",
+    "Metrics",
+    "VideoMetrics",
+    "compare",
     "confusion_matrix",
     "frame_metrics",
     "majority_class",
-    "majority_confusion",
+    "measure",
     "sqrt_inverse_weights",
 ]

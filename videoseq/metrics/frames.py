@@ -7,10 +7,8 @@ matrices at once, one for each of ``sets`` of videos, because intervals need tho
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64, Num
 from pydantic import BaseModel, ConfigDict
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.metrics.ratios import known, known_mean, ratio
@@ -70,11 +68,10 @@ class FrameMetrics(BaseModel):
 
 
 def confusion_matrix(targets: Labels, labels: Labels, num_classes: int) -> Confusion:
-    """How many frames of each target class got each label; frames unlabelled in the targets are left out."""
-    counts = multiclass_confusion_matrix(
-        torch.from_numpy(labels), torch.from_numpy(targets), num_classes, ignore_index=IGNORE_INDEX
-    )
-    return counts.numpy().astype(np.int64)
+    """How many frames of each target class got each label; frames unlabelled on either side are left out."""
+    kept = (targets != IGNORE_INDEX) & (labels != IGNORE_INDEX)
+    cells = np.bincount(targets[kept] * num_classes + labels[kept], minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes)  # torchmetrics refuses a single class, which annotators may share
 
 
 def accuracy(confusions: Confusions) -> PerSet:
@@ -142,13 +139,6 @@ def frame_metrics(confusion: Confusion, classes: ClassNames) -> FrameMetrics:
 def majority_class(target_counts: Int64[np.ndarray, " classes"]) -> int:
     """The class of most frames in training: what labelling without looking would always say."""
     return int(np.argmax(target_counts))
-
-
-def majority_confusion(confusion: Confusion, majority: int) -> Confusion:
-    """The confusion matrix of a labeller that always answers ``majority``, on the same targets."""
-    always = np.zeros_like(confusion)
-    always[:, majority] = confusion.sum(axis=1)
-    return always
 
 
 def sqrt_inverse_weights(target_counts: Int64[np.ndarray, " classes"]) -> Float[np.ndarray, " classes"]:

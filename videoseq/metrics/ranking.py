@@ -36,8 +36,9 @@ def average_precision(
 def ranking_counts(
     targets: Sequence[Int[np.ndarray, " _frames"]],
     probabilities: Sequence[Float[np.ndarray, "_frames classes"]],
+    ranked: Sequence[int] | None = None,
     max_thresholds: int = MAX_THRESHOLDS,
-) -> Float[np.ndarray, "videos classes 2 bins"]:
+) -> Float[np.ndarray, "videos ranked 2 bins"]:
     """Each video's positive and negative frames between thresholds that all videos share; these counts add up.
 
     A class's thresholds are the probabilities of its positive frames, or so many spread evenly over those, which makes
@@ -47,17 +48,18 @@ def ranking_counts(
     Args:
         targets: Of each video.
         probabilities: Of each video, a row a frame.
+        ranked: The classes that are counted; all by default.
         max_thresholds: How many thresholds a class may have.
     """
-    num_classes = probabilities[0].shape[1]
-    counts = np.zeros((len(targets), num_classes, 2, max_thresholds + 1), np.float32)
-    for c in range(num_classes):
+    ranked = range(probabilities[0].shape[1]) if ranked is None else ranked
+    counts = np.zeros((len(targets), len(ranked), 2, max_thresholds + 1), np.float32)
+    for row, c in enumerate(ranked):
         parts = [p[t == c, c] for t, p in zip(targets, probabilities, strict=True)]
         thresholds = _spread(np.concatenate(parts), max_thresholds)
         for v, (target, probability) in enumerate(zip(targets, probabilities, strict=True)):
             bins = np.searchsorted(thresholds, probability[:, c], side="right")
             for side, frames in enumerate((target == c, (target != c) & (target != IGNORE_INDEX))):
-                counts[v, c, side] = np.bincount(bins[frames], minlength=max_thresholds + 1)
+                counts[v, row, side] = np.bincount(bins[frames], minlength=max_thresholds + 1)
     return counts
 
 

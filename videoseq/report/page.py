@@ -9,7 +9,8 @@ import jinja2
 
 from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
-from videoseq.evaluation import MODEL, ClipResult, Evaluation
+from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation
+from videoseq.metrics import HEADLINES, Estimate, LabelledVideo, VideoMetrics
 from videoseq.report.timeline import Band, draw_timeline, to_svg
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ def render_report(
         notices: What the user should look at.
         history: The epochs of the training, if this reports one.
     """
+    videos = list(zip(evaluation.clips, evaluation.videos[MODEL], strict=True))
     return _template("report.html.jinja").render(
         title=title,
         metrics=evaluation.metrics,
         model=evaluation.metrics[MODEL],
+        other=NO_CONTEXT,
+        headlines=HEADLINES,
+        differences=evaluation.differences,
+        background=evaluation.background,
         classes=classes,
-        timelines=[_clip_svg(clip, classes) for clip in evaluation.clips[:_MAX_TIMELINES]],
+        timelines=[_clip_svg(*one, classes) for one in videos[:_MAX_TIMELINES]],
         num_hidden=max(0, len(evaluation.clips) - _MAX_TIMELINES),
         facts=facts,
         notices=notices,
@@ -63,15 +69,31 @@ def _template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f}"
+    environment.filters["percent"] = _percent
+    environment.filters["seconds"] = lambda value: "–" if value is None else f"{value:.2f}"
+    environment.filters["estimate"] = _estimate
     return environment.get_template(name)
 
 
-def _clip_svg(clip: ClipResult, classes: ClassNames) -> str:
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _estimate(estimate: Estimate, unit: str) -> str:
+    """A number with its interval, a share in percent."""
+
+    def show(value: float | None) -> str:
+        return _percent(value) if unit == "share" or value is None else f"{value:.2f}"
+
+    if estimate.low is None:
+        return show(estimate.value)
+    return f"{show(estimate.value)} ({show(estimate.low)} to {show(estimate.high)})"
+
+
+def _clip_svg(clip: LabelledVideo, metrics: VideoMetrics, classes: ClassNames) -> str:
     bands = [
         Band("truth", clip.seconds, clip.duration_seconds, clip.targets),
         Band("label", clip.seconds, clip.duration_seconds, clip.labels),
     ]
-    accuracy = clip.metrics.accuracy
-    right = "no labelled frame" if accuracy is None else f"{100 * accuracy:.1f} % right"
+    right = "no labelled frame" if metrics.accuracy is None else f"{100 * metrics.accuracy:.1f} % right"
     return to_svg(draw_timeline(bands, classes, f"{clip.name}: {right}"))

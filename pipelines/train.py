@@ -16,6 +16,7 @@ from .console import Console, Exit, percent, print_json, table
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from videoseq.annotations import ClassNames
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
@@ -100,6 +101,7 @@ def run(
         cache=cache,
         console=console,
     )
+    notices += _show_overview(clips, classes, console)
     with console.progress("") as bar:
         trained = train_model(
             clips,
@@ -113,6 +115,27 @@ def run(
         console.warn(notice)
     trained = _with_agreement(trained, clips, choice, cache, console)
     return _save(trained, out, [*notices, *trained.notices], console, overwrite=overwrite)
+
+
+def _show_overview(clips: Sequence[Clip], classes: ClassNames, console: Console) -> list[Notice]:
+    """Says what was annotated, class by class, and what is wrong with it."""
+    from videoseq.overview import dataset_notices, describe_clips
+
+    overview = describe_clips(clips, classes)
+    total = max(1, sum(one.num_frames for one in overview))
+    rows = [
+        [
+            one.name, str(one.num_frames), percent(one.num_frames / total), str(one.num_bouts),
+            "–" if one.median_bout_seconds is None else f"{one.median_bout_seconds:.1f}", str(len(one.groups)),
+        ]
+        for one in overview
+    ]  # fmt: skip
+    for line in table(["annotated", "frames", "%", "bouts", "median s", "groups"], rows):
+        console.say(line)
+    notices = dataset_notices(overview)
+    for notice in notices:
+        console.warn(notice)
+    return notices
 
 
 def _with_agreement(

@@ -232,15 +232,21 @@ def test_a_majority_class_that_is_no_class_is_refused(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t["head.classifier.weight"].fill_(float("nan")), "head has weights that are not float32 numbers"),
-        (lambda t: t["head.classifier.bias"].fill_(float("inf")), "head has weights that are not float32 numbers"),
         (
-            lambda t: t["no_context.classifier.bias"].fill_(float("nan")),
+            lambda t: t["head.recurrent.classifier.weight"].fill_(float("nan")),
+            "head has weights that are not float32 numbers",
+        ),
+        (
+            lambda t: t["head.recurrent.classifier.bias"].fill_(float("inf")),
+            "head has weights that are not float32 numbers",
+        ),
+        (
+            lambda t: t["no_context.recurrent.classifier.bias"].fill_(float("nan")),
             "no_context has weights that are not float32 numbers",
         ),
-        (lambda t: t.pop("head.classifier.bias"), "does not fit model.json; "),
+        (lambda t: t.pop("head.recurrent.classifier.bias"), "does not fit model.json; "),
         (lambda t: t.update({"head.surprise": torch.zeros(1)}), "does not fit model.json; "),
-        (lambda t: t.update({"head.classifier.bias": torch.zeros(3)}), "does not fit model.json; "),
+        (lambda t: t.update({"head.recurrent.classifier.bias": torch.zeros(3)}), "does not fit model.json; "),
     ],
     ids=["NaN", "infinity", "NaN in the baseline", "lost", "surprise", "shape"],
 )

@@ -100,8 +100,7 @@ class _Videos:
 def _run(
     model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
 ) -> dict[str, Any]:
-    from videoseq.bundle import MIN_AGREEMENT, save_bundle
-    from videoseq.errors import ModelError
+    from videoseq.bundle import save_bundle
     from videoseq.quantization import part_videos, quantized_bundle
     from videoseq.runtimes import RuntimeChoice, select_runtime
     from videoseq.runtimes.quantized import Quantization
@@ -115,15 +114,11 @@ def _run(
     found, num_compared = _compared(bundle, videos, to_compare, (float32, int8))
     which = "others than those calibrated on" if is_held_out else "the same as calibrated on"
     where = f"{found.num_frames} frames of {num_compared} videos, {which}"
-    if found.agreement < MIN_AGREEMENT:
-        raise ModelError(
-            f"{model}: expected int8 to give float32's labels on {percent(MIN_AGREEMENT)} % of the frames, got "
-            f"{100 * found.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
-        )
+    _check(found, model, bundle, where)
     origin = Quantization(
         network_sha256=network.sha256,
         num_calibration_images=num_images,
-        num_calibration_videos=len(to_calibrate),
+        num_calibration_videos=sum(job not in videos.failed for job in to_calibrate),
         num_compared_frames=found.num_frames,
         num_compared_videos=num_compared,
         compared_on_other_videos=is_held_out,
@@ -177,6 +172,24 @@ def _compared(
     if not num_compared:
         raise typer.Exit(Exit.ALL_FAILED)
     return total, num_compared
+
+
+def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
+    """Refuses labels that differ, and those that could not have."""
+    from videoseq.bundle import MIN_AGREEMENT
+    from videoseq.errors import ModelError
+
+    if found.agreement < MIN_AGREEMENT:
+        raise ModelError(
+            f"{model}: expected int8 to give float32's labels on {percent(MIN_AGREEMENT)} % of the frames, got "
+            f"{100 * found.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
+        )
+    if len(found.classes) < min(2, len(bundle.classes)):
+        (only,) = (bundle.classes[index] for index in found.classes)
+        raise ModelError(
+            f"{model}: expected videos in which labels change, got {only!r} on all of {where}, which would agree "
+            "whatever int8 does; nothing was written, take others"
+        )
 
 
 def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:

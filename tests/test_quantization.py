@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -246,7 +247,7 @@ def test_labels_are_compared_as_far_as_asked(model_folder, network, clip):
     with VideoReader(clip) as reader:
         other = compare_labels(reader, bundle, (float32, int8), 1000)
     assert 0.5 < other.cosine < 0.9999
-    assert other + other == Comparison(80, 2 * other.num_equal, 40, 2 * other.cosine_sum)
+    assert other + other == Comparison(80, 2 * other.num_equal, 40, 2 * other.cosine_sum, frozenset({0, 1}))
     assert Comparison().agreement == Comparison().cosine == 0.0
 
 
@@ -326,6 +327,18 @@ def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, 
     ended = call("quantize", model_folder, light_dataset, "--out", tmp_path / "model8", "--quiet")
     check_one_line(ended, 2, f"{model_folder}: expected int8 to give float32's labels on ", "nothing was written")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_that_never_change_prove_nothing(model_folder, clip, network, call, monkeypatch, tmp_path):
+    def only_dark(*args: object) -> Comparison:
+        return replace(compare_labels(*args), classes=frozenset({1}))
+
+    monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
+    monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
+    monkeypatch.setattr("videoseq.quantization.compare_labels", only_dark)
+    ended = call("quantize", model_folder, clip, "--out", tmp_path / "model8", "--quiet")
+    check_one_line(ended, 2, "expected videos in which labels change, got 'dark' on all of 40 frames of 1 videos")
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, clip, network, monkeypatch):

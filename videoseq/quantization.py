@@ -38,12 +38,14 @@ class Comparison:
         num_equal: Those among them with one label from both.
         num_images: Pictures of which features were compared.
         cosine_sum: The sum of the cosines between the features of each picture.
+        classes: The labels from the first of the two, as indices into the classes.
     """
 
     num_frames: int = 0
     num_equal: int = 0
     num_images: int = 0
     cosine_sum: float = 0.0
+    classes: frozenset[int] = frozenset()
 
     def __add__(self, other: Comparison) -> Comparison:
         return Comparison(
@@ -51,6 +53,7 @@ class Comparison:
             self.num_equal + other.num_equal,
             self.num_images + other.num_images,
             self.cosine_sum + other.cosine_sum,
+            self.classes | other.classes,
         )
 
     @property
@@ -126,7 +129,8 @@ def compare_labels(
             ]
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
             num_equal = int((labels[0] == labels[1]).sum())
-            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()))
+            classes = frozenset(np.unique(labels[0]).tolist())
+            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()), classes)
             if found.num_frames >= max_frames:
                 break
     return found

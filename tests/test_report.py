@@ -109,7 +109,7 @@ def test_the_model_folder_has_a_page_and_a_card(model_folder):
     card = (model_folder / "README.md").read_text(encoding="utf-8")
     assert re.search(r"<td>head</td><td>gru, 1 × 16 units</td>", page)
     assert "one of: bright, dark" in card
-    assert "measured_on_validation" in page
+    assert "refitted_on_all_clips" in page
 
 
 def test_the_card_takes_only_what_it_shows():

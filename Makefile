@@ -57,7 +57,7 @@ types: .venv/dev  ## mypy --strict
 bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in a dozen minutes
 	$(BIN)/python benchmarks
 
-accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features, in an hour
+accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features; takes long
 	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy.json
 
 clean:  ## remove what was built here

@@ -22,7 +22,7 @@ from fixtures import draw_video, make_bundle
 
 from videoseq.bundle import save_bundle
 
-NUM_VIDEOS, NUM_FRAMES, NUM_START_FRAMES = 4, 1200, 2
+NUM_VIDEOS, NUM_FRAMES, NUM_START_FRAMES = 4, 1800, 2
 CORES = sorted(os.sched_getaffinity(0))[:2]
 WAYS = {  # workers, cores
     "one worker, one core": (1, CORES[:1]),

@@ -68,45 +68,61 @@ def train_model(
     if np.count_nonzero(counts["train"]) < 2:
         raise AnnotationError("training clips: expected labelled frames of two classes or more; annotate more clips")
 
-    no_context_settings = settings.head.model_copy(update={"cell": "none", "inputs": "features"})
-
     def fit_both(train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> tuple[FitResult, FitResult]:
-        def fit_head(name: str, head: HeadSettings) -> FitResult:
-            def show(record: EpochRecord) -> None:
-                if on_epoch is not None:
-                    on_epoch(name + note, record)
+        return _fit_both(train, val, len(classes), settings, device, on_epoch, note)
 
-            return fit(train, val, len(classes), head, settings.training, device=device, on_epoch=show)
-
-        return fit_head("head", settings.head), fit_head("baseline without context", no_context_settings)
-
-    fitted, baseline = measured, measured_baseline = fit_both(splits["train"], splits["val"])
+    kept = measured = fit_both(splits["train"], splits["val"])
     measured_on = next(name for name in ("test", "val", "train") if splits[name])
     notices = _split_notices(counts, measured_on, classes, chooses=settings.training.patience is not None)
     if settings.data.refit and splits["val"] and not any(clip.entry.split == "val" for clip in clips):
-        fitted, baseline = fit_both([*splits["train"], *splits["val"]], [], ", on all clips")
+        kept = fit_both([*splits["train"], *splits["val"]], [], ", on all clips")
         if measured_on == "test":
-            measured, measured_baseline = fitted, baseline
+            measured = kept
         else:
             text = "the numbers are of a model fitted without the validation clips; the one kept was then fitted on all"
             notices.append(Notice("refitted_on_all_clips", text))
     majority = majority_class(counts["train"])
-    evaluation = evaluate_heads(
-        measured.head, measured_baseline.head, majority, splits[measured_on], classes, settings.data.background
-    )
+    head, no_context = (fitted.head for fitted in measured)
+    evaluation = evaluate_heads(head, no_context, majority, splits[measured_on], classes, settings.data.background)
     description = ModelDescription(
         classes=tuple(classes),
         backbone=backbone.identity,
         sample_hz=settings.sample_hz,
         head=settings.head,
-        no_context_head=no_context_settings,
+        no_context_head=_without_context(settings.head),
         majority_class=classes[majority],
         settings=settings,
         metrics={measured_on: _headline(evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
-    bundle = Bundle(description, classes, fitted.head, baseline.head, backbone)
-    return TrainedModel(bundle, measured, evaluation, measured_on, tuple(notices))
+    bundle = Bundle(description, classes, kept[0].head, kept[1].head, backbone)
+    return TrainedModel(bundle, measured[0], evaluation, measured_on, tuple(notices))
+
+
+def _without_context(head: HeadSettings) -> HeadSettings:
+    """The same network as the baseline has it: one frame alone."""
+    return head.model_copy(update={"cell": "none", "inputs": "features"})
+
+
+def _fit_both(
+    train: Sequence[Clip],
+    val: Sequence[Clip],
+    num_classes: int,
+    settings: TrainSettings,
+    device: torch.device | None,
+    on_epoch: Callable[[str, EpochRecord], None] | None,
+    note: str,
+) -> tuple[FitResult, FitResult]:
+    """The head and its baseline on the same clips; ``note`` is added to their names as ``on_epoch`` hears them."""
+
+    def fit_head(name: str, head: HeadSettings) -> FitResult:
+        def show(record: EpochRecord) -> None:
+            if on_epoch is not None:
+                on_epoch(name + note, record)
+
+        return fit(train, val, num_classes, head, settings.training, device=device, on_epoch=show)
+
+    return fit_head("head", settings.head), fit_head("baseline without context", _without_context(settings.head))
 
 
 def split_clips(clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings) -> dict[str, list[Clip]]:

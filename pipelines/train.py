@@ -45,7 +45,7 @@ def train(
 ) -> None:
     """Train a model on annotated clips.
 
-    Groups are never split; the validation split alone chooses the epoch.
+    Groups are never split; validation clips measure, and choose the epoch only where training.patience is set.
     """
     from videoseq.config import dump_settings, load_settings
 

@@ -1,4 +1,4 @@
-"""Training learns what needs memory, draws everything from its seed, and chooses by validation alone."""
+"""Training learns what needs memory, draws everything from its seed, and chooses by validation alone, if at all."""
 
 from __future__ import annotations
 

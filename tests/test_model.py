@@ -114,7 +114,7 @@ def test_the_reduction_is_pca_on_one_scale(rows, components, seed):
     random = np.random.default_rng(seed)
     features = random.normal(size=(rows, 4)) @ random.normal(size=(4, FEATURES)) + 3.0  # rank four of six
     reduction = Reduction(FEATURES, components)
-    reduction.learn(torch.from_numpy(features).float())
+    reduction.learn(torch.from_numpy(features).float().split(7))
     got = reduction(torch.from_numpy(features).float()[None])[0].numpy()
     kept = min(components, 4, rows - 1)
     expected = PCA(kept).fit_transform(features)
@@ -126,7 +126,7 @@ def test_the_reduction_is_pca_on_one_scale(rows, components, seed):
 @torch.no_grad()
 def test_features_that_never_change_reduce_to_zero_and_not_to_nan():
     reduction = Reduction(FEATURES, 3)
-    reduction.learn(torch.full((7, FEATURES), 2.0))
+    reduction.learn([torch.full((7, FEATURES), 2.0)])
     assert torch.equal(reduction(torch.full((1, 2, FEATURES), 2.0)), torch.zeros(1, 2, 3))
 
 

@@ -10,6 +10,7 @@ Zisserman 2014 (arXiv:1406.2199) do with appearance and motion.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import torch
@@ -70,15 +71,25 @@ class Reduction(nn.Module):
         """Centred, turned, and scaled so that the components' mean variance is 1."""
         return (features - self.mean) @ self.basis
 
-    def learn(self, features: Float[Tensor, "rows features"]) -> None:
-        """Takes mean and components from rows of features; components that they do not span stay zero."""
-        centred = features.double() - features.double().mean(dim=0)
-        variances, directions = torch.linalg.eigh(centred.T @ centred / len(features))
+    def learn(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
+        """Takes mean and components from rows of features, which come in parts; directions they lack stay zero."""
+        origin, num_rows = None, 0
+        total, products = self.mean.double() * 0.0, self.basis.new_zeros(2 * (len(self.mean),), dtype=torch.float64)
+        for part in parts:
+            origin = part[0].double() if origin is None else origin  # near the mean: sums of squares lose no digits
+            rows = part.double() - origin
+            total += rows.sum(dim=0)
+            products += rows.T @ rows
+            num_rows += len(rows)
+        if origin is None:
+            raise ValueError("expected rows of features, got none")
+        mean = total / num_rows
+        variances, directions = torch.linalg.eigh(products / num_rows - torch.outer(mean, mean))
         num_components = self.basis.shape[1]
         variances, directions = variances.flip(0)[:num_components], directions.flip(1)[:, :num_components]
         is_spanned = variances > 1e-9 * variances[0]
         scale = variances.mean().clamp_min(torch.finfo(torch.float32).tiny).sqrt()
-        self.mean.copy_(features.double().mean(dim=0))
+        self.mean.copy_(origin + mean)
         self.basis.copy_(directions * is_spanned / scale)
 
 
@@ -140,10 +151,10 @@ class CausalRNN(nn.Module):
         if settings.inputs == "two_streams":
             self.appearance = Stream(self.num_components, num_classes, settings, is_recurrent=False)
 
-    def learn_reduction(self, features: Float[Tensor, "rows features"]) -> None:
+    def learn_reduction(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
         """Fits the reduction to rows of features, before anything else is fitted."""
         if isinstance(self.reduction, Reduction):
-            self.reduction.learn(features)
+            self.reduction.learn(parts)
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before a video's first step."""

@@ -35,6 +35,7 @@ from videoseq.model import CausalRNN, RNNState
 _MONITORED = "val_loss"
 _VALIDATION_CHUNKS = 4
 _MAX_REDUCTION_ROWS = 20_000
+_ROWS_AT_ONCE = 512
 
 
 class SequenceModule(pl.LightningModule):
@@ -225,14 +226,15 @@ def fit(
     return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
 
 
-def _sample_rows(clips: Sequence[Clip]) -> Float[Tensor, "rows features"]:
-    """Features from all over the clips, evenly spaced."""
+def _sample_rows(clips: Sequence[Clip]) -> Iterator[Float[Tensor, "_rows features"]]:
+    """Features from all over the clips, evenly spaced, a few at a time."""
     stride = -(-sum(len(clip.features.features) for clip in clips) // _MAX_REDUCTION_ROWS)
-    parts = []
     for clip in clips:
-        parts.append(np.array(clip.features.features[::stride]))
-        release_pages(clip.features.features)
-    return torch.from_numpy(np.concatenate(parts))
+        stored = clip.features.features
+        for start in range(0, len(stored), stride * _ROWS_AT_ONCE):
+            rows = np.array(stored[start : start + stride * _ROWS_AT_ONCE : stride])
+            release_pages(stored)
+            yield torch.from_numpy(rows)
 
 
 @contextmanager

@@ -216,7 +216,7 @@ def test_training_sees_the_state_as_labelling_does(cell, shuffle):
     torch.manual_seed(0)
     layers = 1 if cell == "none" else 2
     head = CausalRNN(
-        5, NUM_CLASSES, HeadSettings(cell=cell, hidden_size=8, num_layers=layers, projection_size=6)
+        5, NUM_CLASSES, HeadSettings(components=0, cell=cell, hidden_size=8, num_layers=layers, projection_size=6)
     ).eval()
     module = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings())
     logits: list[Tensor] = []

@@ -18,7 +18,7 @@ DATA_PATH = """
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations formats fitting clips lanes
-    model metrics overview training labels bundle labeling evaluation quantization
+    model components metrics overview training labels bundle labeling evaluation quantization
     recipe inputs journal batch worker workers report
 """
 ORDER = DATA_PATH.split()

@@ -94,7 +94,7 @@ class TrainingSettings(_Settings):
     """The largest norm of the gradient."""
     chunk_steps: Positive = 64
     """Steps between truncations of backpropagation through time; the state is carried across."""
-    lanes: Positive = 8
+    lanes: Positive = 16
     """Videos side by side in a batch, each with its own state."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""

@@ -177,17 +177,16 @@ class CausalRNN(nn.Module):
             features: One vector per step, in order.
             state: What the call before returned; None at a video's first step.
         """
-        streams, after = self.stream_logits(features, state)
+        streams, after = self.stream_logits(self.reduction(features), state)
         return streams.mean(dim=0), after
 
     def stream_logits(
-        self, features: Float[Tensor, "batch time features"], state: RNNState | None = None
+        self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "streams batch time classes"], RNNState]:
-        """The logits of each stream, which are trained each for itself; otherwise as :meth:`forward`."""
-        state = self.initial_state(len(features)) if state is None else state
-        if features.shape[1] == 0:
-            return features.new_zeros(1, len(features), 0, self.num_classes), state
-        reduced = self.reduction(features)
+        """The logits of each stream, which are trained each for itself, from components; else as :meth:`forward`."""
+        state = self.initial_state(len(reduced)) if state is None else state
+        if reduced.shape[1] == 0:
+            return reduced.new_zeros(1, len(reduced), 0, self.num_classes), state
         inputs, history = self._with_differences(reduced, state)
         logits, hidden, memory = self.recurrent(inputs, state.hidden, state.memory)
         streams = [logits]

@@ -10,14 +10,13 @@ import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -25,17 +24,17 @@ from torch.utils.data import DataLoader
 
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
+from videoseq.components import as_components, learn_components
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.errors import ConfigError
-from videoseq.feature_store import release_pages
 from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN, RNNState
+from videoseq.runtimes.machine import one_core
 
 _MONITORED = "val_loss"
 _VALIDATION_CHUNKS = 4
-_MAX_REDUCTION_ROWS = 20_000
-_ROWS_AT_ONCE = 512
+_SMALL_NETWORK = 500_000
 
 
 class SequenceModule(pl.LightningModule):
@@ -203,7 +202,7 @@ def fit(
     recorder = _Recorder(on_epoch, takes_best=bool(stopping))
     with _seeded(settings.seed), _quiet_lightning():
         network = CausalRNN(train[0].features.features.shape[1], num_classes, head)
-        network.learn_reduction(_sample_rows(train))
+        learn_components(network, train)
         trainer = pl.Trainer(
             accelerator="gpu" if device is not None and device.type == "cuda" else "cpu",
             devices=[device.index or 0] if device is not None and device.type == "cuda" else 1,
@@ -218,7 +217,8 @@ def fit(
             enable_model_summary=False,
         )
         module = SequenceModule(network, torch.tensor(weights, dtype=torch.float32), settings)
-        trainer.fit(module, datamodule=ClipData(train, val, settings))
+        with as_components(network, [*train, *val]) as clips, _cores_for(network):
+            trainer.fit(module, datamodule=ClipData(clips[: len(train)], clips[len(train) :], settings))
     if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
         rate = settings.learning_rate
         raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
@@ -226,15 +226,13 @@ def fit(
     return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
 
 
-def _sample_rows(clips: Sequence[Clip]) -> Iterator[Float[Tensor, "_rows features"]]:
-    """Features from all over the clips, evenly spaced, a few at a time."""
-    stride = -(-sum(len(clip.features.features) for clip in clips) // _MAX_REDUCTION_ROWS)
-    for clip in clips:
-        stored = clip.features.features
-        for start in range(0, len(stored), stride * _ROWS_AT_ONCE):
-            rows = np.array(stored[start : start + stride * _ROWS_AT_ONCE : stride])
-            release_pages(stored)
-            yield torch.from_numpy(rows)
+def _cores_for(network: CausalRNN) -> AbstractContextManager[None]:
+    """One core for a small network: more of them gain a tenth when idle, and lose most of it when they are not.
+
+    Many small products wait for one another; torch's threads spin meanwhile, against whatever else wants the cores.
+    """
+    is_small = sum(parameter.numel() for parameter in network.parameters()) < _SMALL_NETWORK
+    return one_core() if is_small else nullcontext()
 
 
 @contextmanager

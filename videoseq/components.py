@@ -1,0 +1,62 @@
+"""Clips' features → their components, which stay the same all through training: computed once, not in every epoch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from videoseq.clips import Clip
+from videoseq.errors import OutputError
+from videoseq.feature_store import release_pages
+from videoseq.model import CausalRNN
+
+_MAX_ROWS_TO_LEARN_FROM = 20_000
+_ROWS_AT_ONCE = 512
+
+
+def learn_components(network: CausalRNN, clips: Sequence[Clip]) -> None:
+    """Fits the network's reduction to rows from all over the clips, evenly spaced, a few at a time."""
+    num_rows = sum(len(clip.features.features) for clip in clips)
+    stride = -(-num_rows // _MAX_ROWS_TO_LEARN_FROM)
+    network.learn_reduction(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
+
+
+@contextmanager
+def as_components(network: CausalRNN, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """The clips with components in the place of features, in mapped files that are there inside the block.
+
+    Raises:
+        OutputError: The folder for temporary files cannot be written, or has no room for them.
+    """
+    with tempfile.TemporaryDirectory(prefix="videoseq-components-") as folder:
+        try:
+            reduced = [_reduce(network, clip, Path(folder) / str(number)) for number, clip in enumerate(clips)]
+        except OSError as error:
+            what = f"{folder}: the clips' components could not be written; {error.strerror or error}"
+            raise OutputError(f"{what}; make room there, or set TMPDIR to a folder that has some") from None
+        yield reduced
+
+
+def _reduce(network: CausalRNN, clip: Clip, file: Path) -> Clip:
+    with file.open("wb") as stream, torch.inference_mode():
+        for rows in _parts(clip):
+            stream.write(network.reduction(torch.from_numpy(rows)[None]).numpy().tobytes())
+    shape = len(clip.features.features), network.num_components
+    components_of_clip = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
+    return replace(clip, features=replace(clip.features, features=components_of_clip))
+
+
+def _parts(clip: Clip, stride: int = 1) -> Iterator[Float32[np.ndarray, "_rows features"]]:
+    """Every stride-th row, a few at a time, so that no more of a mapped file is in memory."""
+    stored = clip.features.features
+    for start in range(0, len(stored), stride * _ROWS_AT_ONCE):
+        rows = np.array(stored[start : start + stride * _ROWS_AT_ONCE : stride])
+        release_pages(stored)
+        yield rows

@@ -63,15 +63,19 @@ def label(
     """
     from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
+    from videoseq.worker_process import started_early
 
     console = Console(quiet=quiet, verbose=verbose)
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.end_empty(inputs, json=json)
-    choice = options.runtime_choice(device, runtime, precision, threads)
-    request = Request(jobs, inputs, model, out, choice, on_corrupt, overwrite, reuse_threshold)
-    limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
-    results = run(request, console, limits, isolate=isolate, num_workers=workers)
+    # Where something was labelled before, there may be nothing to do.
+    num_early = min(workers, len(jobs)) if workers > 1 and not out.exists() else 0
+    with started_early(num_early) as waiting:
+        choice = options.runtime_choice(device, runtime, precision, threads)
+        request = Request(jobs, inputs, model, out, choice, on_corrupt, overwrite, reuse_threshold)
+        limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
+        results = run(request, console, limits, isolate=isolate, num_workers=workers, waiting=waiting)
     if json:
         print_json([asdict(result) for result in results])
     raise typer.Exit(exit_of(results))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
     from videoseq.runtimes import RuntimeChoice
+    from videoseq.worker_process import WorkerProcess
 
 
 class OnCorrupt(str, enum.Enum):
@@ -67,14 +68,24 @@ def run(
     *,
     isolate: bool = ISOLATES,
     num_workers: int = 1,
+    waiting: list[WorkerProcess] | None = None,
 ) -> list[Result]:
-    """Labels what is not labelled yet; returns the result of every job that was reached, in their order."""
+    """Labels what is not labelled yet; returns the result of every job that was reached, in their order.
+
+    Args:
+        request: What, by which model, into which folder, and how.
+        console: Where it says how it goes.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+        num_workers: How many videos are labelled side by side; one is labelled in this process.
+        waiting: Processes for them that were started already; what is missing is started when there is work.
+    """
     from videoseq.isolation import Limits
 
     limits = limits or Limits()
     if num_workers == 1:
         return _one_by_one(request, console, limits, isolate=isolate)
-    return _side_by_side(request, console, limits, isolate=isolate, num_workers=num_workers)
+    return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> list[Result]:
@@ -86,8 +97,10 @@ def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: 
         model, settings = load_model(request.model_path, request.choice), request.settings
         journal = Journal(request.out)
         decoding = {**videos.description, "on_corrupt": request.on_corrupt.value}
-        runtime = model.runtime.description
-        journal.describe_run(request.model_path, model.bundle, runtime, request.inputs, settings, decoding)
+        bundle, runtime = model.bundle, model.runtime.description
+        journal.describe_run(
+            request.model_path, bundle.description, bundle.sha256, runtime, request.inputs, settings, decoding
+        )
         record = _Record(request, journal, model.bundle.sha256, console, bar)
         for job in record.due():
             show = partial(bar.show, job)
@@ -96,25 +109,34 @@ def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: 
 
 
 def _side_by_side(
-    request: Request, console: Console, limits: Limits, *, isolate: bool, num_workers: int
+    request: Request,
+    console: Console,
+    limits: Limits,
+    num_workers: int,
+    waiting: list[WorkerProcess],
+    *,
+    isolate: bool,
 ) -> list[Result]:
-    from videoseq.bundle import load_bundle
+    from videoseq.bundle import read_description
     from videoseq.journal import Journal
     from videoseq.labeling import load_model
     from videoseq.worker import LabelTask
     from videoseq.workers import WorkerPool
 
-    bundle, settings = load_bundle(request.model_path), request.settings
+    description, model_sha256 = read_description(request.model_path)
+    settings = request.settings
     num_workers = min(num_workers, len(request.jobs))
-    task = LabelTask(request.model_path, bundle.sha256, request.out, request.choice, settings, limits, isolate)
-    with WorkerPool(num_workers, task) as pool, console.files(len(request.jobs), "labels") as bar:
+    task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
+    with WorkerPool(num_workers, task, waiting) as pool, console.files(len(request.jobs), "labels") as bar:
         journal = Journal(request.out)
         decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
 
         def describe(runtime: str) -> None:
-            journal.describe_run(request.model_path, bundle, runtime, request.inputs, settings, decoding, num_workers)
+            journal.describe_run(
+                request.model_path, description, model_sha256, runtime, request.inputs, settings, decoding, num_workers
+            )
 
-        record = _Record(request, journal, bundle.sha256, console, bar)
+        record = _Record(request, journal, model_sha256, console, bar)
         for job, result in pool.results(record.due(), bar.show, describe):
             record.add(job, result)
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it

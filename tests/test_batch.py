@@ -61,7 +61,14 @@ def test_a_good_video_is_complete(labelled, model):
 def test_run_json_says_what_ran(model, model_folder, tmp_path):
     journal, runtime = Journal(tmp_path), model.runtime.description
     journal.describe_run(
-        model_folder, model.bundle, runtime, ["a.mp4", NOT_UTF8], LabelSettings(), {"isolated": True}, 3
+        model_folder,
+        model.bundle.description,
+        model.bundle.sha256,
+        runtime,
+        ["a.mp4", NOT_UTF8],
+        LabelSettings(),
+        {"isolated": True},
+        3,
     )
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert run["model"] == str(model_folder)

@@ -19,7 +19,7 @@ DATA_PATH = """
     backbones runtimes features feature_store checking
     annotations formats fitting clips lanes
     model components metrics overview training labels bundle labeling evaluation quantization
-    recipe inputs journal batch worker workers report
+    recipe inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()
 

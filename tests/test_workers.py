@@ -19,7 +19,7 @@ from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
 from tests.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.test_terminal import on_terminal
-from videoseq import workers
+from videoseq import worker_process, workers
 from videoseq.bundle import load_bundle
 from videoseq.errors import ConfigError, ModelError
 from videoseq.inputs import Job, plan_jobs
@@ -27,6 +27,7 @@ from videoseq.isolation import Limits
 from videoseq.journal import LabelSettings, Result
 from videoseq.runtimes import RuntimeChoice
 from videoseq.worker import LabelTask
+from videoseq.worker_process import started_early
 from videoseq.workers import WorkerPool
 
 TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start
@@ -99,7 +100,8 @@ def test_a_run_with_nothing_to_do_starts_no_worker(call, videos, model_folder, t
     assert call(*args).status == 0
     before = contents(tmp_path / "out")
     assert json.loads(before["run.json"])["workers"] == 2  # there was no work for more
-    monkeypatch.setattr(workers, "_Worker", None)
+    monkeypatch.setattr(workers, "WorkerProcess", None)
+    monkeypatch.setattr(worker_process, "WorkerProcess", None)
     again = call(*args)
     assert (again.status, again.err) == (0, "2 videos: 2 complete, 0 degraded, 0 failed\n")
     assert contents(tmp_path / "out") == before
@@ -120,6 +122,30 @@ def test_no_more_workers_start_than_there_are_jobs(videos, model_folder, tmp_pat
     with WorkerPool(5, task_for(model_folder, tmp_path)) as pool:
         assert {result.state for _, result in pool.results(jobs, ignore, ignore)} == {"complete", "failed"}
         assert [worker is not None for worker in pool._workers] == [True, True, False, False, False]
+
+
+def test_processes_that_were_started_early_do_the_work_and_those_left_over_end(videos, model_folder, tmp_path):
+    jobs = plan_jobs([str(videos / "a.mp4"), str(videos / "c.mp4")], tmp_path)
+    with started_early(3) as waiting:
+        early = list(waiting)
+        with WorkerPool(2, task_for(model_folder, tmp_path), waiting) as pool:
+            assert {result.state for _, result in pool.results(jobs, ignore, ignore)} == {"complete"}
+            assert set(early) - set(waiting) == set(pool._workers)
+        assert waiting == early[:1]
+    assert all(worker._process.poll() is not None for worker in early)
+
+
+def test_early_processes_end_with_whatever_ends_their_parents_work():
+    early = []
+
+    def fail() -> None:
+        with started_early(2) as waiting:
+            early.extend(waiting)
+            raise ConfigError("no such model")
+
+    with pytest.raises(ConfigError, match="no such model"):
+        fail()
+    assert [worker._process.poll() is not None for worker in early] == [True, True]
 
 
 def test_cores_are_shared_out(model_folder, tmp_path):
@@ -201,7 +227,7 @@ def test_a_worker_that_died_while_it_waited_costs_nothing(videos, model_folder, 
 
 
 def test_workers_that_die_before_they_begin_end_the_run(videos, model_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_CHILD", "sys.exit(9)")
+    monkeypatch.setattr(worker_process, "_CHILD", "sys.exit(9)")
     jobs = plan_jobs([str(videos)], tmp_path)
     with (
         WorkerPool(2, task_for(model_folder, tmp_path)) as pool,

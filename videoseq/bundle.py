@@ -166,9 +166,8 @@ def load_bundle(folder: Path) -> Bundle:
         ModelError: It is no model folder, of another version, damaged, or its backbone cannot be had here.
         ConfigError: The backbone needs an extra that is not installed.
     """
-    text = _read(folder / "model.json", folder)
+    description, sha256 = read_description(folder)
     stored = _read(folder / "model.safetensors", folder)
-    description = _parse(text, folder)
     if hashlib.sha256(stored).hexdigest() != description.tensors_sha256:
         raise ModelError(
             f"{folder}: model.safetensors is not the file that model.json describes; copy the folder again"
@@ -187,7 +186,17 @@ def load_bundle(folder: Path) -> Bundle:
     except (ConfigError, ModelError) as error:
         raise type(error)(f"{folder}: {error}") from None
     quantized = _load_quantized(description, _unprefixed("int8", tensors), folder)
-    return Bundle(description, classes, head, no_context, backbone, quantized, hashlib.sha256(text).hexdigest())
+    return Bundle(description, classes, head, no_context, backbone, quantized, sha256)
+
+
+def read_description(folder: Path) -> tuple[ModelDescription, str]:
+    """What ``model.json`` says, and its hash, which is the model's; the arrays are not looked at.
+
+    Raises:
+        ModelError: It is no model folder, or of another version.
+    """
+    text = _read(folder / "model.json", folder)
+    return _parse(text, folder), hashlib.sha256(text).hexdigest()
 
 
 def _read(path: Path, folder: Path) -> bytes:

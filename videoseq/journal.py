@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from videoseq.bundle import Bundle, library_versions
+from videoseq.bundle import ModelDescription, library_versions
 from videoseq.errors import OutputError, VideoError
 from videoseq.files import file_sha256, write_text
 from videoseq.inputs import Job
@@ -115,7 +115,8 @@ class Journal:
     def describe_run(
         self,
         model_path: Path,
-        bundle: Bundle,
+        model: ModelDescription,
+        model_sha256: str,
         runtime: str,
         inputs: Sequence[str],
         settings: LabelSettings,
@@ -126,8 +127,8 @@ class Journal:
         run = {
             "schema_version": 1,
             "model": str(model_path),
-            "model_sha256": bundle.sha256,
-            "classes": list(bundle.classes),
+            "model_sha256": model_sha256,
+            "classes": list(model.classes),
             "runtime": runtime,
             "workers": num_workers,
             "inputs": list(inputs),

@@ -7,12 +7,9 @@ ends, its workers see that nobody is at the other end of their pipe any more, an
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any
@@ -20,21 +17,21 @@ from typing import Any
 from videoseq.errors import ConfigError, one_line
 from videoseq.files import remove_leftovers
 from videoseq.inputs import Job
-from videoseq.isolation import child_command, how_it_ended
 from videoseq.journal import Result
 from videoseq.runtimes import num_usable_cores
 from videoseq.worker import LabelTask
+from videoseq.worker_process import PATIENCE_SECONDS, WorkerProcess
 
-_PATIENCE_SECONDS = 10.0
 _MAX_FAILED_STARTS = 3
-_CHILD = (
-    "from multiprocessing.connection import Connection\n"
-    "from videoseq.worker import main; main(Connection(int(sys.argv[1])))"
-)
 
 
 class WorkerPool:
     """Processes that label whole videos. Use it as a context manager; a worker is started when there is work for it.
+
+    Args:
+        num_workers: At most so many at once.
+        task: What they have in common.
+        waiting: Processes that were :func:`~videoseq.worker_process.started_early`; taken from there before new ones.
 
     Attributes:
         choices: What runs the CNN in each worker: the cores are shared out.
@@ -43,14 +40,15 @@ class WorkerPool:
         ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
     """
 
-    def __init__(self, num_workers: int, task: LabelTask) -> None:
+    def __init__(self, num_workers: int, task: LabelTask, waiting: list[WorkerProcess] | None = None) -> None:
         if os.name != "posix":
             raise ConfigError("workers: expected Linux or macOS for more than one; label with one here")
         cores, left_over = divmod(task.choice.num_threads or num_usable_cores(), num_workers)
         shares = [max(1, cores + (number < left_over)) for number in range(num_workers)]
         self.choices = [replace(task.choice, num_threads=share) for share in shares]
         self._tasks = [replace(task, choice=choice) for choice in self.choices]
-        self._workers: list[_Worker | None] = [None] * num_workers
+        self._workers: list[WorkerProcess | None] = [None] * num_workers
+        self._waiting = waiting if waiting is not None else []
         self._again: list[Job] = []  # jobs whose worker has died
         self._was_tried: set[Job] = set()  # jobs over which one has died
         self._num_failed_starts = 0
@@ -69,7 +67,7 @@ class WorkerPool:
         self._workers = [None] * len(self._workers)
         for worker in workers:
             worker.connection.close()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for worker in workers:
             worker.end(max(0.0, deadline - time.monotonic()))
 
@@ -111,7 +109,7 @@ class WorkerPool:
                     self._was_tried.discard(job)
                     yield job, result
 
-    def _hand_out(self, remaining: Iterator[Job]) -> dict[Any, tuple[_Worker, Job]]:
+    def _hand_out(self, remaining: Iterator[Job]) -> dict[Any, tuple[WorkerProcess, Job]]:
         """Gives everyone who has nothing to do a job, if there is one; those at work, by their connections."""
         for number, worker in enumerate(self._workers):
             if worker is not None and worker.job is not None:
@@ -122,12 +120,13 @@ class WorkerPool:
             if worker is None or not worker.give(job):  # it may have died while it waited
                 if worker is not None:
                     worker.end()
-                worker = self._workers[number] = _Worker(self._tasks[number])
+                worker = self._workers[number] = self._waiting.pop() if self._waiting else WorkerProcess()
+                worker.prepare(self._tasks[number])
                 worker.give(job)
         workers = (worker for worker in self._workers if worker is not None)
         return {worker.connection: (worker, worker.job) for worker in workers if worker.job is not None}
 
-    def _bury(self, worker: _Worker, job: Job) -> Result | None:
+    def _bury(self, worker: WorkerProcess, job: Job) -> Result | None:
         """Clears up after a worker that has died; the job's result, if it is not to be tried again."""
         cause = worker.end()
         self._workers[self._workers.index(worker)] = None
@@ -146,49 +145,3 @@ class WorkerPool:
             self._was_tried.add(job)
         self._again.append(job)
         return None
-
-
-class _Worker:
-    """A process, and the job that it is at."""
-
-    def __init__(self, task: LabelTask) -> None:
-        self.job: Job | None = None
-        self.has_started = False
-        self.connection, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
-                child_command(_CHILD, theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,  # an interrupt from the terminal is for the parent to handle
-            )
-        with suppress(OSError):  # that it has died shows when it is listened to
-            self.connection.send(task)
-
-    def give(self, job: Job) -> bool:
-        """Has it begin with a job; whether it is still there to do so."""
-        self.job = job
-        try:
-            self.connection.send(job)
-        except OSError:
-            return False
-        return True
-
-    def receive(self) -> tuple[Any, ...] | None:
-        """The next message; None if there is nobody any more to send one."""
-        try:
-            message: tuple[Any, ...] = self.connection.recv()
-        except (EOFError, OSError):
-            return None
-        return message
-
-    def end(self, patience_seconds: float = _PATIENCE_SECONDS) -> str:
-        """Waits until the process has ended, which it does when nobody listens, or ends it; says how it ended."""
-        self.connection.close()
-        try:
-            status = self._process.wait(patience_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            status = self._process.wait()
-        return how_it_ended(status)

@@ -9,7 +9,7 @@ import typer
 
 from . import options
 from .console import Console, print_json
-from .train import metrics_table
+from .train_screen import metrics_table
 
 
 def evaluate(

@@ -12,19 +12,15 @@ import typer
 from . import dataset as datasets
 from . import options
 from .console import Console, Exit, percent, print_json, table
+from .train_screen import EpochLines, fold_lines, metrics_table
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from videoseq.annotations import ClassNames
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
-    from videoseq.evaluation import Evaluation
-    from videoseq.metrics import Estimate
     from videoseq.recipe import TrainedModel
     from videoseq.runtimes import RuntimeChoice
-    from videoseq.training import EpochRecord
 
 
 def train(
@@ -32,6 +28,23 @@ def train(
     out: Annotated[Optional[Path], typer.Option(help="The model folder to make.")] = None,  # noqa: UP045
     config: Annotated[Optional[Path], typer.Option(help="A YAML file of settings.")] = None,  # noqa: UP045
     set_: Annotated[Optional[list[str]], typer.Option("--set", help="One setting, as key.path=value.")] = None,  # noqa: UP045
+    cv: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--cv",
+            metavar="groups|N",
+            help="Measure on all clips: leave out one group after the other, or at most N times several, and fit on "
+            "the rest; short for data.cross_validation.",
+        ),
+    ] = None,
+    ensemble: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--ensemble",
+            metavar="K",
+            help="Fit K networks from seeds of their own and average their logits; short for training.ensemble.",
+        ),
+    ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML and stop.")] = False,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
@@ -49,7 +62,9 @@ def train(
     """
     from videoseq.config import dump_settings, load_settings
 
-    settings = load_settings(config, set_ or ())
+    shorthands = {"data.cross_validation": cv, "training.ensemble": ensemble}
+    overrides = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
+    settings = load_settings(config, [*(set_ or ()), *overrides])
     if print_config:
         print(dump_settings(settings), end="")
         raise typer.Exit(Exit.DONE)
@@ -109,12 +124,12 @@ def run(
             settings,
             backbone,
             device=choose_device(choice.device),
-            on_epoch=_EpochLines(console, bar, settings.training.max_epochs),
+            on_epoch=EpochLines(console, bar, settings.training),
         )
-    for notice in trained.notices:
+    for notice in trained.measured.notices:
         console.warn(notice)
     trained = _with_agreement(trained, clips, choice, cache, console)
-    return _save(trained, out, [*notices, *trained.notices], console, overwrite=overwrite)
+    return _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite)
 
 
 def _show_overview(clips: Sequence[Clip], classes: ClassNames, console: Console) -> list[Notice]:
@@ -157,24 +172,12 @@ def _with_agreement(
     return replace(trained, bundle=replace(trained.bundle, description=description))
 
 
-class _EpochLines:
-    """Shows epochs: a bar on a terminal, a line for each with ``--verbose`` elsewhere."""
-
-    def __init__(self, console: Console, bar: Progress | None, max_epochs: int) -> None:
-        self._console = console
-        self._bar = bar
-        self._max_epochs = max_epochs
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, head: str, record: EpochRecord) -> None:
-        val_loss = "" if record.val_loss is None else f", validation {record.val_loss:.3f}"
-        losses = f"loss {record.train_loss:.3f}{val_loss}"
-        if self._bar is None:
-            self._console.detail(f"{head}: epoch {record.epoch}: {losses}")
-            return
-        if head not in self._tasks:
-            self._tasks[head] = self._bar.add_task(head, total=self._max_epochs, note="")
-        self._bar.update(self._tasks[head], completed=record.epoch + 1, note=losses)
+_MEASURED_ON = {
+    "val": "the validation clips",
+    "test": "the test clips",
+    "train": "the training clips",
+    "cross-validation": "clips of groups left out in turn",
+}
 
 
 def _save(
@@ -186,22 +189,23 @@ def _save(
     from videoseq.recipe import metrics_json
     from videoseq.report.page import render_model_card, render_report
 
-    evaluation, description = trained.evaluation, trained.bundle.description
-    metrics = metrics_json(evaluation, trained.measured_on, notices)
-    measured_on = {"val": "the validation clips", "test": "the test clips", "train": "the training clips"}
-    where = measured_on[trained.measured_on]
+    measured, description = trained.measured, trained.bundle.description
+    evaluation = measured.evaluation
+    metrics = metrics_json(evaluation, measured.measured_on, notices, measured.folds)
+    where = _MEASURED_ON[measured.measured_on]
     facts = {
         "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…)",
         "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
-        "epoch taken": f"{trained.fit.best_epoch} of {len(trained.fit.history)}",
+        "networks": description.num_members,
+        "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
         "seed": description.settings.training.seed,
         **description.versions,
     }
 
     def add_files(folder: Path) -> None:
         page = render_report(
-            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, trained.fit.history
+            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history
         )
         card = render_model_card(
             classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics
@@ -212,32 +216,7 @@ def _save(
 
     save_bundle(trained.bundle, out, overwrite=overwrite, add_files=add_files)
     console.say(f"on {where} ({len(evaluation.clips)} clips):")
-    for line in metrics_table(evaluation):
+    for line in [*metrics_table(evaluation), *fold_lines(measured.folds)]:
         console.say(line)
     console.say(f"model: {out}; look at {out / 'report.html'}")
     return metrics
-
-
-_TABLE = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")
-
-
-def metrics_table(evaluation: Evaluation) -> list[str]:
-    """The headline numbers of every labeller, side by side, with their intervals and what they were drawn over."""
-    from videoseq.metrics import HEADLINES
-
-    labellers = list(evaluation.metrics.values())
-    rows = [
-        [f"{HEADLINES[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
-        for name in _TABLE
-    ]
-    model = labellers[0]
-    lines = table(["", *evaluation.metrics], rows)
-    drawn = f"{model.num_resampled} {model.resampled}"
-    note = f"95 % intervals over {drawn}" if model.num_resampled > 1 else f"no intervals from {drawn[:-1]}"
-    return [*lines, f"{model.num_frames} labelled frames; {note}"]
-
-
-def _with_interval(estimate: Estimate) -> str:
-    if estimate.low is None:
-        return percent(estimate.value)
-    return f"{percent(estimate.value)} ({percent(estimate.low)} to {percent(estimate.high)})"

@@ -424,7 +424,16 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
     assert sorted(os.listdir(tmp_path / "out")) == ["metrics.json", "report.html"]
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert json.loads(ended.out) == metrics
-    keys = ["background", "labellers", "measured_on", "model_minus_no_context", "notices", "schema_version", "videos"]
+    keys = [
+        "background",
+        "folds",
+        "labellers",
+        "measured_on",
+        "model_minus_no_context",
+        "notices",
+        "schema_version",
+        "videos",
+    ]
     assert sorted(metrics) == keys
     assert sorted(metrics["labellers"]) == ["majority class", "model", "no context"]
     assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 2)

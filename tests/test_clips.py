@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
-from videoseq.clips import Clip, ClipEntry, choose_validation_groups, load_clips, read_dataset
+from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
 from videoseq.errors import AnnotationError, Notice
 from videoseq.feature_store import ClipFeatures
 
@@ -200,62 +198,6 @@ def test_a_clip_without_labels_is_left_out_and_said():
 def test_a_clip_needs_a_target_for_every_frame():
     with pytest.raises(ValueError, match="expected 10 targets, got 9"):
         Clip(entry("a"), features(10), np.zeros(9, dtype=np.int64))
-
-
-def clips_of(groups: Sequence[tuple[str, Sequence[int]]]) -> list[Clip]:
-    """Clips of these groups with these targets."""
-    return [
-        Clip(entry(f"clip{i}", group), features(len(targets)), np.array(targets, dtype=np.int64))
-        for i, (group, targets) in enumerate(groups)
-    ]
-
-
-TARGETS = st.lists(st.sampled_from([0, 1, 2, IGNORE_INDEX]), min_size=1, max_size=8).map(lambda some: [*some, 0])
-GROUPED = st.lists(st.tuples(st.sampled_from("abcde"), TARGETS), min_size=1, max_size=10)
-
-
-@settings(deadline=None, max_examples=60)
-@given(GROUPED, st.floats(0.01, 0.99), st.integers(0, 2**32), st.randoms(use_true_random=False))
-def test_validation_takes_whole_groups_some_and_never_all(grouped, fraction, seed, random):
-    clips = clips_of(grouped)
-    groups = {group for group, _ in grouped}
-    chosen = choose_validation_groups(clips, 3, fraction, seed, num_draws=20)
-    assert chosen <= groups
-    assert 0 < len(chosen) < len(groups) or (len(groups) == 1 and not chosen)
-    random.shuffle(clips)
-    assert choose_validation_groups(clips, 3, fraction, seed, num_draws=20) == chosen
-
-
-def test_validation_is_drawn_from_the_seed():
-    clips = clips_of([(f"g{i}", [0, 1]) for i in range(10)])
-    drawn = {frozenset(choose_validation_groups(clips, 2, 0.2, seed)) for seed in range(10)}
-    assert {len(groups) for groups in drawn} == {2}
-    assert len(drawn) > 5
-
-
-def test_validation_and_training_both_meet_every_class_that_allows_it():
-    clips = clips_of([("rare 1", [0, 1]), ("rare 2", [0, 1]), *((f"g{i}", [0, 0]) for i in range(8))])
-    for seed in range(20):
-        chosen = choose_validation_groups(clips, 2, 0.2, seed)
-        assert len(chosen & {"rare 1", "rare 2"}) == 1
-
-
-def test_validation_comes_near_the_fraction_of_labelled_frames():
-    clips = clips_of([("big", [0] * 60 + [IGNORE_INDEX] * 900), *((f"g{i}", [0] * 10) for i in range(4))])
-    assert choose_validation_groups(clips, 1, 0.6, seed=0) == {"big"}
-    assert choose_validation_groups(clips, 1, 0.1, seed=0) < {"g0", "g1", "g2", "g3"}
-
-
-def test_a_class_of_one_group_stays_in_training():
-    clips = clips_of([("rare", [1, 1]), *((f"g{i}", [0, 0]) for i in range(4))])
-    for seed in range(20):
-        assert "rare" not in choose_validation_groups(clips, 2, 0.4, seed)
-
-
-def test_without_a_second_group_or_a_fraction_nothing_validates():
-    assert choose_validation_groups(clips_of([("one", [0, 1]), ("one", [0, 1])]), 2, 0.5, seed=0) == set()
-    assert choose_validation_groups(clips_of([("one", [0, 1]), ("two", [0, 1])]), 2, 0.0, seed=0) == set()
-    assert choose_validation_groups([], 2, 0.5, seed=0) == set()
 
 
 def test_two_videos_beside_one_annotation_are_an_error(tmp_path):

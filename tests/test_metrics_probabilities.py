@@ -14,10 +14,10 @@ from videoseq.annotations import IGNORE_INDEX
 from videoseq.metrics.calibration import (
     calibration_counts,
     expected_calibration_error,
-    fit_temperature,
     reliability_curve,
 )
 from videoseq.metrics.ranking import average_precision, average_precisions, ranking_counts
+from videoseq.metrics.temperature import fit_temperature
 
 
 def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabelled: float = 0.2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,8 @@ from tests.test_training import HEAD, SETTINGS, make_clip
 from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings, TrainSettings
+from videoseq.evaluation import label_clips
+from videoseq.metrics import best_temperature, measure, tempered
 from videoseq.recipe import train_model
 from videoseq.training import fit
 
@@ -21,52 +24,96 @@ def backbone():
     return load_backbone(BackboneSettings())
 
 
-def train(clips, backbone, *, refit=True):
+def train(clips, backbone, **data):
     settings = TrainSettings(head=HEAD, training=TRAINING)
-    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"refit": refit})})
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
     return train_model(clips, CLASSES, settings, backbone)
 
 
 def weights_of(head) -> torch.Tensor:
-    return torch.cat([tensor.flatten() for tensor in head.state_dict().values()])
+    return torch.cat([tensor.flatten() for name, tensor in head.state_dict().items() if name != "temperature"])
 
 
 def codes(trained) -> set[str]:
-    return {notice.code for notice in trained.notices}
+    return {notice.code for notice in trained.measured.notices}
 
 
 def test_where_validation_was_drawn_the_model_kept_has_seen_all_clips(backbone):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
     trained = train(clips, backbone)
-    assert trained.measured_on == "val"
+    assert trained.measured.measured_on == "val"
     assert "refitted_on_all_clips" in codes(trained)
     assert "measured_on_validation" not in codes(trained)  # it chose nothing
-    validated = {clip.name for clip in trained.evaluation.clips}
+    validated = {clip.name for clip in trained.measured.evaluation.clips}
     kept = [clip for clip in clips if clip.entry.video.name not in validated]
     expected = fit([*kept, *(c for c in clips if c not in kept)], [], 2, HEAD, TRAINING).head
     assert torch.equal(weights_of(trained.bundle.head), weights_of(expected))
     measured = fit(kept, [], 2, HEAD, TRAINING).head
-    assert torch.equal(weights_of(trained.fit.head), weights_of(measured))
+    assert torch.equal(weights_of(trained.measured.fit.head), weights_of(measured))
 
 
 def test_a_split_that_was_given_is_kept_out(backbone):
     clips = [make_clip(seed, split="val" if seed > 5 else "train") for seed in range(8)]
     trained = train(clips, backbone)
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.fit.head))
+    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
     assert "refitted_on_all_clips" not in codes(trained)
 
 
 def test_the_second_fit_can_be_left_out(backbone):
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone, refit=False)
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.fit.head))
+    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
 
 
 def test_test_clips_measure_the_model_that_is_kept(backbone):
     clips = [make_clip(seed, split="test" if seed > 5 else "train", group=f"g{seed}") for seed in range(8)]
     trained = train(clips, backbone)
-    assert trained.measured_on == "test"
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.fit.head))
+    assert trained.measured.measured_on == "test"
+    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
     everything_else = fit([clip for clip in clips if clip.entry.split == "train"], [], 2, HEAD, TRAINING).head
     assert weights_of(everything_else).shape == weights_of(trained.bundle.head).shape
-    assert {clip.name for clip in trained.evaluation.clips} == {"clip6.mp4", "clip7.mp4"}
+    assert {clip.name for clip in trained.measured.evaluation.clips} == {"clip6.mp4", "clip7.mp4"}
     assert codes(trained) == set()
+
+
+def test_cross_validation_labels_each_clip_by_a_model_that_has_not_seen_its_group(backbone):
+    clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
+    trained = train(clips, backbone, cross_validation="groups")
+    measured = trained.measured
+    assert (measured.measured_on, codes(trained)) == ("cross-validation", {"cross_validated"})
+    assert [fold.groups for fold in measured.folds] == [("g0",), ("g1",), ("g2",)]
+    assert torch.equal(weights_of(trained.bundle.head), weights_of(fit(clips, [], 2, HEAD, TRAINING).head))
+    by_name = {clip.name: clip for clip in measured.evaluation.clips}
+    assert sorted(by_name) == sorted(clip.entry.video.name for clip in clips)
+    for group in ("g0", "g1", "g2"):
+        head = fit([clip for clip in clips if clip.entry.group != group], [], 2, HEAD, TRAINING).head
+        held_out = [clip for clip in clips if clip.entry.group == group]
+        for video in label_clips(head, held_out, CLASSES):
+            assert np.array_equal(by_name[video.name].labels, video.labels)
+    frames = sum(fold.headline["model"]["num_frames"] for fold in measured.folds)
+    assert frames == measured.evaluation.metrics["model"].num_frames
+
+
+def test_folds_can_be_fewer_than_groups(backbone):
+    clips = [make_clip(seed, group=f"g{seed}") for seed in range(6)]
+    measured = train(clips, backbone, cross_validation=2).measured
+    assert [len(fold.groups) for fold in measured.folds] == [3, 3]
+
+
+def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbone):
+    """The temperature of validation is the one that its clips like best, and the model that is kept has it too."""
+    trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone)
+    head = trained.measured.fit.head
+    assert head.temperature != 1
+    assert trained.bundle.head.temperature == head.temperature
+    loss = {}
+    for factor in (0.8, 1.0, 1.25):
+        scaled = [tempered(clip, factor) for clip in trained.measured.evaluation.clips]
+        loss[factor] = measure(scaled, CLASSES).metrics.headline["negative_log_likelihood"].value
+    assert min(loss, key=loss.get) == 1.0 or head.temperature in (0.25, 4.0)
+
+
+def test_cross_validation_calibrates_on_all_clips_together(backbone):
+    clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
+    trained = train(clips, backbone, cross_validation="groups")
+    known = [tempered(clip, 1 / float(trained.bundle.head.temperature)) for clip in trained.measured.evaluation.clips]
+    assert float(trained.bundle.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)

@@ -18,7 +18,7 @@ from videoseq.evaluation import evaluate_heads, label_agreement
 from videoseq.feature_store import ClipFeatures
 from videoseq.lanes import LaneBatch
 from videoseq.model import CausalRNN
-from videoseq.recipe import split_clips
+from videoseq.splits import split_clips
 from videoseq.training import SequenceModule, fit
 
 SIZE = 8
@@ -184,12 +184,12 @@ def test_other_cells_train_too(clips, cell):
 def test_splits_follow_the_dataset_and_never_divide_a_group():
     settings, classes = TrainSettings(), ClassNames(["off", "on"])
     free = [make_clip(seed, group=f"g{seed % 4}") for seed in range(12)]
-    splits = split_clips(free, classes, settings)
+    splits = split_clips(free, classes, settings.data, settings.training.seed)
     groups = [{clip.entry.group for clip in splits[name]} for name in ("train", "val")]
     assert all(groups)
     assert not groups[0] & groups[1]
     fixed = [make_clip(seed, split=("train", "val", "test")[seed % 3]) for seed in range(9)]
-    splits = split_clips(fixed, classes, settings)
+    splits = split_clips(fixed, classes, settings.data, settings.training.seed)
     assert {name: len(part) for name, part in splits.items()} == {"train": 3, "val": 3, "test": 3}
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
@@ -25,12 +25,13 @@ from torch import Tensor
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone, BackboneIdentity, restore_backbone
 from videoseq.config import HeadSettings, SampleHz, TrainSettings
+from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
 from videoseq.model import CausalRNN
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _MAX_JSON_BYTES = 16 << 20
 
 MIN_AGREEMENT = 0.995
@@ -47,6 +48,7 @@ class ModelDescription(BaseModel):
         backbone: Identity of the CNN whose features the head reads.
         sample_hz: Steps of the network per second of video, None for every frame.
         head: The network.
+        num_members: Networks in each, if more than one an ensemble.
         no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
         majority_class: The class of most training frames, the other baseline.
         settings: What training was told.
@@ -60,11 +62,12 @@ class ModelDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["videoseq-model"] = "videoseq-model"
-    schema_version: Literal[1] = _SCHEMA_VERSION
+    schema_version: Literal[2] = _SCHEMA_VERSION
     classes: tuple[str, ...]
     backbone: BackboneIdentity
     sample_hz: SampleHz | None
     head: HeadSettings
+    num_members: Annotated[int, Field(ge=1, le=100)] = 1
     no_context_head: HeadSettings
     majority_class: str
     settings: TrainSettings
@@ -91,8 +94,8 @@ class Bundle:
 
     description: ModelDescription
     classes: ClassNames
-    head: CausalRNN
-    no_context: CausalRNN
+    head: Head
+    no_context: Head
     backbone: Backbone
     quantized: QuantizedNetwork | None = None
     sha256: str = ""
@@ -228,10 +231,13 @@ def _parse(text: bytes, folder: Path) -> ModelDescription:
 
 def _load_head(
     description: ModelDescription, settings: HeadSettings, prefix: str, tensors: Mapping[str, Tensor], folder: Path
-) -> CausalRNN:
+) -> Head:
     own = _unprefixed(prefix, tensors)
+    head: Head
     with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
-        head = CausalRNN(description.backbone.feature_size, len(description.classes), settings)
+        size, num_classes = description.backbone.feature_size, len(description.classes)
+        members = [CausalRNN(size, num_classes, settings) for _ in range(description.num_members)]
+        head = members[0] if len(members) == 1 else Ensemble(members)
     try:
         head.load_state_dict(own, assign=True)
     except RuntimeError as error:
@@ -240,6 +246,9 @@ def _load_head(
         ) from None
     if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
         raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
+    if head.temperature <= 0:
+        got = float(head.temperature)
+        raise ModelError(f"{folder}: model.safetensors: {prefix}.temperature: expected a positive number, got {got:g}")
     return head.eval()
 
 

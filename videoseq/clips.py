@@ -1,4 +1,4 @@
-"""Annotated clips: which videos with which targets, and which of them validate.
+"""Annotated clips: which videos with which targets.
 
 A dataset is a manifest CSV (``video,annotation`` and optionally ``split``, ``group``, ``subject``), or a folder: with
 a ``manifest.csv`` in it, or with each video's annotation of the same name beside it.
@@ -170,33 +170,3 @@ def load_clips(
         else:
             notices.append(Notice("clip_without_labels", f"{entry.annotation}: labels no frame of {entry.video}"))
     return clips, notices
-
-
-def choose_validation_groups(
-    clips: Sequence[Clip], num_classes: int, fraction: float, seed: int, num_draws: int = 200
-) -> set[str]:
-    """Groups to validate on: of seeded random draws the one that leaves training the most classes and covers the most.
-
-    Ties are broken by how near the share of frames comes to ``fraction``. With fewer than two groups there is no
-    validation split and the set is empty.
-    """
-    counts: dict[str, np.ndarray] = {}
-    for clip in clips:
-        counts[clip.entry.group] = counts.get(clip.entry.group, 0) + clip.class_counts(num_classes)
-    groups = sorted(counts)
-    if len(groups) < 2 or fraction == 0.0:
-        return set()
-    table = np.stack([counts[group] for group in groups])
-    generator = np.random.default_rng(seed)
-    best: tuple[tuple[int, int, float], set[str]] | None = None
-    for _ in range(num_draws):
-        order = generator.permutation(len(groups))
-        share = np.cumsum(table[order].sum(axis=1)) / max(1, table.sum())
-        size = 1 + int(np.argmin(np.abs(share[:-1] - fraction)))
-        val, train = table[order[:size]].sum(axis=0), table[order[size:]].sum(axis=0)
-        num_learnt, num_validated = (np.count_nonzero(counts) for counts in (train, np.minimum(val, train)))
-        score = (int(num_learnt), int(num_validated), -abs(float(share[size - 1]) - fraction))
-        if best is None or score > best[0]:
-            best = score, {groups[i] for i in order[:size]}
-    assert best is not None
-    return best[1]

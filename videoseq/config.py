@@ -70,6 +70,9 @@ class DataSettings(_Settings):
     """The classes in their order; by default those found in the annotations, sorted."""
     validation_fraction: Fraction = 0.2
     """The share of training frames to keep for validation, in whole groups, where no split is given."""
+    cross_validation: Literal["groups"] | Annotated[int, Field(ge=2)] | None = None
+    """Measures on all clips: ``groups`` leaves out one group after the other and fits on the rest, a number at most so
+    many times; ``null`` keeps one set of clips for validation."""
     refit: bool = True
     """Whether a model whose validation clips were drawn so is fitted again on all clips, once it has been measured."""
 
@@ -79,6 +82,8 @@ class TrainingSettings(_Settings):
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Governs every draw: initial weights, dropout, order of clips, chunk borders, the split."""
+    ensemble: Annotated[int, Field(ge=1, le=100)] = 1
+    """Networks that are fitted, each from a seed of its own, and whose logits are averaged."""
     max_epochs: Positive = 40
     """Passes over the training clips, over which the learning rate rises and falls."""
     patience: Positive | None = None

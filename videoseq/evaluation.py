@@ -10,11 +10,11 @@ from jaxtyping import Float, Int64
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
 from videoseq.clips import Clip
+from videoseq.ensemble import Head
 from videoseq.feature_store import ClipFeatures
 from videoseq.labeling import SequenceLabeler
 from videoseq.labels import FrameLabels, decode
 from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
-from videoseq.model import CausalRNN
 
 MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
 """The names of the labellers that stand side by side in every result."""
@@ -73,7 +73,7 @@ class Agreement:
     num_only_other: int
 
 
-def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
+def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     sequence = SequenceLabeler(head)
     for chunk in features.chunks():
@@ -81,8 +81,8 @@ def label_features(head: CausalRNN, features: ClipFeatures, classes: ClassNames)
 
 
 def evaluate_heads(
-    head: CausalRNN,
-    no_context: CausalRNN,
+    head: Head,
+    no_context: Head,
     majority: int,
     clips: Sequence[Clip],
     classes: ClassNames,
@@ -100,10 +100,22 @@ def evaluate_heads(
         classes: In the order of the logits.
         background: A class that has no segments, no bouts and no part in the mean average precision.
     """
-    labelled = [_label_clip(head, clip, classes) for clip in clips]
+    return evaluate_labels(
+        label_clips(head, clips, classes), label_clips(no_context, clips, classes), majority, classes, background
+    )
+
+
+def evaluate_labels(
+    labelled: Sequence[LabelledVideo],
+    no_context: Sequence[LabelledVideo],
+    majority: int,
+    classes: ClassNames,
+    background: str | None = None,
+) -> Evaluation:
+    """What was labelled already, by one head or, in cross-validation, each clip by the one that had not seen it."""
     measurements: dict[str, Measurement] = {
         MODEL: measure(labelled, classes, background),
-        NO_CONTEXT: measure([_label_clip(no_context, clip, classes) for clip in clips], classes, background),
+        NO_CONTEXT: measure(no_context, classes, background),
         MAJORITY: measure([_always(majority, video) for video in labelled], classes, background),
     }
     return Evaluation(
@@ -151,7 +163,7 @@ def spread_clips(clips: Sequence[Clip], num_frames: int = 50_000) -> list[Clip]:
     return chosen
 
 
-def label_agreement(head: CausalRNN, pairs: Iterable[tuple[ClipFeatures, ClipFeatures]], classes: ClassNames) -> float:
+def label_agreement(head: Head, pairs: Iterable[tuple[ClipFeatures, ClipFeatures]], classes: ClassNames) -> float:
     """The share of frames to which a head gives one label, whichever of two features of a video it sees."""
     num_equal = num_frames = 0
     for pair in pairs:
@@ -161,11 +173,16 @@ def label_agreement(head: CausalRNN, pairs: Iterable[tuple[ClipFeatures, ClipFea
     return num_equal / num_frames
 
 
-def _labels_of(head: CausalRNN, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
+def _labels_of(head: Head, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
     return np.concatenate([labels.class_index for labels in label_features(head, features, classes)])
 
 
-def _label_clip(head: CausalRNN, clip: Clip, classes: ClassNames) -> LabelledVideo:
+def label_clips(head: Head, clips: Sequence[Clip], classes: ClassNames) -> list[LabelledVideo]:
+    """What a head says of clips, beside their targets."""
+    return [_label_clip(head, clip, classes) for clip in clips]
+
+
+def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
     parts = list(label_features(head, clip.features, classes))
     return LabelledVideo(
         name=clip.entry.video.name,

@@ -17,12 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoseq.bundle import Bundle, load_bundle
+from videoseq.ensemble import Head
 from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
 from videoseq.labels import FrameLabels, LabelWriter, decode
-from videoseq.model import CausalRNN, RNNState
+from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.runtimes.machine import one_core
 from videoseq.safe_file import FileWatch
@@ -33,7 +34,7 @@ from videoseq.video import VideoReader
 class SequenceLabeler:
     """Feature chunks of one video → a logit vector per native frame; the state lives as long as the video."""
 
-    def __init__(self, head: CausalRNN) -> None:
+    def __init__(self, head: Head) -> None:
         self._head = head
         self._state: RNNState = head.initial_state()
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)

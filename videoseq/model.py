@@ -10,7 +10,7 @@ Zisserman 2014 (arXiv:1406.2199) do with appearance and motion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from videoseq.config import HeadSettings
 
+_BATCH_DIMENSION = {"has_started": 0, "history": 0, "hidden": 1, "memory": 1}
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -55,6 +56,16 @@ class RNNState:
         """By name, to be saved."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def split(self, num_parts: int) -> list[RNNState]:
+        """The states of the first videos of the batch, of the next, and so on: as many of each."""
+        parts = zip(*(getattr(self, name).chunk(num_parts, dim) for name, dim in _BATCH_DIMENSION.items()), strict=True)
+        return [RNNState(*part) for part in parts]
+
+    @staticmethod
+    def join(parts: Sequence[RNNState]) -> RNNState:
+        """One batch of all videos, in order."""
+        return RNNState(*(torch.cat([getattr(p, name) for p in parts], dim) for name, dim in _BATCH_DIMENSION.items()))
+
 
 class Reduction(nn.Module):
     """Features → their first principal components, all on one scale; learnt once, then fixed (Pearson 1901)."""
@@ -65,7 +76,9 @@ class Reduction(nn.Module):
     def __init__(self, feature_size: int, num_components: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(feature_size))
-        self.register_buffer("basis", torch.randn(feature_size, num_components) / feature_size**0.5)
+        # Uniform: on the meta device, where models are loaded, normal draws import a second's worth of torch._dynamo.
+        bound = (3 / feature_size) ** 0.5
+        self.register_buffer("basis", torch.empty(feature_size, num_components).uniform_(-bound, bound))
 
     def forward(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
         """Centred, turned, and scaled so that the components' mean variance is 1."""
@@ -134,7 +147,13 @@ class CausalRNN(nn.Module):
 
     ``forward(features, state)`` takes any number of consecutive steps; feeding a video whole, in chunks, or step by
     step gives the same logits, as long as each call gets the state that the last one returned.
+
+    Attributes:
+        temperature: What logits are divided by, so that their softmax means what it says (Guo et al. 2017); 1 until
+            it is fitted on clips that were not learnt from.
     """
+
+    temperature: Float[Tensor, ""]
 
     def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
         super().__init__()
@@ -143,6 +162,7 @@ class CausalRNN(nn.Module):
         self.num_classes = num_classes
         self.num_components = min(settings.components, feature_size) or feature_size
         self.reduction = Reduction(feature_size, self.num_components) if settings.components else nn.Identity()
+        self.register_buffer("temperature", torch.ones(()))
         self._lags = () if settings.inputs == "features" else settings.difference_lags
         sees_features = settings.inputs in ("features", "joint")
         width = (len(self._lags) + sees_features) * self.num_components
@@ -178,7 +198,7 @@ class CausalRNN(nn.Module):
             state: What the call before returned; None at a video's first step.
         """
         streams, after = self.stream_logits(self.reduction(features), state)
-        return streams.mean(dim=0), after
+        return streams.mean(dim=0) / self.temperature, after
 
     def stream_logits(
         self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None

@@ -1,8 +1,4 @@
-"""Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labelling.
-
-Lightning stopped doing this by itself in 2.0, so the module keeps the detached state from chunk to chunk and resets
-it where :class:`~videoseq.lanes.LaneBatches` says that a video starts.
-"""
+"""Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labelling."""
 
 from __future__ import annotations
 
@@ -10,131 +6,59 @@ import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
-from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
 from videoseq.components import as_components, learn_components
 from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
-from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.metrics import sqrt_inverse_weights
-from videoseq.model import CausalRNN, RNNState
+from videoseq.model import CausalRNN
 from videoseq.runtimes.machine import one_core
+from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
 
-_MONITORED = "val_loss"
-_VALIDATION_CHUNKS = 4
 _SMALL_NETWORK = 500_000
-
-
-class SequenceModule(pl.LightningModule):
-    """The steps, the optimizer, and the state that lives between chunks."""
-
-    class_weights: Tensor
-
-    def __init__(self, head: CausalRNN, class_weights: Tensor, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.head = head
-        self.settings = settings
-        self.register_buffer("class_weights", class_weights)
-        self._state: RNNState | None = None
-        self._loss_sum = 0.0
-        self._loss_weight = 0.0
-
-    def training_step(self, batch: LaneBatch, _: int) -> Tensor:
-        """One chunk of every lane."""
-        loss_sum, weight = self._chunk_loss(batch)
-        return loss_sum / weight.clamp_min(torch.finfo(weight.dtype).tiny)
-
-    def validation_step(self, batch: LaneBatch, _: int) -> None:
-        """One chunk of every lane, summed up over the epoch."""
-        loss_sum, weight = self._chunk_loss(batch)
-        self._loss_sum += loss_sum.item()
-        self._loss_weight += weight.item()
-
-    def on_train_epoch_start(self) -> None:
-        """Every pass begins with videos' first frames."""
-        self._state = None
-
-    def on_validation_epoch_start(self) -> None:
-        """Validation videos must not meet the state of training videos."""
-        self._state, self._loss_sum, self._loss_weight = None, 0.0, 0.0
-
-    def on_validation_epoch_end(self) -> None:
-        """The weighted mean over all frames, not over chunks."""
-        self.log(_MONITORED, self._loss_sum / max(self._loss_weight, 1e-12))
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW (Loshchilov & Hutter 2019) with a linear warm-up, then a cosine to zero, stepped by epoch."""
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        optimizer = torch.optim.AdamW(self.head.parameters(), lr=rate, weight_decay=decay, fused=True)
-        warmup = max(1, round(self.settings.warmup_fraction * self.settings.max_epochs))
-        rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
-        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.settings.max_epochs - warmup))
-        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warmup])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
-
-    def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
-        """The summed weighted cross-entropy of a chunk, and the sum of the weights of its labelled steps."""
-        state = (
-            self.head.initial_state(len(batch.is_start)) if self._state is None else self._state.reset(batch.is_start)
-        )
-        streams, after = self.head.stream_logits(batch.features, state)
-        self._state = after.detach()
-        # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
-        logits = streams if self.training else streams.mean(dim=0, keepdim=True)
-        targets = batch.targets.flatten()
-        loss = nn.functional.cross_entropy(
-            logits.flatten(0, 2), targets.repeat(len(logits)), self.class_weights,
-            ignore_index=IGNORE_INDEX, reduction="sum",
-        ) / len(logits)  # fmt: skip
-        return loss, self.class_weights[targets[targets != IGNORE_INDEX]].sum()
-
-
-class ClipData(pl.LightningDataModule):
-    """Training and validation clips as lanes of ordered chunks."""
-
-    def __init__(self, train: Sequence[Clip], val: Sequence[Clip], settings: TrainingSettings) -> None:
-        super().__init__()
-        self._train = LaneBatches(train, settings.lanes, settings.chunk_steps, shuffle=True, seed=settings.seed)
-        # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
-        chunk_steps = _VALIDATION_CHUNKS * settings.chunk_steps
-        self._val = LaneBatches(val, settings.lanes, chunk_steps, shuffle=False) if val else None
-
-    def train_dataloader(self) -> DataLoader[LaneBatch]:
-        """A new order of videos in every epoch."""
-        return DataLoader(self._train, batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[LaneBatch] | list[Any]:
-        """The same order always; nothing where there is no validation split."""
-        return DataLoader(self._val, batch_size=None) if self._val is not None else []
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to; ``val_loss`` is None without a validation split."""
+    """What one epoch came to.
+
+    Attributes:
+        epoch: From 0.
+        train_loss: The mean over chunks.
+        val_loss: The mean over labelled frames; None without a validation split.
+        learning_rate: During the epoch.
+        member: Which network of an ensemble, from 0.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float | None
     learning_rate: float
+    member: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """The head with the weights of ``best_epoch``, the one that was taken, in eval mode, and every epoch's record."""
+    """A fitted head in eval mode.
 
-    head: CausalRNN
+    Attributes:
+        head: With the weights of the epoch that was taken.
+        best_epoch: Which that was; of an ensemble, the first member's.
+        history: Every epoch's record; of an ensemble, the first member's.
+    """
+
+    head: Head
     best_epoch: int
     history: tuple[EpochRecord, ...]
 
@@ -142,8 +66,9 @@ class FitResult:
 class _Recorder(Callback):
     """Keeps each epoch's numbers, and a copy of the weights: of the best epoch by validation loss, or of the last."""
 
-    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None, *, takes_best: bool) -> None:
+    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None, member: int, *, takes_best: bool) -> None:
         self._on_epoch = on_epoch
+        self._member = member
         self._takes_best = takes_best
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
@@ -157,11 +82,12 @@ class _Recorder(Callback):
         self._losses.append(float(outputs["loss"]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        value = trainer.callback_metrics.get(_MONITORED)
+        value = trainer.callback_metrics.get(MONITORED)
         val_loss = float(value) if value is not None else None
         best = min((r.val_loss for r in self.history if r.val_loss is not None), default=float("inf"))
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.history.append(EpochRecord(trainer.current_epoch, float(np.mean(self._losses)), val_loss, rate))
+        train_loss = float(np.mean(self._losses))
+        self.history.append(EpochRecord(trainer.current_epoch, train_loss, val_loss, rate, self._member))
         if not self._takes_best or (val_loss is not None and val_loss < best):
             assert isinstance(module, SequenceModule)
             self.best_epoch = trainer.current_epoch
@@ -182,7 +108,8 @@ def fit(
 ) -> FitResult:
     """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
 
-    Every draw comes from ``settings.seed``; the caller's random state is as before when this returns.
+    Every draw comes from ``settings.seed``, for further members of an ensemble from the numbers after it; the caller's
+    random state is as before when this returns.
 
     Args:
         train: Clips to learn from; at least one with a labelled frame.
@@ -195,35 +122,66 @@ def fit(
 
     Raises:
         ConfigError: The loss became infinite or no number; the settings ask for too large steps.
+        OutputError: There is no room for the clips' components.
     """
     counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
     weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
-    stopping = [EarlyStopping(_MONITORED, patience=settings.patience)] if val and settings.patience else []
-    recorder = _Recorder(on_epoch, takes_best=bool(stopping))
-    with _seeded(settings.seed), _quiet_lightning():
-        network = CausalRNN(train[0].features.features.shape[1], num_classes, head)
-        learn_components(network, train)
-        trainer = pl.Trainer(
-            accelerator="gpu" if device is not None and device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device is not None and device.type == "cuda" else 1,
-            max_epochs=settings.max_epochs,
-            gradient_clip_val=settings.gradient_clip_norm,
-            callbacks=[*stopping, recorder],
-            limit_val_batches=None if val else 0,
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        module = SequenceModule(network, torch.tensor(weights, dtype=torch.float32), settings)
-        with as_components(network, [*train, *val]) as clips, _cores_for(network):
-            trainer.fit(module, datamodule=ClipData(clips[: len(train)], clips[len(train) :], settings))
+    networks: list[CausalRNN] = []
+    results: list[FitResult] = []
+    with _quiet_lightning(), ExitStack() as stack:
+        for member in range(settings.ensemble):
+            stack.enter_context(_seeded(settings.seed + member))
+            networks.append(CausalRNN(train[0].features.features.shape[1], num_classes, head))
+            if member == 0:
+                learn_components(networks[0], train)
+                clips = stack.enter_context(as_components(networks[0], [*train, *val]))
+            networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
+            module = SequenceModule(networks[-1], torch.tensor(weights, dtype=torch.float32), settings)
+            data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member)
+            results.append(_fit_network(module, data, settings, device, on_epoch, member))
+    return replace(results[0], head=networks[0] if len(networks) == 1 else Ensemble(networks).eval())
+
+
+def _fit_network(
+    module: SequenceModule,
+    data: ClipData,
+    settings: TrainingSettings,
+    device: torch.device | None,
+    on_epoch: Callable[[EpochRecord], None] | None,
+    member: int,
+) -> FitResult:
+    """Fits one network, which ends on the CPU with the weights of the epoch that is taken."""
+    network = module.head
+    patience = settings.patience if data.has_validation else None
+    stopping = [EarlyStopping(MONITORED, patience=patience)] if patience else []
+    recorder = _Recorder(on_epoch, member, takes_best=bool(stopping))
+    trainer = _make_trainer(settings, [*stopping, recorder], device, has_validation=data.has_validation)
+    with _cores_for(network):
+        trainer.fit(module, datamodule=data)
     if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
         rate = settings.learning_rate
         raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
     network.load_state_dict(recorder.best_weights)
     return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
+
+
+def _make_trainer(
+    settings: TrainingSettings, callbacks: list[Callback], device: torch.device | None, *, has_validation: bool
+) -> pl.Trainer:
+    on_gpu = device is not None and device.type == "cuda"
+    return pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=[device.index or 0] if device is not None and on_gpu else 1,
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip_norm,
+        callbacks=callbacks,
+        limit_val_batches=None if has_validation else 0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def _cores_for(network: CausalRNN) -> AbstractContextManager[None]:

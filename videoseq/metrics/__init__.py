@@ -10,6 +10,7 @@ from videoseq.metrics.frames import confusion_matrix, frame_metrics, majority_cl
 from videoseq.metrics.headline import HEADLINES, LabelledVideo
 from videoseq.metrics.results import Difference, Estimate, Metrics, VideoMetrics
 from videoseq.metrics.summary import Measurement, compare, measure
+from videoseq.metrics.temperature import best_temperature, tempered
 
 __all__ = [
     "HEADLINES",
@@ -19,10 +20,12 @@ __all__ = [
     "Measurement",
     "Metrics",
     "VideoMetrics",
+    "best_temperature",
     "compare",
     "confusion_matrix",
     "frame_metrics",
     "majority_class",
     "measure",
     "sqrt_inverse_weights",
+    "tempered",
 ]

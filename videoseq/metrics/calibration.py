@@ -1,4 +1,4 @@
-"""Does a probability of 0.8 mean right four times in five? Counts that add up over videos, and one temperature."""
+"""Does a probability of 0.8 mean right four times in five? Counts that add up over videos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ NUM_BINS = 15
 """Equal in width, as in Guo et al. 2017."""
 
 _MIN_PROBABILITY = float(np.finfo(np.float32).tiny)  # float32 rounds less to 0, whose logarithm is no number
-_TEMPERATURES = (0.01, 100.0)
 
 
 class CalibrationCounts(NamedTuple):
@@ -76,48 +75,3 @@ def reliability_curve(bins: Num[np.ndarray, "15 3"]) -> list[ReliabilityBin]:
         )
         for low, high, (frames, right, confidence) in zip(edges[:-1], edges[1:], bins, strict=True)
     ]
-
-
-def fit_temperature(logits: Float[np.ndarray, "frames classes"], targets: Int[np.ndarray, " frames"]) -> float | None:
-    """The T for which softmax(logits / T) has the least negative log-likelihood (Guo et al. 2017, section 4.2).
-
-    The loss is convex in 1 / T; Newton's steps, halved into a bracket where they would leave it, find its only minimum.
-
-    Args:
-        logits: Of clips that were kept out of the training.
-        targets: Their classes; unlabelled frames are left out.
-
-    Returns:
-        T within 0.01 to 100, the nearer end where the minimum lies outside (logits that are always right, or that know
-        less than nothing); None without a labelled frame.
-    """
-    is_labelled = targets != IGNORE_INDEX
-    if not is_labelled.any():
-        return None
-    z, target = logits[is_labelled].astype(np.float64), targets[is_labelled]
-    z -= z.max(axis=1, keepdims=True)
-    mean_right = float(z[np.arange(len(target)), target].mean())
-    low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
-    if _slope(z, mean_right, high)[0] < 0:
-        return _TEMPERATURES[0]
-    if _slope(z, mean_right, low)[0] > 0:
-        return _TEMPERATURES[1]
-    inverse = 1.0
-    for _ in range(100):
-        slope, curvature = _slope(z, mean_right, inverse)
-        low, high = (low, inverse) if slope > 0 else (inverse, high)
-        newton = inverse - slope / curvature if curvature > 0 else inverse
-        following = newton if low <= newton <= high else float(np.sqrt(low * high))
-        if abs(following - inverse) <= 1e-10 * inverse:
-            break
-        inverse = following
-    return 1 / inverse
-
-
-def _slope(z: Float[np.ndarray, "frames classes"], mean_right: float, inverse: float) -> tuple[float, float]:
-    """First and second derivative of the mean loss by 1 / T."""
-    p = np.exp(inverse * z)
-    p /= p.sum(axis=1, keepdims=True)
-    mean = np.einsum("nc,nc->n", p, z)
-    square = np.einsum("nc,nc,nc->n", p, z, z)
-    return float(mean.mean()) - mean_right, float((square - mean**2).mean())

@@ -1,0 +1,114 @@
+"""The Lightning module of the recurrent network: its loss, its optimizer, and the state that lives between chunks.
+
+Lightning stopped doing this by itself in 2.0, so the module keeps the detached state from chunk to chunk and resets
+it where :class:`~videoseq.lanes.LaneBatches` says that a video starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from videoseq.annotations import IGNORE_INDEX
+from videoseq.clips import Clip
+from videoseq.config import TrainingSettings
+from videoseq.lanes import LaneBatch, LaneBatches
+from videoseq.model import CausalRNN, RNNState
+
+MONITORED = "val_loss"
+"""What validation logs."""
+_VALIDATION_CHUNKS = 4
+
+
+class SequenceModule(pl.LightningModule):
+    """The steps, the optimizer, and the state that lives between chunks."""
+
+    class_weights: Tensor
+
+    def __init__(self, head: CausalRNN, class_weights: Tensor, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.head = head
+        self.settings = settings
+        self.register_buffer("class_weights", class_weights)
+        self._state: RNNState | None = None
+        self._loss_sum = 0.0
+        self._loss_weight = 0.0
+
+    def training_step(self, batch: LaneBatch, _: int) -> Tensor:
+        """One chunk of every lane."""
+        loss_sum, weight = self._chunk_loss(batch)
+        return loss_sum / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+
+    def validation_step(self, batch: LaneBatch, _: int) -> None:
+        """One chunk of every lane, summed up over the epoch."""
+        loss_sum, weight = self._chunk_loss(batch)
+        self._loss_sum += loss_sum.item()
+        self._loss_weight += weight.item()
+
+    def on_train_epoch_start(self) -> None:
+        """Every pass begins with videos' first frames."""
+        self._state = None
+
+    def on_validation_epoch_start(self) -> None:
+        """Validation videos must not meet the state of training videos."""
+        self._state, self._loss_sum, self._loss_weight = None, 0.0, 0.0
+
+    def on_validation_epoch_end(self) -> None:
+        """The weighted mean over all frames, not over chunks."""
+        self.log(MONITORED, self._loss_sum / max(self._loss_weight, 1e-12))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW (Loshchilov & Hutter 2019) with a linear warm-up, then a cosine to zero, stepped by epoch."""
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        optimizer = torch.optim.AdamW(self.head.parameters(), lr=rate, weight_decay=decay, fused=True)
+        warmup = max(1, round(self.settings.warmup_fraction * self.settings.max_epochs))
+        rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.settings.max_epochs - warmup))
+        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warmup])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
+        """The summed weighted cross-entropy of a chunk, and the sum of the weights of its labelled steps."""
+        state = (
+            self.head.initial_state(len(batch.is_start)) if self._state is None else self._state.reset(batch.is_start)
+        )
+        streams, after = self.head.stream_logits(batch.features, state)
+        self._state = after.detach()
+        # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
+        logits = streams if self.training else streams.mean(dim=0, keepdim=True)
+        targets = batch.targets.flatten()
+        loss = nn.functional.cross_entropy(
+            logits.flatten(0, 2), targets.repeat(len(logits)), self.class_weights,
+            ignore_index=IGNORE_INDEX, reduction="sum",
+        ) / len(logits)  # fmt: skip
+        return loss, self.class_weights[targets[targets != IGNORE_INDEX]].sum()
+
+
+class ClipData(pl.LightningDataModule):
+    """Training and validation clips as lanes of ordered chunks.
+
+    Attributes:
+        has_validation: Whether there are clips to validate on.
+    """
+
+    def __init__(self, train: Sequence[Clip], val: Sequence[Clip], settings: TrainingSettings, seed: int) -> None:
+        super().__init__()
+        self.has_validation = bool(val)
+        self._train = LaneBatches(train, settings.lanes, settings.chunk_steps, shuffle=True, seed=seed)
+        # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
+        chunk_steps = _VALIDATION_CHUNKS * settings.chunk_steps
+        self._val = LaneBatches(val, settings.lanes, chunk_steps, shuffle=False) if val else None
+
+    def train_dataloader(self) -> DataLoader[LaneBatch]:
+        """A new order of videos in every epoch."""
+        return DataLoader(self._train, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[LaneBatch] | list[Any]:
+        """The same order always; nothing where there is no validation split."""
+        return DataLoader(self._val, batch_size=None) if self._val is not None else []

@@ -28,7 +28,7 @@ from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, stream_features
 from videoseq.isolation import DecoderProcess
 from videoseq.labeling import Model, SequenceLabeler, label_video
-from videoseq.labels import LabelWriter, decode
+from videoseq.labels import LabelWriter
 from videoseq.runtimes import Runtime, RuntimeChoice, num_usable_cores, select_runtime
 from videoseq.runtimes.machine import cpu_computes_bfloat16
 
@@ -92,7 +92,7 @@ class Stages:
         sequence, classes = SequenceLabeler(self.bundle.head), self.bundle.classes
         with tempfile.TemporaryDirectory() as folder, LabelWriter(Path(folder, "clip"), classes) as writer:
             for chunk in self.chunks:
-                writer.add(decode(classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk)))
+                writer.add(sequence.label(chunk, classes))
             writer.finish(float(self.chunks[-1].seconds[-1]))
         return sum(len(chunk.index) for chunk in self.chunks)
 

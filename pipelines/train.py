@@ -198,6 +198,8 @@ def _save(
         "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
         "networks": description.num_members,
+        "temperature": f"{float(trained.bundle.head.temperature):.3f}",
+        "hysteresis": f"{float(trained.bundle.head.hysteresis):.2f}",
         "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
         "seed": description.settings.training.seed,
         **description.versions,

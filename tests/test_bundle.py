@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import light_frames
 from tests.spelling import write_video
 from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
+from videoseq.ensemble import Ensemble
 from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.labeling import load_model
 from videoseq.runtimes import RuntimeChoice
@@ -126,6 +129,39 @@ def test_a_saved_and_loaded_model_gives_equal_logits(bundle, tmp_path):
     assert again.classes == bundle.classes
     assert again.description == bundle.description
     assert again.sha256 == bundle.sha256
+
+
+def test_an_ensemble_is_loaded_as_it_was_saved(bundle, tmp_path):
+    """With what was fitted after its weights."""
+    first, second = (copy.deepcopy(bundle.head) for _ in range(2))
+    torch.nn.init.normal_(second.recurrent.classifier.weight)
+    head, no_context = (
+        Ensemble([first, second]).eval(),
+        Ensemble([copy.deepcopy(bundle.no_context) for _ in range(2)]).eval(),
+    )
+    head.temperature.fill_(1.5)
+    head.hysteresis.fill_(0.25)
+    description = bundle.description.model_copy(update={"num_members": 2})
+    save_bundle(replace(bundle, head=head, no_context=no_context, description=description), tmp_path / "two")
+    again = load_bundle(tmp_path / "two").head
+    assert (float(again.temperature), float(again.hysteresis), again.training) == (1.5, 0.25, False)
+    features = torch.randn(1, 30, bundle.head.feature_size)
+    torch.testing.assert_close(again(features)[0], head(features)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("temperature", -1.0), ("hysteresis", 1.0)])
+def test_what_is_fitted_after_the_weights_is_in_its_range(folder, name, value):
+    edit_tensors(folder, lambda tensors: tensors.update({f"head.{name}": torch.tensor(value)}))
+    with pytest.raises(ModelError, match="head: expected a temperature above 0 and a hysteresis from 0 to 1, got "):
+        load_bundle(folder)
+
+
+def test_loading_a_model_does_not_wait_for_the_compiler(model_folder):
+    code = (
+        "import sys; from pathlib import Path; from videoseq.bundle import load_bundle; "
+        f"load_bundle(Path({str(model_folder)!r})); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # refusals

@@ -240,7 +240,8 @@ def test_videoseqs_own_files_read_back_exactly(tmp_path_factory, names, labels, 
         for start in range(0, len(labels), chunk):
             part = slice(start, start + chunk)
             index = np.arange(len(labels))[part]
-            writer.add(FrameLabels(classes, index, seconds[part], np.zeros_like(index), probabilities[part]))
+            flags = np.zeros_like(index)
+            writer.add(FrameLabels(classes, index, seconds[part], flags, probabilities[part], np.array(labels)[part]))
         writer.finish(duration)
     for path in label_paths(target):
         annotation = read_annotation(path)

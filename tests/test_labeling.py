@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,33 @@ def test_state_saved_in_the_middle_goes_on(model, video):
     second.load_state_dict(saved)
     for frame, logits in zip(frames[31:], expected[31:], strict=True):
         torch.testing.assert_close(second.step(frame).logits, logits, rtol=0, atol=0)
+
+
+@pytest.fixture
+def slow_to_change(model):
+    """The model with a hysteresis, for one test."""
+    model.bundle.head.hysteresis.fill_(0.9)
+    yield model
+    model.bundle.head.hysteresis.zero_()
+
+
+def test_hysteresis_is_part_of_the_state(slow_to_change, video, tmp_path):
+    frames = list(read_frames(video))
+    undisturbed = slow_to_change.labeler()
+    stepped = [undisturbed.step(frame) for frame in frames]
+    expected = [label.label for label in stepped]
+    raw = [slow_to_change.classes[int(label.logits.argmax())] for label in stepped]
+    for border in range(1, len(frames), 7):
+        first, second = slow_to_change.labeler(), slow_to_change.labeler()
+        labels = [first.step(frame).label for frame in frames[:border]]
+        second.load_state_dict(first.state_dict())
+        assert [*labels, *(second.step(frame).label for frame in frames[border:])] == expected
+    label_video(video, slow_to_change, tmp_path / "clip")
+    with (tmp_path / "clip.frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == expected == slow_to_change.label(video).names
+    assert [row["raw_label"] for row in rows] == raw
+    assert raw != expected
 
 
 def test_a_new_labeler_starts_from_nothing(model, video):

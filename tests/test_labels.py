@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError, OutputError
 from videoseq.formats import read_annotation
+from videoseq.hysteresis import Hysteresis
 from videoseq.labels import FrameLabels, LabelWriter, Segment, SegmentBuilder, decode, label_paths
+
+Array = np.ndarray
 
 RAIN_SUN = ClassNames(["rain", "sun"])
 
@@ -24,9 +27,13 @@ RAIN_SUN = ClassNames(["rain", "sun"])
 def frame_labels(classes: ClassNames, labels: list[int], confidence: float = 0.75, fps: float = 4.0) -> FrameLabels:
     probabilities = np.full((len(labels), len(classes)), (1.0 - confidence) / max(1, len(classes) - 1))
     probabilities[np.arange(len(labels)), labels] = confidence
-    return FrameLabels(
+    return most_probable(
         classes, np.arange(len(labels)), np.arange(len(labels)) / fps, np.zeros(len(labels), np.int64), probabilities
     )
+
+
+def most_probable(classes: ClassNames, index: Array, seconds: Array, flags: Array, probabilities: Array) -> FrameLabels:
+    return FrameLabels(classes, index, seconds, flags, probabilities, probabilities.argmax(axis=1))
 
 
 def cut(labels: FrameLabels, borders: list[int]) -> list[FrameLabels]:
@@ -38,6 +45,7 @@ def cut(labels: FrameLabels, borders: list[int]) -> list[FrameLabels]:
             labels.seconds[start:stop],
             labels.flags[start:stop],
             labels.probabilities[start:stop],
+            labels.class_index[start:stop],
         )
         for start, stop in pairwise(edges)
     ]
@@ -88,7 +96,52 @@ def test_no_frames_decode_to_no_labels():
 )
 def test_labels_of_unequal_lengths_are_refused(num_index, num_seconds, shape):
     with pytest.raises((ValueError, TypeError), match=r"expected probabilities of shape|Type-check error"):
-        FrameLabels(RAIN_SUN, np.arange(num_index), np.arange(num_seconds) / 4, np.arange(num_index), np.zeros(shape))
+        most_probable(RAIN_SUN, np.arange(num_index), np.arange(num_seconds) / 4, np.arange(num_index), np.zeros(shape))
+
+
+# hysteresis
+
+SMOOTH = st.lists(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3), min_size=1, max_size=40)
+
+
+def slow_hysteresis(probabilities: Array, margin: float) -> list[int]:
+    """The rule as docs/training.md words it, frame by frame."""
+    labels: list[int] = []
+    for row in probabilities:
+        best = int(row.argmax())
+        stays = labels and row[best] <= row[labels[-1]] + margin
+        labels.append(labels[-1] if stays else best)
+    return labels
+
+
+@given(SMOOTH, st.floats(0.001, 0.9), st.lists(st.integers(0, 40), max_size=4))
+def test_a_label_stays_until_another_class_is_clearly_more_probable_whatever_the_chunks(rows, margin, borders):
+    probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    hysteresis, edges = Hysteresis(margin), [0, *sorted(min(border, len(rows)) for border in borders), len(rows)]
+    labels = [label for start, stop in pairwise(edges) for label in hysteresis(probabilities[start:stop])]
+    assert labels == slow_hysteresis(probabilities, margin)
+    changes = sum(a != b for a, b in pairwise(labels))
+    assert changes <= sum(a != b for a, b in pairwise(Hysteresis(0.0)(probabilities)))
+
+
+def test_with_hysteresis_the_most_probable_class_stands_beside_the_label(tmp_path):
+    logits = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55]]))
+    given = np.arange(4), np.arange(4) / 4, np.zeros(4, np.int64)
+    labels = decode(RAIN_SUN, *given, logits, Hysteresis(0.3))
+    assert labels.names == ["rain", "rain", "sun", "sun"]
+    assert labels.raw_names == ["rain", "sun", "sun", "sun"]
+    with LabelWriter(tmp_path / "clip.mp4", RAIN_SUN, has_raw=True) as writer:
+        writer.add(labels)
+        writer.finish(1.0)
+    frames, segments = (path.read_text() for path in label_paths(tmp_path / "clip.mp4"))
+    assert frames == (
+        "frame,time_s,label,confidence,p_rain,p_sun,flags,raw_label\n"
+        "0,0.000000,rain,0.9000,0.9000,0.1000,,rain\n"
+        "1,0.250000,rain,0.4000,0.4000,0.6000,,sun\n"
+        "2,0.500000,sun,0.8000,0.2000,0.8000,,sun\n"
+        "3,0.750000,sun,0.5500,0.4500,0.5500,,sun\n"
+    )
+    assert segments.splitlines()[1:] == ["0.000000,0.500000,0,2,rain,0.6500", "0.500000,1.000000,2,4,sun,0.6750"]
 
 
 # segments
@@ -112,7 +165,7 @@ def random_labels(num_classes: int, runs: list[tuple[int, int]], seed: int) -> F
     probabilities = random.uniform(0.0, 0.4, (len(indices), num_classes))
     probabilities[np.arange(len(indices)), indices] = random.uniform(0.5, 1.0, len(indices))
     seconds = np.cumsum(random.uniform(0.001, 1.0, len(indices)))
-    return FrameLabels(
+    return most_probable(
         ClassNames("abc"[:num_classes]),
         np.arange(len(indices)),
         seconds,
@@ -169,7 +222,7 @@ def test_nothing_more_comes_after_the_end():
 
 
 def test_files_of_a_tiny_example(tmp_path):
-    labels = FrameLabels(
+    labels = most_probable(
         RAIN_SUN,
         np.arange(3),
         np.array([0.0, 1 / 3, 2 / 3]),
@@ -192,7 +245,7 @@ def test_files_of_a_tiny_example(tmp_path):
 
 
 def test_decimals_are_fixed_for_numbers_of_any_size(tmp_path):
-    labels = FrameLabels(
+    labels = most_probable(
         RAIN_SUN,
         np.arange(2),
         np.array([1e-9, 123456.7]),

@@ -17,7 +17,7 @@ DATA_PATH = """
     containers transport safe_file av_capture opening timing damage facts frames sampling video
     packets decoding isolation
     backbones runtimes features feature_store checking
-    annotations formats fitting clips splits lanes
+    annotations hysteresis formats fitting clips splits lanes
     model components ensemble metrics overview sequence_module training labels bundle labeling evaluation quantization
     measuring recipe inputs journal batch worker worker_process workers report
 """

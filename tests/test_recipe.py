@@ -11,6 +11,7 @@ from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings, TrainSettings
 from videoseq.evaluation import label_clips
+from videoseq.hysteresis import Hysteresis
 from videoseq.metrics import best_temperature, measure, tempered
 from videoseq.recipe import train_model
 from videoseq.training import fit
@@ -24,8 +25,8 @@ def backbone():
     return load_backbone(BackboneSettings())
 
 
-def train(clips, backbone, **data):
-    settings = TrainSettings(head=HEAD, training=TRAINING)
+def train(clips, backbone, *, hysteresis=0.0, **data):
+    settings = TrainSettings(head=HEAD, training=TRAINING.model_copy(update={"hysteresis": hysteresis}))
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
     return train_model(clips, CLASSES, settings, backbone)
 
@@ -117,3 +118,24 @@ def test_cross_validation_calibrates_on_all_clips_together(backbone):
     trained = train(clips, backbone, cross_validation="groups")
     known = [tempered(clip, 1 / float(trained.bundle.head.temperature)) for clip in trained.measured.evaluation.clips]
     assert float(trained.bundle.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
+
+
+@pytest.mark.parametrize("data", [{}, {"cross_validation": "groups"}], ids=["drawn", "folds"])
+def test_a_hysteresis_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
+    clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
+    plain, tuned = (train(clips, backbone, hysteresis=margin, **data) for margin in (0.0, "tuned"))
+    assert plain.bundle.head.hysteresis == 0
+    assert tuned.bundle.head.hysteresis == tuned.measured.fit.head.hysteresis > 0
+    before, after = (trained.measured.evaluation.metrics["model"].headline for trained in (plain, tuned))
+    assert after["f1_at_50"].value > before["f1_at_50"].value
+    assert after["macro_f1"].value >= before["macro_f1"].value - 0.01
+    for clip in tuned.measured.evaluation.clips:
+        expected = Hysteresis(float(tuned.bundle.head.hysteresis))(clip.probabilities)
+        assert np.array_equal(clip.labels, expected)
+
+
+def test_a_hysteresis_that_is_given_is_taken(backbone):
+    clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
+    trained = train(clips, backbone, hysteresis=0.35)
+    assert float(trained.bundle.head.hysteresis) == pytest.approx(0.35)
+    assert float(trained.bundle.no_context.hysteresis) == pytest.approx(0.35)

@@ -246,9 +246,10 @@ def _load_head(
         ) from None
     if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
         raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
-    if head.temperature <= 0:
-        got = float(head.temperature)
-        raise ModelError(f"{folder}: model.safetensors: {prefix}.temperature: expected a positive number, got {got:g}")
+    if head.temperature <= 0 or not 0 <= head.hysteresis < 1:
+        got = f"{float(head.temperature):g} and {float(head.hysteresis):g}"
+        expected = "expected a temperature above 0 and a hysteresis from 0 to 1"
+        raise ModelError(f"{folder}: model.safetensors: {prefix}: {expected}, got {got}")
     return head.eval()
 
 

@@ -13,7 +13,7 @@ from videoseq.clips import Clip
 from videoseq.ensemble import Head
 from videoseq.feature_store import ClipFeatures
 from videoseq.labeling import SequenceLabeler
-from videoseq.labels import FrameLabels, decode
+from videoseq.labels import FrameLabels
 from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
 
 MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
@@ -77,7 +77,7 @@ def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> I
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     sequence = SequenceLabeler(head)
     for chunk in features.chunks():
-        yield decode(classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk))
+        yield sequence.label(chunk, classes)
 
 
 def evaluate_heads(

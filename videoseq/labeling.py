@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoseq.annotations import ClassNames
 from videoseq.bundle import Bundle, load_bundle
 from videoseq.ensemble import Head
 from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
+from videoseq.hysteresis import Hysteresis
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
@@ -39,6 +41,19 @@ class SequenceLabeler:
         self._state: RNNState = head.initial_state()
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
+        self._hysteresis = Hysteresis(float(head.hysteresis))
+
+    def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
+        """Labels of the next frames.
+
+        Raises:
+            ModelError: The network answered with something that is not a number.
+        """
+        return self.decode(chunk, self.push(chunk), classes)
+
+    def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
+        """The labels for what :meth:`push` has just given."""
+        return decode(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._hysteresis)
 
     def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
         """Logits of the next frames; a frame at which no step is due gets those of the step before."""
@@ -54,7 +69,8 @@ class SequenceLabeler:
     def state_dict(self) -> dict[str, Tensor]:
         """All that the next frame's label depends on, as tensors to be saved."""
         return {
-            **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits
+            **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits,
+            "label": torch.tensor(self._hysteresis.label),
         }  # fmt: skip
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
@@ -72,6 +88,7 @@ class SequenceLabeler:
                 )
         self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
         self._last_features, self._last_logits = tensors["last_features"], tensors["last_logits"]
+        self._hysteresis.label = int(tensors["label"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +125,7 @@ class FrameLabeler:
             np.array([frame.index]), np.array([frame.seconds]), np.zeros(1, np.int64), np.array([steps]), features
         )
         logits = self._sequence.push(chunk)
-        labels = decode(self._model.classes, chunk.index, chunk.seconds, chunk.flags, logits)
+        labels = self._sequence.decode(chunk, logits, self._model.classes)
         return FrameLabel(frame.index, frame.seconds, labels.names[0], float(labels.confidence[0]), logits[0])
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -161,6 +178,7 @@ class Model:
             np.concatenate([part.seconds for part in parts]),
             np.concatenate([part.flags for part in parts]),
             np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.class_index for part in parts]),
         )
 
 
@@ -189,7 +207,7 @@ def label_frames(
     """
     sequence = SequenceLabeler(model.bundle.head)
     for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold):
-        yield decode(model.classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk))
+        yield sequence.label(chunk, model.classes)
 
 
 def label_video(
@@ -222,8 +240,8 @@ def label_video(
         ModelError: The network answered with something that is not a number.
         OutputError: The files cannot be written.
     """
-    watch = FileWatch(Path(video))
-    with open_video(Path(video)) as reader, LabelWriter(target, model.classes) as writer:
+    watch, has_raw = FileWatch(Path(video)), bool(model.bundle.head.hysteresis > 0)
+    with open_video(Path(video)) as reader, LabelWriter(target, model.classes, has_raw=has_raw) as writer:
         for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)
         watch.check()

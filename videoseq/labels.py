@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError
 from videoseq.files import staged_file
+from videoseq.hysteresis import Hysteresis
 from videoseq.timing import FrameFlag
 
 _SECONDS = ".6f"
@@ -35,7 +36,8 @@ class FrameLabels:
         index: Frame indices.
         seconds: Frame times.
         flags: :class:`videoseq.timing.FrameFlag` of each frame, as numbers.
-        probabilities: Softmax of the logits; the label is the largest.
+        probabilities: Softmax of the logits.
+        class_index: Each frame's label as an index into ``classes``: the most probable, or with hysteresis one before.
     """
 
     classes: ClassNames
@@ -43,21 +45,16 @@ class FrameLabels:
     seconds: Float[np.ndarray, " frames"]
     flags: Int[np.ndarray, " frames"]
     probabilities: Float[np.ndarray, "frames classes"]
+    class_index: Int[np.ndarray, " frames"]
 
     def __post_init__(self) -> None:
-        expected = (len(self.index), len(self.classes))
-        if self.probabilities.shape != expected or {len(self.seconds), len(self.flags)} != {len(self.index)}:
-            got = f"{self.probabilities.shape}, {len(self.seconds)} times and {len(self.flags)} flags"
-            raise ValueError(f"expected probabilities of shape {expected} and {expected[0]} times, got {got}")
+        expected, columns = (len(self.index), len(self.classes)), (self.seconds, self.flags, self.class_index)
+        if self.probabilities.shape != expected or {len(column) for column in columns} != {len(self.index)}:
+            got = f"{self.probabilities.shape}, {', '.join(str(len(column)) for column in columns)}"
+            raise ValueError(f"expected probabilities of shape {expected}, times, flags and labels, got {got}")
 
     def __len__(self) -> int:
         return len(self.index)
-
-    @property
-    def class_index(self) -> Int[np.ndarray, " frames"]:
-        """Each frame's label as an index into ``classes``."""
-        best: np.ndarray = self.probabilities.argmax(axis=1)
-        return best
 
     @property
     def names(self) -> list[str]:
@@ -67,8 +64,13 @@ class FrameLabels:
     @property
     def confidence(self) -> Float[np.ndarray, " frames"]:
         """The probability of each frame's label."""
-        largest: np.ndarray = self.probabilities.max(axis=1)
-        return largest
+        of_label: np.ndarray = np.take_along_axis(self.probabilities, self.class_index[:, None], axis=1)[:, 0]
+        return of_label
+
+    @property
+    def raw_names(self) -> list[str]:
+        """Each frame's most probable class."""
+        return [self.classes[i] for i in self.probabilities.argmax(axis=1)]
 
     def segments(self, end_seconds: float) -> list[Segment]:
         """The runs of equal labels; ``end_seconds`` is where the last frame ends."""
@@ -82,8 +84,9 @@ def decode(
     seconds: Float[np.ndarray, " frames"],
     flags: Int[np.ndarray, " frames"],
     logits: Float[torch.Tensor, "frames classes"],
+    hysteresis: Hysteresis | None = None,
 ) -> FrameLabels:
-    """Labels from logits.
+    """Labels from logits; by default the most probable.
 
     Raises:
         ModelError: A logit is not a number; answering with the first class would be a lie.
@@ -92,7 +95,8 @@ def decode(
         first = int(index[int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])])
         raise ModelError(f"frame {first}: expected finite logits, got NaN or infinity; the model is damaged")
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
-    return FrameLabels(classes, index, seconds, flags, probabilities)
+    class_index = (hysteresis or Hysteresis(0.0))(probabilities)
+    return FrameLabels(classes, index, seconds, flags, probabilities, class_index)
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,18 @@ class LabelWriter:
 
     Use it as a context manager. Memory does not grow with the video.
 
+    Args:
+        target: As of :func:`label_paths`.
+        classes: The model's.
+        has_raw: Whether labels may differ from the most probable classes, which then get a column, ``raw_label``.
+
     Raises:
         OutputError: A file cannot be written; what stood there before still stands.
     """
 
-    def __init__(self, target: Path, classes: ClassNames) -> None:
+    def __init__(self, target: Path, classes: ClassNames, *, has_raw: bool = False) -> None:
         self._target = target
+        self._has_raw = has_raw
         self._classes = classes
         self._segments = SegmentBuilder()
         self._is_finished = False
@@ -176,7 +186,8 @@ class LabelWriter:
         self._frame_rows = csv.writer(frames_file, lineterminator="\n")
         self._segment_rows = csv.writer(segments_file, lineterminator="\n")
         probabilities = [f"p_{name}" for name in self._classes]
-        self._frame_rows.writerow(["frame", "time_s", "label", "confidence", *probabilities, "flags"])
+        raw = ["raw_label"] if self._has_raw else []
+        self._frame_rows.writerow(["frame", "time_s", "label", "confidence", *probabilities, "flags", *raw])
         self._segment_rows.writerow(["start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence"])
         return self
 
@@ -184,7 +195,8 @@ class LabelWriter:
         """Appends rows for these frames."""
         rows = zip(
             labels.index.tolist(), labels.seconds.tolist(), labels.names, labels.confidence.tolist(),
-            labels.probabilities.tolist(), labels.flags.tolist(), strict=True,
+            labels.probabilities.tolist(), labels.flags.tolist(),
+            [[name] for name in labels.raw_names] if self._has_raw else [[]] * len(labels), strict=True,
         )  # fmt: skip
         self._frame_rows.writerows(
             [
@@ -194,8 +206,9 @@ class LabelWriter:
                 format(confidence, _PROBABILITY),
                 *(format(p, _PROBABILITY) for p in ps),
                 FrameFlag(flags).text,
+                *raw,
             ]
-            for frame, seconds, label, confidence, ps, flags in rows
+            for frame, seconds, label, confidence, ps, flags, raw in rows
         )
         self._write_segments(self._segments.add(labels))
 

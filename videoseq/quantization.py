@@ -16,7 +16,6 @@ from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import FrameReader
 from videoseq.labeling import SequenceLabeler
-from videoseq.labels import decode
 from videoseq.runtimes import QuantizedNetwork, Runtime
 from videoseq.runtimes.quantized import Quantization
 
@@ -124,7 +123,7 @@ def compare_labels(
     with closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks:
         for pair in chunks:
             labels = [
-                decode(bundle.classes, chunk.index, chunk.seconds, chunk.flags, sequence.push(chunk)).class_index
+                sequence.label(chunk, bundle.classes).class_index
                 for chunk, sequence in zip(pair, sequences, strict=True)
             ]
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)

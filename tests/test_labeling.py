@@ -72,7 +72,7 @@ def test_state_saved_in_the_middle_goes_on(model, video):
 @pytest.fixture
 def slow_to_change(model):
     """The model with a hysteresis, for one test."""
-    model.bundle.head.hysteresis.fill_(0.9)
+    model.bundle.head.hysteresis.fill_(0.999)
     yield model
     model.bundle.head.hysteresis.zero_()
 

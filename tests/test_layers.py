@@ -18,8 +18,8 @@ DATA_PATH = """
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits lanes
-    model components ensemble metrics overview sequence_module training labels bundle labeling evaluation quantization
-    measuring recipe inputs journal batch worker worker_process workers report
+    model components ensemble losses metrics overview sequence_module training labels bundle labeling evaluation
+    quantization measuring recipe inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -101,6 +101,12 @@ class TrainingSettings(_Settings):
     """Steps between truncations of backpropagation through time; the state is carried across."""
     lanes: Positive = 16
     """Videos side by side in a batch, each with its own state."""
+    label_smoothing: Fraction = 0.0
+    """The share of each target that is spread over all classes."""
+    focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    """The exponent of the focal loss: how much less a step counts that is right already; 0: all count the same."""
+    smoothing: Annotated[float, Field(ge=0.0)] = 0.0
+    """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
     hysteresis: Literal["tuned"] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """By how much another class must be more probable for the label to change to it; 0 takes the most probable always,
     ``tuned`` what gives the best segments (F1@50) on validation at the cost of no more than a point of macro F1."""

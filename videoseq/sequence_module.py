@@ -12,18 +12,19 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from videoseq.annotations import IGNORE_INDEX
 from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
 from videoseq.lanes import LaneBatch, LaneBatches
+from videoseq.losses import chunk_loss
 from videoseq.model import CausalRNN, RNNState
 
 MONITORED = "val_loss"
 """What validation logs."""
 _VALIDATION_CHUNKS = 4
+_PLAIN = TrainingSettings(label_smoothing=0.0, focal_gamma=0.0, smoothing=0.0)
 
 
 class SequenceModule(pl.LightningModule):
@@ -74,7 +75,7 @@ class SequenceModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
-        """The summed weighted cross-entropy of a chunk, and the sum of the weights of its labelled steps."""
+        """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""
         state = (
             self.head.initial_state(len(batch.is_start)) if self._state is None else self._state.reset(batch.is_start)
         )
@@ -82,12 +83,7 @@ class SequenceModule(pl.LightningModule):
         self._state = after.detach()
         # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
         logits = streams if self.training else streams.mean(dim=0, keepdim=True)
-        targets = batch.targets.flatten()
-        loss = nn.functional.cross_entropy(
-            logits.flatten(0, 2), targets.repeat(len(logits)), self.class_weights,
-            ignore_index=IGNORE_INDEX, reduction="sum",
-        ) / len(logits)  # fmt: skip
-        return loss, self.class_weights[targets[targets != IGNORE_INDEX]].sum()
+        return chunk_loss(logits, batch.targets, self.class_weights, self.settings if self.training else _PLAIN)
 
 
 class ClipData(pl.LightningDataModule):

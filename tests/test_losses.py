@@ -1,0 +1,67 @@
+"""The loss against its formula, written out step by step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videoseq.annotations import IGNORE_INDEX
+from videoseq.config import TrainingSettings
+from videoseq.losses import chunk_loss
+
+WEIGHTS = (0.5, 1.0, 2.0)
+
+
+def slow_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings) -> tuple[float, float]:
+    streams, lanes, steps, classes = logits.shape
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    total = weight = jumps = pairs = 0.0
+    for lane in range(lanes):
+        for step in range(steps):
+            target = targets[lane, step]
+            if target == IGNORE_INDEX:
+                continue
+            weight += WEIGHTS[target]
+            is_pair = step > 0 and targets[lane, step - 1] != IGNORE_INDEX
+            pairs += is_pair
+            for stream in range(streams):
+                row = logs[stream, lane, step]
+                spread = options.label_smoothing / classes
+                one = -(1 - options.label_smoothing) * WEIGHTS[target] * row[target]
+                one -= sum(spread * WEIGHTS[k] * row[k] for k in range(classes))
+                total += one * (1 - math.exp(row[target])) ** options.focal_gamma / streams
+                if is_pair:
+                    differences = row - logs[stream, lane, step - 1]
+                    jumps += np.minimum(differences**2, 16.0).mean() / streams
+    return total + options.smoothing * weight * jumps / max(pairs, 1), weight
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1 << 16), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 0.15]))
+def test_the_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 4, (2, 3, 7, 3))
+    targets = random.choice([0, 1, 2, IGNORE_INDEX], (3, 7))
+    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, smoothing=smoothing)
+    loss, weight = chunk_loss(
+        torch.tensor(logits, dtype=torch.float32), torch.tensor(targets), torch.tensor(WEIGHTS), options
+    )
+    assert (float(loss), float(weight)) == pytest.approx(slow_loss(logits, targets, options), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"smoothing": 0.15}])
+def test_unlabelled_steps_cost_nothing_and_pull_at_nothing(option):
+    logits = torch.randn(2, 2, 6, 3, requires_grad=True)
+    targets = torch.full((2, 6), IGNORE_INDEX)
+    loss, weight = chunk_loss(logits, targets, torch.tensor(WEIGHTS), TrainingSettings(**option))
+    assert (loss.item(), weight.item()) == (0.0, 0.0)
+    targets[0, 2:4] = 1
+    chunk_loss(logits, targets, torch.tensor(WEIGHTS), TrainingSettings(**option))[0].backward()
+    assert torch.isfinite(logits.grad).all()
+    pulled = (logits.grad != 0).any(dim=3)[0]
+    assert pulled.nonzero().tolist() == [[0, 2], [0, 3]]

@@ -1,0 +1,56 @@
+"""What a chunk of labelled steps costs."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from videoseq.annotations import IGNORE_INDEX
+from videoseq.config import TrainingSettings
+
+_MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs no more (Farha & Gall 2019: τ = 4)
+
+
+def chunk_loss(
+    logits: Float[Tensor, "streams lanes steps classes"],
+    targets: Int64[Tensor, "lanes steps"],
+    class_weights: Float[Tensor, " classes"],
+    settings: TrainingSettings,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The weighted loss of a chunk's labelled steps, and the sum of their weights, by which it is to be divided.
+
+    Cross-entropy, with smoothed targets (Szegedy et al. 2016, section 7) and less of it for what is right already (the
+    focal loss of Lin et al. 2017, equation 4) if the settings say so; then the truncated mean squared jump of
+    log-probabilities between neighbouring steps (Farha & Gall 2019, equation 4).
+
+    Args:
+        logits: Of every stream; each is judged by itself, the loss is their mean.
+        targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learnt.
+        class_weights: What a step of each class counts.
+        settings: Which of these, and how much.
+    """
+    flat, repeated = logits.flatten(0, 2), targets.flatten().repeat(len(logits))
+    losses = nn.functional.cross_entropy(
+        flat, repeated, class_weights, ignore_index=IGNORE_INDEX, reduction="none",
+        label_smoothing=settings.label_smoothing,
+    )  # fmt: skip
+    if settings.focal_gamma > 0:
+        likelihood = nn.functional.cross_entropy(flat, repeated, ignore_index=IGNORE_INDEX, reduction="none")
+        is_wrong = (1 - torch.exp(-likelihood)).clamp_min(
+            torch.finfo(likelihood.dtype).eps
+        )  # 0 has no slope below γ = 1
+        losses = losses * is_wrong.pow(settings.focal_gamma)
+    is_labelled = targets != IGNORE_INDEX
+    weight = class_weights[targets[is_labelled]].sum()
+    loss = losses.sum() / len(logits)
+    if settings.smoothing > 0:
+        loss = loss + settings.smoothing * weight * _jumps(logits, is_labelled[:, 1:] & is_labelled[:, :-1])
+    return loss, weight
+
+
+def _jumps(logits: Tensor, are_labelled: Tensor) -> Tensor:
+    """The mean over neighbouring steps that are both labelled, and over classes; 0 where there are none."""
+    logs = logits.log_softmax(dim=-1)
+    jumps = (logs[:, :, 1:] - logs[:, :, :-1].detach()).square().clamp(max=_MAX_JUMP**2).mean(dim=(0, 3))
+    return (jumps * are_labelled).sum() / are_labelled.sum().clamp_min(1)

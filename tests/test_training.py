@@ -14,9 +14,10 @@ from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.clips import Clip, ClipEntry
 from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.evaluation import evaluate_heads, label_agreement
+from videoseq.evaluation import evaluate_heads, label_agreement, label_clips
 from videoseq.feature_store import ClipFeatures
 from videoseq.lanes import LaneBatch
+from videoseq.metrics.since_start import accuracy_since_start
 from videoseq.model import CausalRNN
 from videoseq.splits import split_clips
 from videoseq.training import SequenceModule, fit
@@ -68,6 +69,16 @@ def test_memory_is_learnt_and_no_context_cannot(clips, fitted):
     metrics = evaluate_heads(fitted.head, baseline.head, OFF, unseen, ClassNames(["off", "on"])).metrics
     assert metrics["model"].accuracy > 0.97
     assert metrics["no context"].accuracy < 0.75
+
+
+def test_labels_stay_as_good_far_from_the_start(fitted):
+    """Fifty times as far as any training clip reaches."""
+    (video,) = label_clips(fitted.head, [make_clip(100, num_frames=3500)], ClassNames(["off", "on"]))
+    is_right = (video.labels == video.targets).reshape(10, -1).mean(axis=1)
+    assert is_right.min() > 0.97
+    spans = accuracy_since_start([video])
+    assert [span.num_frames for span in spans] == [10, 40, 150, 400, 2400, 500]
+    assert min(span.accuracy for span in spans) > 0.95
 
 
 def test_agreement_is_the_share_of_frames_with_the_same_label(clips, fitted):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from videoseq.metrics.bouts import BoutMetrics
 from videoseq.metrics.calibration import ReliabilityBin
 from videoseq.metrics.frames import ClassMetrics
+from videoseq.metrics.since_start import SinceStart
 
 
 class Estimate(BaseModel):
@@ -68,6 +69,7 @@ class Metrics(BaseModel):
         bouts: In seconds, by class name; without the background.
         confusion: Frames; rows are targets, columns are labels, in the order of ``per_class``.
         reliability: Accuracy against confidence; None without probabilities.
+        since_start: Accuracy by the time since a video's first frame.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,6 +85,7 @@ class Metrics(BaseModel):
     bouts: dict[str, BoutMetrics]
     confusion: list[list[int]]
     reliability: list[ReliabilityBin] | None
+    since_start: list[SinceStart]
 
     @property
     def accuracy(self) -> float | None:

@@ -24,6 +24,7 @@ from videoseq.metrics.ranking import average_precision
 from videoseq.metrics.ratios import known, known_mean
 from videoseq.metrics.results import Difference, Estimate, Metrics, SegmentMetrics, VideoMetrics
 from videoseq.metrics.segments import segment_f1
+from videoseq.metrics.since_start import accuracy_since_start
 from videoseq.metrics.uncertainty import (
     Statistics,
     exchange_p_values,
@@ -86,6 +87,7 @@ def measure(
         bouts=_bouts_by_class(parts, foreground),
         confusion=of_frames.confusion,
         reliability=reliability_curve(statistics["bins"].sum(axis=0)) if "bins" in statistics else None,
+        since_start=accuracy_since_start(videos),
     )
     return Measurement(metrics, tuple(_video_metrics(part, classes) for part in parts), statistics, resampled)
 

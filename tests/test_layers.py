@@ -17,8 +17,8 @@ DATA_PATH = """
     containers transport safe_file av_capture opening timing damage facts frames sampling video
     packets decoding isolation
     backbones runtimes features feature_store checking
-    annotations formats fitting clips lanes
-    model components metrics overview training labels bundle labeling evaluation quantization
+    annotations formats fitting clips matching lanes
+    model components metrics overview training labels bundle labeling evaluation agreement quantization
     recipe inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()

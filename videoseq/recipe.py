@@ -16,10 +16,8 @@ from videoseq.clips import Clip, choose_validation_groups
 from videoseq.config import HeadSettings, TrainSettings
 from videoseq.errors import AnnotationError, Notice
 from videoseq.evaluation import MODEL, Evaluation, evaluate_heads
-from videoseq.metrics import Metrics, majority_class
+from videoseq.metrics import METRICS_SCHEMA_VERSION, Metrics, majority_class
 from videoseq.training import EpochRecord, FitResult, fit
-
-METRICS_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +139,14 @@ def split_clips(clips: Sequence[Clip], classes: ClassNames, settings: TrainSetti
 
 def metrics_json(evaluation: Evaluation, measured_on: str, notices: Sequence[Notice]) -> dict[str, Any]:
     """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
+    minus_previous = {name: one.model_dump() for name, one in evaluation.minus_previous.items()}
     return {
         "schema_version": METRICS_SCHEMA_VERSION,
         "measured_on": measured_on,
         "background": evaluation.background,
         "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
         "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
+        **({"model_minus_previous": minus_previous} if minus_previous else {}),
         "videos": [
             {
                 "video": clip.name,

@@ -10,6 +10,9 @@ from videoseq.metrics.bouts import BoutMetrics
 from videoseq.metrics.calibration import ReliabilityBin
 from videoseq.metrics.frames import ClassMetrics
 
+METRICS_SCHEMA_VERSION = 2
+"""Of ``metrics.json``: it rises when a field changes its meaning or goes."""
+
 
 class Estimate(BaseModel):
     """A number with its 95 % interval; None where it has no denominator, or where there is one video only."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from videoseq.errors import Notice
     from videoseq.matching import Matched, Pair
 
+_MAX_LISTED = 10
+
 
 def run(
     labels: Path,
@@ -102,13 +104,18 @@ def _match_notices(matched: Matched, names: tuple[str, str]) -> list[Notice]:
     notices = []
     for left, name in zip((matched.only_targets, matched.only_labels), names, strict=True):
         if left:
-            text = f"only {name} has {', '.join(map(str, left))}; left out"
-            notices.append(Notice("annotated_once", text))
-    for pair in matched.pairs:
-        if pair.entry.annotation.resolve() == pair.labels.resolve():
-            text = f"{pair.entry.video}: both annotators have the same file, {pair.labels}"
-            notices.append(Notice("same_annotation", text))
+            notices.append(Notice("annotated_once", f"only {name} has {_listed(left)}; left out"))
+    same = [pair.labels for pair in matched.pairs if pair.entry.annotation.resolve() == pair.labels.resolve()]
+    if same:
+        text = f"both annotators have the very same file {_listed(same)}; they agree there with themselves"
+        notices.append(Notice("same_annotation", text))
     return notices
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    """The first of many by name; ``metrics.json`` names all that were left out."""
+    more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
+    return ", ".join(map(str, paths[:_MAX_LISTED])) + more
 
 
 def _metrics(

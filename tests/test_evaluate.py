@@ -93,6 +93,14 @@ def test_what_only_one_annotated_is_written_and_said(call, light_dataset, ben, t
         assert f"warning: {notice['code']}: {notice['message']}" in ended.err
 
 
+def test_many_that_only_one_has_are_all_in_the_json(call, light_dataset, ben):
+    for number in range(20):
+        write(ben / f"other{number:02}.csv", "frame,label", "0,dark")
+    ended = call("evaluate", ben, light_dataset, "--json")
+    assert f"{ben / 'other08.csv'} and 11 more; left out" in ended.err
+    assert len(json.loads(ended.out)["annotators"]["labels"]["only"]) == 21
+
+
 def test_the_table_is_on_stdout_and_quiet_is_quiet(call, light_dataset, ben):
     ended = call("evaluate", ben, light_dataset)
     assert ended.status == 0
@@ -139,8 +147,8 @@ def test_no_frame_in_common_is_one_line(call, clip_of_two, tmp_path):
 def test_the_same_file_on_both_sides_is_said(call, light_dataset, tmp_path):
     rows = (f"{light_dataset}/clip{number}.mp4,{light_dataset}/clip{number}.csv" for number in (0, 1))
     ended = call("evaluate", write(tmp_path / "ben.csv", "video,annotation", *rows), light_dataset)
-    assert "same_annotation: " in ended.err
-    assert str(light_dataset / "clip1.csv") in ended.err
+    same = ", ".join(str(light_dataset / f"clip{number}.csv") for number in (0, 1))
+    assert f"same_annotation: both annotators have the very same file {same};" in ended.err
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class AnnotatedTwice:
 
 @dataclass(frozen=True)
 class Annotator:
-    """What one of the two wrote down, of the other's doing or not.
+    """What one of the two wrote down in the videos of both, whether or not the other labelled it.
 
     Attributes:
         num_frames: Labelled frames, by class.

@@ -191,10 +191,11 @@ def test_a_call_that_makes_no_sense_is_one_line(call, model_folder, light_datase
 
 @pytest.fixture(scope="module")
 def old_model(light_dataset: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of 5 steps a second, with the classes in the other order."""
+    """A model of another backbone and 5 steps a second, with the classes in the other order."""
     folder = tmp_path_factory.mktemp("old") / "old"
     small = ["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=4"]
-    settings = load_settings(overrides=[*small, "sample_hz=5", "data.classes=[dark, bright]"])
+    another = ["backbone.name=efficientnet_lite1", "sample_hz=5", "data.classes=[dark, bright]"]
+    settings = load_settings(overrides=[*small, *another])
     choice = RuntimeChoice(device="cpu")
     train.run(light_dataset, settings, folder, Console(quiet=True), choice=choice, cache=cache, overwrite=False)
     return folder

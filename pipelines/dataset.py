@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from videoseq.clips import Clip, ClipEntry
     from videoseq.errors import Notice
     from videoseq.feature_store import ClipFeatures
+    from videoseq.labeling import Model
     from videoseq.runtimes import Runtime
 
     from .console import Console
@@ -49,6 +50,25 @@ def measure_agreement(clips: Sequence[Clip], bundle: Bundle, runtime: Runtime, c
     with _shown_features(what, len(clips), runtime, bundle.description.sample_hz, cache, console) as features_of:
         pairs = ((clip.features, features_of(clip.entry.video)) for clip in clips)
         return label_agreement(bundle.head, pairs, bundle.classes)
+
+
+def with_features_of(model: Model, clips: Sequence[Clip], cache: Path, console: Console) -> list[Clip]:
+    """The same clips with the features that another model sees, computed or taken from the cache."""
+    from dataclasses import replace
+
+    from videoseq.errors import ModelError
+
+    seen = []
+    what = "features of the previous model"
+    with _shown_features(what, len(clips), model.runtime, model.sample_hz, cache, console) as features_of:
+        for clip in clips:
+            features = features_of(clip.entry.video)
+            got, expected = len(features.seconds), len(clip.targets)
+            if got != expected:  # its features were kept by another version of OpenCV
+                text = f"expected {expected} frames of {clip.entry.video}, got {got} in the features kept"
+                raise ModelError(f"{text}; name another --cache to read it anew")
+            seen.append(replace(clip, features=features))
+    return seen
 
 
 @contextmanager

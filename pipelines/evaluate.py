@@ -1,21 +1,39 @@
-"""A model against annotated clips: metrics.json and report.html."""
+"""A model against annotated clips: metrics.json and report.html. Or two annotators against each other."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from . import options
+from . import agreement, options
+from . import dataset as datasets
+from .beside import Previous, difference_table, load_previous
 from .console import Console, print_json
 from .train_screen import metrics_table
 
+if TYPE_CHECKING:
+    from videoseq.annotations import Annotation, ClassNames
+    from videoseq.clips import ClipEntry
+    from videoseq.errors import Notice
+    from videoseq.evaluation import Evaluation
+    from videoseq.labeling import Model
+
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    model: Annotated[Path, typer.Argument(help="A model folder; or the same videos as somebody else annotated them.")],
     dataset: Annotated[Path, typer.Argument(help="A folder of annotated clips, or a manifest CSV.")],
-    out: Annotated[Path, typer.Option(help="Where metrics.json and report.html go.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+        typer.Option(help="Where metrics.json goes, and report.html of a model; without it they are not written."),
+    ] = None,
+    beside: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A previous model with the same classes, measured on the same clips and compared."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Only clips of this split: train, val or test; all by default.")] = "",
     background: Annotated[str, typer.Option(help="The class of frames that no row covers.")] = "",
     device: options.Device = "auto",
@@ -27,33 +45,25 @@ def evaluate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compare a model's labels with annotated clips, beside its baselines."""
-    import json as json_
+    """Compare a model's labels with annotated clips, beside its baselines.
 
-    from videoseq.clips import SPLITS, read_dataset
-    from videoseq.errors import AnnotationError, ConfigError, did_you_mean
+    With a second person's clips, manifest or annotation files in the model's place, it says how far the two people
+    agree, which is what a model's numbers are to be read beside.
+    """
+    from videoseq.errors import AnnotationError
     from videoseq.evaluation import evaluate_heads
-    from videoseq.files import write_text
-    from videoseq.formats import read_annotation
     from videoseq.labeling import load_model
-    from videoseq.recipe import metrics_json
-    from videoseq.report.page import render_report
-
-    from . import dataset as datasets
 
     console = Console(quiet=quiet, verbose=verbose)
-    if split and split not in SPLITS:
-        raise ConfigError(f"--split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
-    loaded = load_model(model, options.runtime_choice(device, runtime, precision, threads))
-    description = loaded.bundle.description
-    entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
-    if not entries:
-        raise AnnotationError(f"{dataset}: expected clips of the split {split}, got none")
-    annotations = [read_annotation(entry.annotation) for entry in entries]
-    for annotation in annotations:  # before the features are computed, not after
-        for interval in annotation.intervals:
-            loaded.classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
-    background_class = background or description.settings.data.background
+    _check_split(split)
+    if not _is_model(model, dataset, beside):
+        agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
+        return
+    choice, cache = options.runtime_choice(device, runtime, precision, threads), options.cache_folder(cache)
+    loaded = load_model(model, choice)
+    previous = None if beside is None else load_previous(beside, loaded, choice)
+    entries, annotations = _read_annotated(dataset, split, loaded.classes)
+    background_class = background or loaded.bundle.description.settings.data.background
     clips, notices = datasets.load(
         entries,
         annotations,
@@ -61,27 +71,94 @@ def evaluate(
         background=background_class,
         runtime=loaded.runtime,
         sample_hz=loaded.sample_hz,
-        cache=options.cache_folder(cache),
+        cache=cache,
         console=console,
     )
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
-    majority = loaded.classes.index(description.majority_class)
+    majority = loaded.classes.index(loaded.bundle.description.majority_class)
+    labelled = previous.label(clips, loaded.classes, cache, console) if previous is not None else ()
     evaluation = evaluate_heads(
-        loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class
+        loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class, labelled
     )
-    metrics = metrics_json(evaluation, split or "all", notices)
-    facts = {
-        "model": model,
-        "model sha256": loaded.bundle.sha256,
-        "dataset": dataset,
-        "runtime": loaded.runtime.description,
-    }
-    page = render_report(f"Model {model.name} on {dataset.name}", evaluation, loaded.classes, facts, notices)
-    write_text(out / "metrics.json", json_.dumps(metrics, indent=1) + "\n")
-    write_text(out / "report.html", page)
-    for line in metrics_table(evaluation):
+    for line in [*metrics_table(evaluation), *difference_table(evaluation)]:
         console.say(line)
-    console.say(f"look at {out / 'report.html'}")
+    facts = {"model": model, "model sha256": loaded.bundle.sha256}
+    facts |= previous.facts if previous is not None else {}
+    facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
+    metrics = _save(evaluation, loaded, previous, out, split or "all", facts, notices)
+    if out is not None:
+        console.say(f"look at {out / 'report.html'}")
     if json:
         print_json(metrics)
+
+
+def _check_split(split: str) -> None:
+    from videoseq.clips import SPLITS
+    from videoseq.errors import ConfigError, did_you_mean
+
+    if split and split not in SPLITS:
+        raise ConfigError(f"--split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
+
+
+def _is_model(model: Path, dataset: Path, beside: Path | None) -> bool:
+    """Whether a model is to be evaluated, and not a second annotator; what can be neither is refused."""
+    from videoseq.errors import AnnotationError, ConfigError
+
+    if _has_model(dataset):
+        raise ConfigError(
+            f"{dataset}: expected annotated clips, got a model; it goes before them, a second to --beside"
+        )
+    if not os.path.exists(model):  # noqa: PTH110 (Path.exists raises where a name is too long)
+        raise AnnotationError(f"{model}: expected a model folder or another annotator's clips, found nothing there")
+    is_model = _has_model(model)
+    if beside is not None and not is_model:
+        raise ConfigError(f"--beside: expected a model to stand beside, got {model}, which has no model.json in it")
+    return is_model
+
+
+def _has_model(folder: Path) -> bool:
+    return os.path.exists(folder / "model.json")  # noqa: PTH110 (as above)
+
+
+def _read_annotated(dataset: Path, split: str, classes: ClassNames) -> tuple[list[ClipEntry], list[Annotation]]:
+    """The clips of the split and their annotations, held to the model's classes before any feature is computed."""
+    from videoseq.clips import read_dataset
+    from videoseq.errors import AnnotationError
+    from videoseq.formats import read_annotation
+
+    entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
+    if not entries:
+        raise AnnotationError(f"{dataset}: expected clips of the split {split}, got none")
+    annotations = [read_annotation(entry.annotation) for entry in entries]
+    for annotation in annotations:
+        for interval in annotation.intervals:
+            classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
+    return entries, annotations
+
+
+def _save(
+    evaluation: Evaluation,
+    loaded: Model,
+    previous: Previous | None,
+    out: Path | None,
+    measured_on: str,
+    facts: dict[str, Any],
+    notices: Sequence[Notice],
+) -> dict[str, Any]:
+    """Writes both files where ``out`` says; returns what ``metrics.json`` holds."""
+    import json
+
+    from videoseq.files import write_text
+    from videoseq.recipe import metrics_json
+    from videoseq.report.page import render_report
+
+    metrics = metrics_json(evaluation, measured_on, notices)
+    if previous is not None:
+        metrics["previous_model"] = previous.as_dict()
+    if out is not None:
+        title = f"Model {facts['model'].name} on {facts['dataset'].name}"
+        page = render_report(title, evaluation, loaded.classes, facts, notices)
+        write_text(out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(out / "report.html", page)
+    return metrics

@@ -54,7 +54,8 @@ def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
     return [f"macro F1 over the {len(known)} folds: {spread}"]
 
 
-_TABLE = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")
+IN_TABLES = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")
+"""The headline numbers that fit a terminal."""
 
 
 def metrics_table(evaluation: Evaluation) -> list[str]:
@@ -64,7 +65,7 @@ def metrics_table(evaluation: Evaluation) -> list[str]:
     labellers = list(evaluation.metrics.values())
     rows = [
         [f"{HEADLINES[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
-        for name in _TABLE
+        for name in IN_TABLES
     ]
     model = labellers[0]
     lines = table(["", *evaluation.metrics], rows)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from videoseq.errors import VideoError, one_line
 from videoseq.facts import ReadFacts, VideoInfo
 from videoseq.features import Progress
+from videoseq.frames import FrameReader
 from videoseq.isolation import DecoderProcess
 from videoseq.packets import PacketFacts
 
@@ -110,14 +111,23 @@ def check_video(path: Path, decoder: DecoderProcess, on_progress: Progress | Non
     try:
         with decoder.open(path) as reader:
             info = reader.info
-            for frame in reader.sampled(_NO_PICTURES_HZ):
-                seconds.append(frame.stamp.seconds)
-                if on_progress is not None and frame.stamp.index % 64 == 0:
-                    on_progress(frame.stamp.index, reader.fraction_read)
-            facts = reader.facts()
+            facts = read_times(reader, seconds, on_progress)
     except VideoError as error:
         return VideoCheck(path, info, None, packets, np.array(seconds), error)
     return VideoCheck(path, info, facts, packets, np.array(seconds))
+
+
+def read_times(reader: FrameReader, seconds: list[float], on_progress: Progress | None = None) -> ReadFacts:
+    """Reads a video to its end for the times of its frames alone, which it adds to ``seconds`` as they come.
+
+    Raises:
+        VideoError: The video cannot be read to its end; ``seconds`` holds what came before.
+    """
+    for frame in reader.sampled(_NO_PICTURES_HZ):
+        seconds.append(frame.stamp.seconds)
+        if on_progress is not None and frame.stamp.index % 64 == 0:
+            on_progress(frame.stamp.index, reader.fraction_read)
+    return reader.facts()
 
 
 def _packets(path: Path, decoder: DecoderProcess) -> PacketFacts | None:

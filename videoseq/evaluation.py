@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
+from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
 from videoseq.ensemble import Head
+from videoseq.errors import ModelError
 from videoseq.feature_store import ClipFeatures
 from videoseq.labeling import SequenceLabeler
 from videoseq.labels import FrameLabels
 from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
 
-MODEL, NO_CONTEXT, MAJORITY = "model", "no context", "majority class"
-"""The names of the labellers that stand side by side in every result."""
+MODEL, PREVIOUS, NO_CONTEXT, MAJORITY = "model", "previous model", "no context", "majority class"
+"""The names of the labellers that stand side by side in every result; the previous model where there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,12 @@ class Evaluation:
     """A model measured, beside its baselines.
 
     Attributes:
-        metrics: By labeller (:data:`MODEL`, :data:`NO_CONTEXT`, :data:`MAJORITY`).
+        metrics: By labeller (:data:`MODEL`, :data:`PREVIOUS`, :data:`NO_CONTEXT`, :data:`MAJORITY`).
         clips: The model's labels.
         videos: What each labeller comes to on each of the clips.
         differences: The model's headline numbers minus those of the baseline without context.
         background: The class that has no segments, if there is one.
+        minus_previous: The model's headline numbers minus those of the previous model; empty without one.
     """
 
     metrics: Mapping[str, Metrics]
@@ -37,40 +39,7 @@ class Evaluation:
     videos: Mapping[str, tuple[VideoMetrics, ...]]
     differences: Mapping[str, Difference]
     background: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedTwice:
-    """A video that two people annotated.
-
-    Attributes:
-        name: The video's.
-        seconds: The time of every frame.
-        duration_seconds: The time of the end of the last frame.
-        one: What the first wrote down; where the two are not alike to a metric, it stands for the truth.
-        other: What the second wrote down.
-    """
-
-    name: str
-    seconds: Float[np.ndarray, " frames"]
-    duration_seconds: float
-    one: Annotation
-    other: Annotation
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far two annotators agree; ``metrics.headline`` has Cohen's kappa.
-
-    Attributes:
-        metrics: Over the frames that both labelled.
-        num_only_one: Frames that only the first labelled.
-        num_only_other: Frames that only the second labelled.
-    """
-
-    metrics: Metrics
-    num_only_one: int
-    num_only_other: int
+    minus_previous: Mapping[str, Difference] = field(default_factory=dict)
 
 
 def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
@@ -87,10 +56,11 @@ def evaluate_heads(
     clips: Sequence[Clip],
     classes: ClassNames,
     background: str | None = None,
+    previous: Sequence[LabelledVideo] = (),
 ) -> Evaluation:
     """The head on every native frame of the clips, beside the baseline without context and the majority class.
 
-    The probabilities of two labellers are held in memory: 8 bytes per frame and class.
+    The probabilities of two labellers are held in memory, or of three: 4 bytes each per frame and class.
 
     Args:
         head: The model's.
@@ -99,9 +69,15 @@ def evaluate_heads(
         clips: With features and targets.
         classes: In the order of the logits.
         background: A class that has no segments, no bouts and no part in the mean average precision.
+        previous: The same clips as a previous model labels them (:func:`label_clips`), to stand beside.
     """
     return evaluate_labels(
-        label_clips(head, clips, classes), label_clips(no_context, clips, classes), majority, classes, background
+        label_clips(head, clips, classes),
+        label_clips(no_context, clips, classes),
+        majority,
+        classes,
+        background,
+        previous=previous,
     )
 
 
@@ -111,46 +87,66 @@ def evaluate_labels(
     majority: int,
     classes: ClassNames,
     background: str | None = None,
+    *,
+    previous: Sequence[LabelledVideo] = (),
 ) -> Evaluation:
     """What was labelled already, by one head or, in cross-validation, each clip by the one that had not seen it."""
-    measurements: dict[str, Measurement] = {
-        MODEL: measure(labelled, classes, background),
-        NO_CONTEXT: measure(no_context, classes, background),
-        MAJORITY: measure([_always(majority, video) for video in labelled], classes, background),
-    }
+    measurements: dict[str, Measurement] = {MODEL: measure(labelled, classes, background)}
+    if previous:
+        measurements[PREVIOUS] = measure(previous, classes, background)
+    measurements[NO_CONTEXT] = measure(no_context, classes, background)
+    measurements[MAJORITY] = measure([_always(majority, video) for video in labelled], classes, background)
     return Evaluation(
         metrics={name: measurement.metrics for name, measurement in measurements.items()},
         clips=tuple(labelled),
         videos={name: measurement.videos for name, measurement in measurements.items()},
         differences=compare(measurements[MODEL], measurements[NO_CONTEXT]),
         background=background,
+        minus_previous=compare(measurements[MODEL], measurements[PREVIOUS]) if previous else {},
     )
 
 
-def annotator_agreement(videos: Sequence[AnnotatedTwice], background: str | None = None) -> Agreement:
-    """Compares two annotators frame by frame, segment by segment and in time: what a model can be expected to reach.
+def label_clips(head: Head, clips: Sequence[Clip], classes: ClassNames) -> list[LabelledVideo]:
+    """The clips as a head labels them; ``classes`` are in the order of its logits and of the clips' targets."""
+    return [_label_clip(head, clip, classes) for clip in clips]
+
+
+def label_clips_as(
+    head: Head, clips: Sequence[Clip], head_classes: ClassNames, classes: ClassNames
+) -> list[LabelledVideo]:
+    """The clips as a head labels them whose logits have the same classes in another order.
 
     Args:
-        videos: One or more.
-        background: The class of frames that no interval covers, which has no segments; without it they are unlabelled.
+        head: Of another model.
+        clips: With that model's features, and targets in the order of ``classes``.
+        head_classes: In the order of the head's logits.
+        classes: In the order that the result has.
 
     Raises:
-        AnnotationError: An annotation does not fit its video, or two classes differ by case and blanks alone.
+        ModelError: The classes are not the same.
     """
-    classes = find_classes([annotation for video in videos for annotation in (video.one, video.other)], background)
-    labelled = []
-    for video in videos:
-        one, other = (
-            make_targets(annotation, video.seconds, video.duration_seconds, classes, background)[0]
-            for annotation in (video.one, video.other)
-        )
-        labelled.append(LabelledVideo(video.name, video.name, video.seconds, video.duration_seconds, one, other))
-    has_one, has_other = (
-        np.concatenate([side != IGNORE_INDEX for side in sides])
-        for sides in ([video.targets for video in labelled], [video.labels for video in labelled])
+    check_same_classes(head_classes, classes)
+    place = np.array([classes.index(name) for name in head_classes])
+    order = np.argsort(place)
+    return [
+        replace(video, labels=place[video.labels], probabilities=_columns(video, order))
+        for video in label_clips(head, clips, head_classes)
+    ]
+
+
+def check_same_classes(got: ClassNames, expected: ClassNames) -> None:
+    """Holds two models to the same classes, in whatever order.
+
+    Raises:
+        ModelError: The message names those that are missing and those that are too many.
+    """
+    missing, extra = (
+        ", ".join(map(repr, names))
+        for names in ([name for name in expected if name not in got], [name for name in got if name not in expected])
     )
-    metrics = measure(labelled, classes, background).metrics
-    return Agreement(metrics, int((has_one & ~has_other).sum()), int((has_other & ~has_one).sum()))
+    if missing or extra:
+        what = " and ".join([*([f"lacks {missing}"] if missing else []), *([f"also has {extra}"] if extra else [])])
+        raise ModelError(f"expected the classes {', '.join(expected)} in any order, got a model that {what}")
 
 
 def spread_clips(clips: Sequence[Clip], num_frames: int = 50_000) -> list[Clip]:
@@ -177,11 +173,6 @@ def _labels_of(head: Head, features: ClipFeatures, classes: ClassNames) -> Int64
     return np.concatenate([labels.class_index for labels in label_features(head, features, classes)])
 
 
-def label_clips(head: Head, clips: Sequence[Clip], classes: ClassNames) -> list[LabelledVideo]:
-    """What a head says of clips, beside their targets."""
-    return [_label_clip(head, clip, classes) for clip in clips]
-
-
 def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
     parts = list(label_features(head, clip.features, classes))
     return LabelledVideo(
@@ -193,6 +184,10 @@ def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
         labels=np.concatenate([part.class_index for part in parts]),
         probabilities=np.concatenate([part.probabilities.astype(np.float32) for part in parts]),
     )
+
+
+def _columns(video: LabelledVideo, order: Int64[np.ndarray, " classes"]) -> Float[np.ndarray, "frames classes"] | None:
+    return None if video.probabilities is None else video.probabilities[:, order]
 
 
 def _always(label: int, video: LabelledVideo) -> LabelledVideo:

@@ -24,9 +24,8 @@ from videoseq.measuring import (
     measure_on_split,
     without_context,
 )
+from videoseq.metrics import METRICS_SCHEMA_VERSION
 from videoseq.training import EpochRecord
-
-METRICS_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +81,14 @@ def metrics_json(
     evaluation: Evaluation, measured_on: str, notices: Sequence[Notice], folds: Sequence[FoldResult] = ()
 ) -> dict[str, Any]:
     """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
+    minus_previous = {name: one.model_dump() for name, one in evaluation.minus_previous.items()}
     return {
         "schema_version": METRICS_SCHEMA_VERSION,
         "measured_on": measured_on,
         "background": evaluation.background,
         "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
         "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
+        **({"model_minus_previous": minus_previous} if minus_previous else {}),
         "videos": [
             {
                 "video": clip.name,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from videoseq.metrics.frames import confusion_matrix, frame_metrics, majority_class, sqrt_inverse_weights
 from videoseq.metrics.headline import HEADLINES, LabelledVideo
-from videoseq.metrics.results import Difference, Estimate, Metrics, VideoMetrics
+from videoseq.metrics.results import METRICS_SCHEMA_VERSION, Difference, Estimate, Metrics, VideoMetrics
 from videoseq.metrics.summary import Measurement, compare, measure
 from videoseq.metrics.temperature import best_temperature, tempered
 
 __all__ = [
     "HEADLINES",
+    "METRICS_SCHEMA_VERSION",
     "Difference",
     "Estimate",
     "LabelledVideo",

@@ -11,6 +11,9 @@ from videoseq.metrics.calibration import ReliabilityBin
 from videoseq.metrics.frames import ClassMetrics
 from videoseq.metrics.since_start import SinceStart
 
+METRICS_SCHEMA_VERSION = 2
+"""Of ``metrics.json``: it rises when a field changes its meaning or goes."""
+
 
 class Estimate(BaseModel):
     """A number with its 95 % interval; None where it has no denominator, or where there is one video only."""

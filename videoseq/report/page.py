@@ -9,7 +9,7 @@ import jinja2
 
 from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
-from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation
+from videoseq.evaluation import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.metrics import HEADLINES, Estimate, LabelledVideo, VideoMetrics
 from videoseq.report.timeline import Band, draw_timeline, to_svg
 
@@ -45,6 +45,8 @@ def render_report(
         other=NO_CONTEXT,
         headlines=HEADLINES,
         differences=evaluation.differences,
+        previous=PREVIOUS,
+        minus_previous=evaluation.minus_previous,
         background=evaluation.background,
         classes=classes,
         timelines=[_clip_svg(*one, classes) for one in videos[:_MAX_TIMELINES]],

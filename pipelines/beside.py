@@ -1,0 +1,80 @@
+"""What ``evaluate --beside`` does: a previous model on the same clips, and what the new one is better at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import dataset as datasets
+from .console import Console, table
+
+if TYPE_CHECKING:
+    from videoseq.annotations import ClassNames
+    from videoseq.clips import Clip
+    from videoseq.evaluation import Evaluation
+    from videoseq.labeling import Model
+    from videoseq.metrics import LabelledVideo
+    from videoseq.runtimes import RuntimeChoice
+
+
+@dataclass(frozen=True)
+class Previous:
+    """A model that another is compared with."""
+
+    folder: Path
+    model: Model
+
+    def label(self, clips: Sequence[Clip], classes: ClassNames, cache: Path, console: Console) -> list[LabelledVideo]:
+        """The clips as this model labels them, from features of its own; ``classes`` are the other model's."""
+        from videoseq.evaluation import label_clips_as
+
+        seen = datasets.with_features_of(self.model, clips, cache, console)
+        return label_clips_as(self.model.bundle.head, seen, self.model.classes, classes)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the report says of it."""
+        return {"previous model": self.folder, "previous model sha256": self.model.bundle.sha256}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``metrics.json`` says of it."""
+        return {"path": str(self.folder), "sha256": self.model.bundle.sha256}
+
+
+def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous:
+    """The previous model.
+
+    Raises:
+        ModelError: It cannot be loaded, or its classes are not those of ``model``.
+    """
+    from videoseq.errors import ModelError
+    from videoseq.evaluation import check_same_classes
+    from videoseq.labeling import load_model
+
+    loaded = load_model(folder, choice)
+    try:
+        check_same_classes(loaded.classes, model.classes)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
+    return Previous(folder, loaded)
+
+
+def difference_table(evaluation: Evaluation) -> list[str]:
+    """What the model is better at than the previous one, number by number; nothing without one."""
+    from videoseq.metrics import HEADLINES
+
+    from .train_screen import IN_TABLES
+
+    found = evaluation.minus_previous
+    rows = []
+    for name in (name for name in IN_TABLES if name in found):
+        one = found[name]
+        numbers = [_points(value) for value in (one.value, one.low, one.high)]
+        rows.append([HEADLINES[name].title, *numbers, "–" if one.p_value is None else f"{one.p_value:.3f}"])
+    return ["", *table(["model minus previous model, %", "", "from", "to", "p"], rows)] if rows else []
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f}"

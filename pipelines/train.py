@@ -12,6 +12,7 @@ import typer
 from . import dataset as datasets
 from . import options
 from .console import Console, Exit, percent, print_json, table
+from .sweep import swept
 from .train_screen import EpochLines, fold_lines, metrics_table
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ def train(
             help="Fit K networks from seeds of their own and average their logits; short for training.ensemble.",
         ),
     ] = None,
+    sweep: Annotated[
+        int,
+        typer.Option(
+            "--sweep",
+            metavar="N",
+            min=0,
+            help="Try N sets of settings on the validation clips (or with --cv on all) and take the best.",
+        ),
+    ] = 0,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML and stop.")] = False,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
@@ -74,7 +84,7 @@ def train(
     metrics = run(
         dataset, settings, out, console,
         choice=options.runtime_choice(device, runtime, precision, threads),
-        cache=options.cache_folder(cache), overwrite=overwrite,
+        cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep,
     )  # fmt: skip
     if json:
         print_json(metrics)
@@ -89,6 +99,7 @@ def run(
     choice: RuntimeChoice,
     cache: Path,
     overwrite: bool,
+    num_trials: int = 0,
 ) -> dict[str, Any]:
     """Trains, measures and saves a model; returns what ``metrics.json`` holds."""
     from videoseq.annotations import ClassNames, find_classes
@@ -117,13 +128,17 @@ def run(
         console=console,
     )
     notices += _show_overview(clips, classes, console)
+    device = choose_device(choice.device)
+    if num_trials:
+        settings, notice = swept(clips, classes, settings, num_trials, device, console)
+        notices.append(notice)
     with console.progress("") as bar:
         trained = train_model(
             clips,
             classes,
             settings,
             backbone,
-            device=choose_device(choice.device),
+            device=device,
             on_epoch=EpochLines(console, bar, settings.training),
         )
     for notice in trained.measured.notices:

@@ -19,7 +19,7 @@ DATA_PATH = """
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits matching lanes
     model components ensemble losses metrics overview sequence_module training labels bundle labeling evaluation
-    agreement quantization measuring recipe inputs journal batch worker worker_process workers report
+    agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -17,12 +17,19 @@ from videoseq.training import EpochRecord
 
 
 def labelled(
-    name: str, targets: list[int], labels: list[int], *, num_classes: int = 3, group: str = "", path: Path | None = None
+    name: str,
+    targets: list[int],
+    labels: list[int],
+    *,
+    num_classes: int = 3,
+    group: str = "",
+    path: Path | None = None,
+    confidence: float = 0.7,
 ) -> LabelledVideo:
-    """A video of five frames a second whose labels have a probability of 0.7."""
+    """A video of five frames a second, all of whose labels have one probability."""
     given = np.array(labels)
-    probabilities = np.full((len(labels), num_classes), 0.3 / (num_classes - 1), np.float32)
-    probabilities[np.arange(len(labels)), given] = 0.7
+    probabilities = np.full((len(labels), num_classes), (1 - confidence) / (num_classes - 1), np.float32)
+    probabilities[np.arange(len(labels)), given] = confidence
     seconds = np.arange(len(labels)) / 5
     return LabelledVideo(name, group or name, seconds, len(labels) / 5, np.array(targets), given, probabilities, path)
 

@@ -107,7 +107,7 @@ def test_every_labeller_has_its_column_and_its_bar():
     blind = [labelled(video.name, list(video.targets), [0, 0, 0, 0, 0]) for video in videos]
     evaluation = evaluated(videos, classes, blind=blind, further={"previous model": videos})
     page = render_report("t", evaluation, classes, {}, [])
-    assert '<th scope="col">previous model</th>' in page
+    assert '<th scope="col"><bdi>previous model</bdi></th>' in page
     assert page.count("<dt>previous model</dt>") == 4
     assert page.count("<dt>model</dt>") == 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,7 +20,7 @@ _FEW_BOUTS = 5  # of a class, to learn from or to measure on
 _FEW_UNITS = 10  # videos or groups, below which intervals are too narrow
 _FAR_BELOW = 0.15  # of F1 below the mean of the other classes
 _OFTEN_CONFUSED = 0.10  # of two classes' frames, taken for one another
-_MAX_PAIRS = 3
+_MAX_NAMED = 3  # classes, or pairs of them
 _BAD_CALIBRATION = 0.10
 _MANY_PIECES = 1.5  # labelled segments for each true one
 _SIGNIFICANT = 0.05  # of p
@@ -124,28 +124,31 @@ def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
 
 def _on_classes(model: Metrics, background: str | None, overview: Mapping[str, ClassOverview]) -> Iterator[Advice]:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
-    for name in sorted(scores, key=scores.__getitem__):
-        others = float(np.mean([score for other, score in scores.items() if other != name])) if len(scores) > 1 else 0.0
-        if others - scores[name] >= _FAR_BELOW:
-            known = overview.get(name)
-            bouts = f"; {_count(known.num_bouts, 'bout')} of it {_were(known.num_bouts)} annotated" if known else ""
-            yield Advice(
-                f"Annotate more bouts of “{name}”.",
-                f"Its F1 is {_percent(scores[name])}, that of the other classes {_percent(others)} on average{bouts}.",
-            )
-        elif name != background and name in model.bouts and model.bouts[name].num_bouts < _FEW_BOUTS:
-            number = model.bouts[name].num_bouts
-            yield Advice(
-                f"Do not rely on the numbers of “{name}” yet; measure on more bouts of it.",
-                f"Its F1 of {_percent(scores[name])} comes from {_count(number, 'bout')}; "
-                f"{_FEW_BOUTS} are little already.",
-            )
-    for name, one in model.per_class.items():
-        if not one.support:
-            yield Advice(
-                f"Measure on clips that show “{name}”.",
-                f"0 of the {model.num_frames} measured frames are of it, so that nothing is known of how it is found.",
-            )
+    others = {
+        name: float(np.mean([score for other, score in scores.items() if other != name]))
+        for name in scores
+        if len(scores) > 1
+    }
+    behind = [name for name in others if others[name] - scores[name] >= _FAR_BELOW]
+    for name in sorted(behind, key=scores.__getitem__)[:_MAX_NAMED]:
+        known = overview.get(name)
+        bouts = f"; {_count(known.num_bouts, 'bout')} of it {_were(known.num_bouts)} annotated" if known else ""
+        yield Advice(
+            f"Annotate more bouts of “{name}”.",
+            f"Its F1 is {_percent(scores[name])}, that of the others {_percent(others[name])} on average{bouts}.",
+        )
+    few = {name: one.num_bouts for name, one in model.bouts.items() if 0 < one.num_bouts < _FEW_BOUTS}
+    if few:
+        yield Advice(
+            f"Measure on more bouts of {_names(few)} before you rely on their numbers.",
+            f"They come from {', '.join(map(str, few.values()))} true bouts; {_FEW_BOUTS} are little already.",
+        )
+    unseen = [name for name, one in model.per_class.items() if not one.support and name != background]
+    if unseen:
+        yield Advice(
+            f"Measure on clips that show {_names(unseen)}.",
+            f"0 of the {model.num_frames} measured frames do, so that nothing is known of how well such are found.",
+        )
 
 
 def _on_confusions(model: Metrics) -> Iterator[Advice]:
@@ -156,7 +159,7 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
         for a, b in combinations(range(len(names)), 2)
     }
     often = sorted((pair for pair in shares if shares[pair] >= _OFTEN_CONFUSED), key=lambda pair: -shares[pair])
-    for a, b in often[:_MAX_PAIRS]:
+    for a, b in often[:_MAX_NAMED]:
         taken = [
             f"{_percent(confusion[one, other] / support[one])} of the frames of “{names[one]}” "
             f"were labelled “{names[other]}”"
@@ -230,6 +233,13 @@ def _signed(share: float) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _names(names: Collection[str]) -> str:
+    """The first few names, in quotes, and how many more there are."""
+    shown = [f"“{name}”" for name in list(names)[:_MAX_NAMED]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _were(number: int) -> str:

@@ -83,6 +83,7 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
     named = ET.Element("title", id=f"{key}-title")
     named.text = visible(title)
     root.insert(0, named)
+    root.text = None
     return ET.tostring(root, encoding="unicode")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from pipelines.__main__ import app
 from tests.report_pages import evaluated, labelled, make_page
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.metrics import LabelledVideo
@@ -94,6 +97,25 @@ def test_the_model_folder_has_a_page_and_a_card(model_folder):
     assert re.search(r"<th scope=\"row\">head</th><td>gru, 1 × 16 units</td>", page)
     assert "one of: bright, dark" in card
     assert "refitted_on_all_clips" in page
+    assert "All settings" in page
+    assert "What was annotated" in page
+    assert "Loss of each epoch" in page
+    assert "<img" not in page  # a model is passed on; people's pictures are not, unless asked for
+
+
+def test_evaluate_shows_mistakes_unless_told_not_to(model_folder, light_dataset, tmp_path):
+    """The truth is turned round, so that all is wrong."""
+    for name in ("clip0", "clip1"):
+        shutil.copy(light_dataset / f"{name}.mp4", tmp_path)
+        text = (light_dataset / f"{name}.csv").read_text().replace("dark", "?").replace("bright", "dark")
+        (tmp_path / f"{name}.csv").write_text(text.replace("?", "bright"))
+    for option, num_pictures in (("--pictures", 4), ("--no-pictures", 0)):
+        out = tmp_path / option
+        given = ["evaluate", model_folder, tmp_path, "--out", out, "--cache", tmp_path / "cache", "--quiet", option]
+        assert CliRunner().invoke(app, [str(one) for one in given]).exit_code == 0
+        page = (out / "report.html").read_text(encoding="utf-8")
+        assert page.count('src="data:image/jpeg;base64,') == num_pictures
+        assert "Nothing stands out" not in page
 
 
 def test_the_card_takes_only_what_it_shows():

@@ -139,6 +139,6 @@ def test_verdicts_on_context():
     assert context_verdict(evaluated(blind, CLASSES, blind=videos)).action == "Context harms."
     assert "is open" in context_verdict(evaluated(videos, CLASSES)).action
     few = context_verdict(evaluated(videos[:3], CLASSES, blind=blind[:3]))
-    assert few.action == "Context seems to help, but 3 videos are too few to be sure."
+    assert few.action == "Context seems to help, but 3 videos do not make it sure."
     assert "p = 0.25" in few.because
     assert "one video" in context_verdict(evaluated(videos[:1], CLASSES, blind=blind[:1])).action

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.videos import open_videos
 from tests.report_pages import labelled
 from tests.spelling import read_spelled, write_spelled, write_video
 from videoseq.annotations import IGNORE_INDEX
@@ -50,6 +51,14 @@ def test_a_picture_is_of_the_frame_in_the_middle(tmp_path):
     spans = wrong_spans(videos)
     pictures = read_pictures(spans, videos)
     assert [read_spelled(decoded(pictures[span])) for span in spans] == [7, 23, 31]
+
+
+def test_pictures_come_from_the_isolated_decoder_too(tmp_path):
+    videos = [wrong_at(write_spelled(tmp_path / f"{name}.mp4", 40), 9, 33) for name in "ab"]
+    spans = wrong_spans(videos)
+    with open_videos() as access:
+        pictures = read_pictures(spans, videos, access.open)
+    assert [read_spelled(decoded(pictures[span])) for span in spans] == [9, 33, 9, 33]
 
 
 def test_videos_are_read_in_sequence_no_further_than_needed(tmp_path):

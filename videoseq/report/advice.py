@@ -53,7 +53,7 @@ def context_verdict(evaluation: Evaluation) -> Advice:
     if difference.p_value is not None and difference.p_value >= _SIGNIFICANT:
         model = evaluation.metrics[MODEL]
         drawn = f"{model.num_resampled} {model.resampled}"
-        return Advice(f"Context seems to {effect}, but {drawn} are too few to be sure.", because)
+        return Advice(f"Context seems to {effect}, but {drawn} do not make it sure.", because)
     return Advice(f"Context {effect}s.", because)
 
 

@@ -58,7 +58,7 @@ class WrongSpan:
 def wrong_spans(videos: Sequence[LabelledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
     """The longest spans that were labelled wrongly, the longest first."""
     spans = [span for row, video in enumerate(videos) for span in _spans_of(row, video)]
-    spans.sort(key=lambda span: span.start_seconds - span.stop_seconds)
+    spans.sort(key=lambda span: round(span.start_seconds - span.stop_seconds, 6))  # equal ones stay in order
     return spans[:limit]
 
 

@@ -65,6 +65,7 @@ def render_report(
         others={name: metrics for name, metrics in evaluation.metrics.items() if name != MODEL},
         no_context=NO_CONTEXT,
         has_no_context=NO_CONTEXT in evaluation.videos,
+        has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
         cards=_CARDS,
         headlines=HEADLINES,
         differences=evaluation.differences,
@@ -100,6 +101,7 @@ class _Video(NamedTuple):
 
     row: int
     name: str
+    group: str
     metrics: VideoMetrics
     no_context: float | None
     anchor: str | None
@@ -112,14 +114,12 @@ def _videos(evaluation: Evaluation, classes: ClassNames) -> list[_Video]:
     order = sorted(range(len(measured)), key=lambda row: _accuracy_or(measured[row], 2.0))
     found = []
     for place, row in enumerate(order):
-        clip, anchor = evaluation.clips[row], f"video-{row + 1}" if place < _MAX_TIMELINES else None
-        timeline = (
-            _svg(draw_comparison(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
-            if anchor
-            else None
-        )
+        clip, anchor, timeline = evaluation.clips[row], None, None
+        if place < _MAX_TIMELINES:
+            anchor = f"video-{row + 1}"
+            timeline = _svg(draw_comparison(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
         blind = evaluation.videos[NO_CONTEXT][row].accuracy if NO_CONTEXT in evaluation.videos else None
-        found.append(_Video(row, clip.name, measured[row], blind, anchor, timeline))
+        found.append(_Video(row, clip.name, clip.group, measured[row], blind, anchor, timeline))
     return found
 
 

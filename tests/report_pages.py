@@ -8,7 +8,7 @@ import numpy as np
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.errors import Notice
-from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, Evaluation
+from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.metrics import LabelledVideo, compare, measure
 from videoseq.overview import ClassOverview
 from videoseq.report.mistakes import wrong_spans
@@ -31,7 +31,9 @@ def labelled(
     probabilities = np.full((len(labels), num_classes), (1 - confidence) / (num_classes - 1), np.float32)
     probabilities[np.arange(len(labels)), given] = confidence
     seconds = np.arange(len(labels)) / 5
-    return LabelledVideo(name, group or name, seconds, len(labels) / 5, np.array(targets), given, probabilities, path)
+    return LabelledVideo(
+        name, group or name, seconds, len(labels) / 5, np.array(targets), given, probabilities, path=path
+    )
 
 
 def evaluated(
@@ -39,11 +41,13 @@ def evaluated(
     classes: ClassNames,
     *,
     blind: list[LabelledVideo] | None = None,
+    previous: list[LabelledVideo] | None = None,
     background: str | None = None,
     further: dict[str, list[LabelledVideo]] | None = None,
 ) -> Evaluation:
     """The videos measured, beside labels without context (the same unless given) and whatever further labellers."""
-    labellers = {MODEL: videos, NO_CONTEXT: blind or videos, MAJORITY: blind or videos, **(further or {})}
+    labellers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
+    labellers |= {MAJORITY: blind or videos, **(further or {})}
     measured = {name: measure(labels, classes, background) for name, labels in labellers.items()}
     return Evaluation(
         {name: one.metrics for name, one in measured.items()},
@@ -51,6 +55,7 @@ def evaluated(
         {name: one.videos for name, one in measured.items()},
         compare(measured[MODEL], measured[NO_CONTEXT]),
         background,
+        compare(measured[MODEL], measured[PREVIOUS]) if previous else {},
     )
 
 

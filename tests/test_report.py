@@ -127,10 +127,11 @@ def test_every_labeller_has_its_column_and_its_bar():
     classes = ClassNames(["a", "b", "c"])
     videos = [labelled(f"{n}.mp4", [0, 0, 1, 1, 2], [0, 1, 1, 1, 2]) for n in range(3)]
     blind = [labelled(video.name, list(video.targets), [0, 0, 0, 0, 0]) for video in videos]
-    evaluation = evaluated(videos, classes, blind=blind, further={"previous model": videos})
+    evaluation = evaluated(videos, classes, blind=blind, previous=videos)
     page = render_report("t", evaluation, classes, {}, [])
     assert '<th scope="col"><bdi>previous model</bdi></th>' in page
     assert page.count("<dt>previous model</dt>") == 4
+    assert re.findall(r">(model − [^<]+)<", page) == ["model − no context", "model − previous model"]
     assert page.count("<dt>model</dt>") == 0
 
 
@@ -150,6 +151,12 @@ def test_no_id_stands_twice_and_every_reference_leads_somewhere():
     references = re.findall(r'(?:href="#|url\(#|aria-labelledby=")([^")]+)', page)
     assert set(references) <= set(ids)
     assert any("-svg-" in reference for reference in references)
+
+
+def test_accuracy_since_the_start_is_shown_where_there_is_more_than_one_span():
+    video = labelled("long", [0] * 10, [0] * 5 + [1] * 5)
+    page = render_report("t", evaluated([video], ClassNames("abc")), ClassNames("abc"), {}, [])
+    assert re.search(r"0 to 1 s</th><td>5</td><td>100.0</td>.*1 to 5 s</th><td>5</td><td>0.0</td>", page, re.DOTALL)
 
 
 def test_more_than_forty_videos_are_all_in_the_table_and_the_worst_are_drawn():

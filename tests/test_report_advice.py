@@ -12,7 +12,8 @@ from videoseq.errors import Notice
 from videoseq.evaluation import Evaluation
 from videoseq.metrics import LabelledVideo
 from videoseq.overview import ClassOverview
-from videoseq.report.advice import Advice, advise, context_verdict
+from videoseq.report.advice import advise
+from videoseq.report.verdicts import Advice, context_verdict, previous_verdict
 
 CLASSES = ClassNames(["rest", "walk", "groom"])
 GOOD = [0] * 10 + [1] * 10 + [2] * 10 + [0] * 10 + [1] * 10
@@ -137,8 +138,18 @@ def test_verdicts_on_context():
     videos, blind = good_videos(), blind_to(good_videos())
     assert context_verdict(evaluated(videos, CLASSES, blind=blind)).action == "Context helps."
     assert context_verdict(evaluated(blind, CLASSES, blind=videos)).action == "Context harms."
-    assert "is open" in context_verdict(evaluated(videos, CLASSES)).action
+    assert "may help or harm" in context_verdict(evaluated(videos, CLASSES)).action
     few = context_verdict(evaluated(videos[:3], CLASSES, blind=blind[:3]))
     assert few.action == "Context seems to help, but 3 videos do not make it sure."
     assert "p = 0.25" in few.because
     assert "one video" in context_verdict(evaluated(videos[:1], CLASSES, blind=blind[:1])).action
+
+
+def test_a_previous_model_is_compared_too():
+    videos = good_videos()
+    alone = evaluated(videos, CLASSES)
+    assert previous_verdict(alone) == []
+    beside = evaluated(blind_to(videos), CLASSES, previous=videos)
+    (one,) = previous_verdict(beside)
+    assert one.action == "It is worse than the previous model."
+    assert "below that of the previous model" in one.because

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -72,7 +72,7 @@ class LabelledVideo:
     targets: Int64[np.ndarray, " frames"]
     labels: Int64[np.ndarray, " frames"]
     probabilities: Float[np.ndarray, "frames classes"] | None = None
-    path: Path | None = None
+    path: Path | None = field(default=None, kw_only=True)
 
     def segments(self, background: int | None) -> SegmentedVideo:
         """Its segments, none of which is of the background."""

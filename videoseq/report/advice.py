@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -12,9 +11,7 @@ from videoseq.errors import Notice
 from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, Evaluation
 from videoseq.metrics import Metrics
 from videoseq.overview import ClassOverview
-
-COMPARED = "macro_f1"
-"""The headline number by which labellers are compared here."""
+from videoseq.report.verdicts import COMPARED, Advice, percent, signed_points
 
 _FEW_BOUTS = 5  # of a class, to learn from or to measure on
 _FEW_UNITS = 10  # videos or groups, below which intervals are too narrow
@@ -23,38 +20,7 @@ _OFTEN_CONFUSED = 0.10  # of two classes' frames, taken for one another
 _MAX_NAMED = 3  # classes, or pairs of them
 _BAD_CALIBRATION = 0.10
 _MANY_PIECES = 1.5  # labelled segments for each true one
-_SIGNIFICANT = 0.05  # of p
 _VIDEO_FAR_BELOW = 0.25  # of accuracy below the mean of the videos
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One thing to do, and the numbers that say so."""
-
-    action: str
-    because: str
-
-
-def context_verdict(evaluation: Evaluation) -> Advice:
-    """Whether context helps, from the difference to the same network without it."""
-    difference = evaluation.differences.get(COMPARED)
-    if difference is None or difference.value is None:
-        return Advice("Whether context helps is not known.", "One of the two labellers has no macro F1.")
-    points = f"{abs(100 * difference.value):.1f} points {'above' if difference.value >= 0 else 'below'}"
-    text = f"The model’s macro F1 is {points} that of the same network seeing one frame alone"
-    if difference.low is None or difference.high is None:
-        return Advice("Whether context helps cannot be told from one video.", f"{text}; there is no interval.")
-    interval = f"95 % interval {_signed(difference.low)} to {_signed(difference.high)}"
-    p_value = "" if difference.p_value is None else f", p = {difference.p_value:.2g}"
-    because = f"{text} ({interval}{p_value})."
-    if difference.low <= 0 <= difference.high:
-        return Advice("Whether context helps is open: the interval holds zero.", because)
-    effect = "help" if difference.low > 0 else "harm"
-    if difference.p_value is not None and difference.p_value >= _SIGNIFICANT:
-        model = evaluation.metrics[MODEL]
-        drawn = f"{model.num_resampled} {model.resampled}"
-        return Advice(f"Context seems to {effect}, but {drawn} do not make it sure.", because)
-    return Advice(f"Context {effect}s.", because)
 
 
 def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence[ClassOverview] = ()) -> list[Advice]:
@@ -110,15 +76,15 @@ def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
     if model is not None and majority is not None and model <= majority:
         yield Advice(
             "Look whether annotations fit their videos (videoseq check), then annotate more.",
-            f"The model’s macro F1 of {_percent(model)} is not above the {_percent(majority)} of always one class.",
+            f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always one class.",
         )
     difference = evaluation.differences.get(COMPARED)
     other = evaluation.metrics[NO_CONTEXT].headline[COMPARED].value if NO_CONTEXT in evaluation.metrics else None
     if difference is not None and difference.low is not None and difference.low <= 0 and other is not None:
         yield Advice(
             "Annotate more bouts of what differs only by what came before, or use the simpler network.",
-            f"The model’s macro F1 of {_percent(model)} is not clearly above the {_percent(other)} of one frame alone: "
-            f"the interval of the difference begins at {_signed(difference.low)} points.",
+            f"The model’s macro F1 of {percent(model)} is not clearly above the {percent(other)} of one frame alone: "
+            f"the interval of the difference begins at {signed_points(difference.low)} points.",
         )
 
 
@@ -135,7 +101,7 @@ def _on_classes(model: Metrics, background: str | None, overview: Mapping[str, C
         bouts = f"; {_count(known.num_bouts, 'bout')} of it {_were(known.num_bouts)} annotated" if known else ""
         yield Advice(
             f"Annotate more bouts of “{name}”.",
-            f"Its F1 is {_percent(scores[name])}, that of the others {_percent(others[name])} on average{bouts}.",
+            f"Its F1 is {percent(scores[name])}, that of the others {percent(others[name])} on average{bouts}.",
         )
     few = {name: one.num_bouts for name, one in model.bouts.items() if 0 < one.num_bouts < _FEW_BOUTS}
     if few:
@@ -161,7 +127,7 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
     often = sorted((pair for pair in shares if shares[pair] >= _OFTEN_CONFUSED), key=lambda pair: -shares[pair])
     for a, b in often[:_MAX_NAMED]:
         taken = [
-            f"{_percent(confusion[one, other] / support[one])} of the frames of “{names[one]}” "
+            f"{percent(confusion[one, other] / support[one])} of the frames of “{names[one]}” "
             f"were labelled “{names[other]}”"
             for one, other in ((a, b), (b, a))
             if confusion[one, other]
@@ -191,8 +157,8 @@ def _on_calibration(model: Metrics) -> Iterator[Advice]:
     right = sum(one.num_frames * (one.accuracy or 0.0) for one in model.reliability) / frames
     yield Advice(
         "Do not take the probabilities at their word.",
-        f"They miss the accuracy by {_percent(error)} on average: the labels have a mean confidence of "
-        f"{_percent(confidence)}, and {_percent(right)} of them are right.",
+        f"They miss the accuracy by {percent(error)} on average: the labels have a mean confidence of "
+        f"{percent(confidence)}, and {percent(right)} of them are right.",
     )
 
 
@@ -208,7 +174,7 @@ def _on_videos(evaluation: Evaluation) -> Iterator[Advice]:
     if mean - worst >= _VIDEO_FAR_BELOW:
         yield Advice(
             f"Look at “{name}” first.",
-            f"{_percent(worst)} of its frames are right, and {_percent(mean)} on average over the {len(known)} videos.",
+            f"{percent(worst)} of its frames are right, and {percent(mean)} on average over the {len(known)} videos.",
         )
 
 
@@ -219,16 +185,8 @@ def _all_well(model: Metrics) -> Advice:
     worst = min(scores, key=scores.__getitem__)
     return Advice(
         "Nothing stands out; label new videos and look at some of them.",
-        f"The lowest F1 of a class is {_percent(scores[worst])}, of “{worst}”.",
+        f"The lowest F1 of a class is {percent(scores[worst])}, of “{worst}”.",
     )
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _count(number: int, what: str) -> str:

@@ -11,14 +11,15 @@ from markupsafe import Markup
 
 from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
-from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation
+from videoseq.evaluation import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.metrics import HEADLINES, VideoMetrics
 from videoseq.overview import ClassOverview
 from videoseq.report import curves
-from videoseq.report.advice import advise, context_verdict
+from videoseq.report.advice import advise
 from videoseq.report.drawing import colour_of, hatch_of, to_svg, visible
 from videoseq.report.mistakes import WrongSpan, wrong_spans
 from videoseq.report.timeline import draw_comparison
+from videoseq.report.verdicts import context_verdict, previous_verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,8 +69,12 @@ def render_report(
         has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
         cards=_CARDS,
         headlines=HEADLINES,
-        differences=evaluation.differences,
-        verdict=context_verdict(evaluation),
+        differences={
+            other: found
+            for other, found in ((NO_CONTEXT, evaluation.differences), (PREVIOUS, evaluation.minus_previous))
+            if found
+        },
+        verdicts=[context_verdict(evaluation), *previous_verdict(evaluation)],
         advice=advise(evaluation, notices, overview),
         background=evaluation.background,
         classes=classes,

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
     from videoseq.errors import Notice
+    from videoseq.evaluation import Evaluation
     from videoseq.feature_store import ClipFeatures
     from videoseq.labeling import Model
+    from videoseq.report.mistakes import WrongSpan
     from videoseq.runtimes import Runtime
 
     from .console import Console
@@ -69,6 +71,15 @@ def with_features_of(model: Model, clips: Sequence[Clip], cache: Path, console: 
                 raise ModelError(f"{text}; name another --cache to read it anew")
             seen.append(replace(clip, features=features))
     return seen
+
+
+def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:
+    """Frames of the longest spans that the model labelled wrongly, for its report."""
+    from videoseq.report import mistakes
+
+    console.detail("reading pictures of the longest mistakes")
+    with open_videos() as videos:
+        return mistakes.read_pictures(mistakes.wrong_spans(evaluation.clips), evaluation.clips, videos.open)
 
 
 @contextmanager

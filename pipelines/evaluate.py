@@ -41,6 +41,7 @@ def evaluate(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     cache: options.Cache = None,
+    pictures: options.Pictures = True,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -53,6 +54,7 @@ def evaluate(
     from videoseq.errors import AnnotationError
     from videoseq.evaluation import evaluate_heads
     from videoseq.labeling import load_model
+    from videoseq.overview import describe_clips
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
@@ -86,7 +88,11 @@ def evaluate(
     facts = {"model": model, "model sha256": loaded.bundle.sha256}
     facts |= previous.facts if previous is not None else {}
     facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
-    metrics = _save(evaluation, loaded, previous, out, split or "all", facts, notices)
+    shown = {
+        "overview": describe_clips(clips, loaded.classes),
+        "pictures": datasets.read_pictures(evaluation, console) if pictures and out is not None else None,
+    }
+    metrics = _save(evaluation, loaded, previous, out, split or "all", facts, notices, **shown)
     if out is not None:
         console.say(f"look at {out / 'report.html'}")
     if json:
@@ -145,10 +151,12 @@ def _save(
     measured_on: str,
     facts: dict[str, Any],
     notices: Sequence[Notice],
+    **shown: Any,  # noqa: ANN401 (what the report shows besides)
 ) -> dict[str, Any]:
     """Writes both files where ``out`` says; returns what ``metrics.json`` holds."""
     import json
 
+    from videoseq.config import dump_settings
     from videoseq.files import write_text
     from videoseq.recipe import metrics_json
     from videoseq.report.page import render_report
@@ -158,7 +166,8 @@ def _save(
         metrics["previous_model"] = previous.as_dict()
     if out is not None:
         title = f"Model {facts['model'].name} on {facts['dataset'].name}"
-        page = render_report(title, evaluation, loaded.classes, facts, notices)
+        settings = dump_settings(loaded.bundle.description.settings)
+        page = render_report(title, evaluation, loaded.classes, facts, notices, settings=settings, **shown)
         write_text(out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         write_text(out / "report.html", page)
     return metrics

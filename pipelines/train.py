@@ -16,10 +16,10 @@ from .sweep import swept
 from .train_screen import EpochLines, fold_lines, metrics_table
 
 if TYPE_CHECKING:
-    from videoseq.annotations import ClassNames
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
+    from videoseq.overview import ClassOverview
     from videoseq.recipe import TrainedModel
     from videoseq.runtimes import RuntimeChoice
 
@@ -62,6 +62,7 @@ def train(
     threads: options.Threads = None,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
+    pictures: options.Pictures = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -84,7 +85,7 @@ def train(
     metrics = run(
         dataset, settings, out, console,
         choice=options.runtime_choice(device, runtime, precision, threads),
-        cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep,
+        cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
     )  # fmt: skip
     if json:
         print_json(metrics)
@@ -100,13 +101,18 @@ def run(
     cache: Path,
     overwrite: bool,
     num_trials: int = 0,
+    pictures: bool = False,
 ) -> dict[str, Any]:
-    """Trains, measures and saves a model; returns what ``metrics.json`` holds."""
+    """Trains, measures and saves a model; returns what ``metrics.json`` holds.
+
+    ``pictures`` puts frames of the videos into its report, which is passed on with the model.
+    """
     from videoseq.annotations import ClassNames, find_classes
     from videoseq.backbones import load_backbone
     from videoseq.bundle import check_target
     from videoseq.clips import read_dataset
     from videoseq.formats import read_annotation
+    from videoseq.overview import describe_clips
     from videoseq.recipe import train_model
     from videoseq.runtimes import choose_device, select_runtime
 
@@ -127,7 +133,8 @@ def run(
         cache=cache,
         console=console,
     )
-    notices += _show_overview(clips, classes, console)
+    overview = describe_clips(clips, classes)
+    notices += _show_overview(overview, console)
     device = choose_device(choice.device)
     if num_trials:
         settings, notice = swept(clips, classes, settings, num_trials, device, console)
@@ -144,14 +151,17 @@ def run(
     for notice in trained.measured.notices:
         console.warn(notice)
     trained = _with_agreement(trained, clips, choice, cache, console)
-    return _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite)
+    shown = {
+        "overview": overview,
+        "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
+    }
+    return _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
 
 
-def _show_overview(clips: Sequence[Clip], classes: ClassNames, console: Console) -> list[Notice]:
+def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[Notice]:
     """Says what was annotated, class by class, and what is wrong with it."""
-    from videoseq.overview import dataset_notices, describe_clips
+    from videoseq.overview import dataset_notices
 
-    overview = describe_clips(clips, classes)
     total = max(1, sum(one.num_frames for one in overview))
     rows = [
         [
@@ -196,11 +206,18 @@ _MEASURED_ON = {
 
 
 def _save(
-    trained: TrainedModel, out: Path, notices: Sequence[Notice], console: Console, *, overwrite: bool
+    trained: TrainedModel,
+    out: Path,
+    notices: Sequence[Notice],
+    console: Console,
+    *,
+    overwrite: bool,
+    **shown: Any,  # noqa: ANN401 (what the report shows besides)
 ) -> dict[str, Any]:
     import json
 
     from videoseq.bundle import save_bundle
+    from videoseq.config import dump_settings
     from videoseq.recipe import metrics_json
     from videoseq.report.page import render_model_card, render_report
 
@@ -222,8 +239,9 @@ def _save(
 
     def add_files(folder: Path) -> None:
         page = render_report(
-            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history
-        )
+            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history,
+            settings=dump_settings(description.settings), **shown,
+        )  # fmt: skip
         card = render_model_card(
             classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics
         )

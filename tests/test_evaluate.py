@@ -224,8 +224,8 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
     assert metrics["previous_model"]["path"] == str(old_model)
     assert "model minus previous model" in ended.err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "<th>previous model</th>" in page
-    assert "<th>model − previous model</th>" in page
+    assert "<bdi>previous model</bdi></th>" in page
+    assert ">model − previous model</th>" in page
 
 
 def test_a_model_beside_itself_makes_no_difference(call, model_folder, light_dataset, cache):

@@ -183,6 +183,7 @@ def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
         targets=clip.targets,
         labels=np.concatenate([part.class_index for part in parts]),
         probabilities=np.concatenate([part.probabilities.astype(np.float32) for part in parts]),
+        path=clip.entry.video,
     )
 
 

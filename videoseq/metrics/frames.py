@@ -26,6 +26,8 @@ class ClassMetrics(BaseModel):
         precision: Share of the frames given to it that are right.
         recall: Share of its frames that were found.
         f1: Harmonic mean of the two.
+        f1_low: Where its 95 % interval begins; None where it has none.
+        f1_high: Where that ends.
         average_precision: Of its probability against all others; None without probabilities.
         calibrated_average_precision: The same as if it had as many frames as all others together.
         support: Its frames in the targets.
@@ -37,6 +39,8 @@ class ClassMetrics(BaseModel):
     precision: float | None
     recall: float | None
     f1: float | None
+    f1_low: float | None = None
+    f1_high: float | None = None
     average_precision: float | None = None
     calibrated_average_precision: float | None = None
     support: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ class LabelledVideo:
         targets: Indices into the classes, ``IGNORE_INDEX`` where unlabelled.
         labels: Indices into the classes; a second annotator's may be ``IGNORE_INDEX`` too.
         probabilities: Of every class, float32; None for a labeller that has none.
+        path: The video file, for who wants to look at it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class LabelledVideo:
     targets: Int64[np.ndarray, " frames"]
     labels: Int64[np.ndarray, " frames"]
     probabilities: Float[np.ndarray, "frames classes"] | None = None
+    path: Path | None = field(default=None, kw_only=True)
 
     def segments(self, background: int | None) -> SegmentedVideo:
         """Its segments, none of which is of the background."""

@@ -26,11 +26,16 @@ def average_precision(
     """
     if not len(scores):
         return float("nan")
-    order = np.argsort(scores)[::-1]
-    last_of_equal = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    true_positives = np.cumsum(is_positive[order])[last_of_equal]
-    false_positives = last_of_equal + 1 - true_positives
+    true_positives, false_positives = _counts_above(is_positive, scores)
     return float(_area(true_positives[None], false_positives[None], calibrated=calibrated)[0])
+
+
+def precision_recall(
+    is_positive: Bool[np.ndarray, " frames"], scores: Float[np.ndarray, " frames"]
+) -> tuple[Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"]]:
+    """Precision and recall over falling thresholds, the scores that occur; there must be a positive frame."""
+    true_positives, false_positives = _counts_above(is_positive, scores)
+    return true_positives / (true_positives + false_positives), true_positives / true_positives[-1]
 
 
 def ranking_counts(
@@ -69,6 +74,16 @@ def average_precisions(
     """:func:`average_precision` of summed :func:`ranking_counts`."""
     above = np.cumsum(counts[..., ::-1], axis=-1, dtype=np.float64)
     return _area(above[:, :, 0], above[:, :, 1], calibrated=calibrated)
+
+
+def _counts_above(
+    is_positive: Bool[np.ndarray, " frames"], scores: Float[np.ndarray, " frames"]
+) -> tuple[Int[np.ndarray, " thresholds"], Int[np.ndarray, " thresholds"]]:
+    """Positive and negative frames at or above each score that occurs, from the highest down."""
+    order = np.argsort(scores)[::-1]
+    last_of_equal = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    true_positives = np.cumsum(is_positive[order])[last_of_equal]
+    return true_positives, last_of_equal + 1 - true_positives
 
 
 def _spread(positives: Float[np.ndarray, " positives"], max_thresholds: int) -> Float[np.ndarray, " thresholds"]:

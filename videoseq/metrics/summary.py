@@ -11,7 +11,7 @@ from jaxtyping import Float
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.metrics.bouts import BoutMetrics, bout_metrics, join_bout_times
 from videoseq.metrics.calibration import reliability_curve
-from videoseq.metrics.frames import FrameMetrics, frame_metrics
+from videoseq.metrics.frames import FrameMetrics, f1_scores, frame_metrics
 from videoseq.metrics.headline import (
     HEADLINES,
     LabelledVideo,
@@ -71,8 +71,11 @@ def measure(
     num_units = len(next(iter(statistics.values())))
     everything = measured(statistics, np.ones((1, num_units)), headline_numbers)
     values = {name: known(number[0]) for name, number in everything.items()}
-    resampled = measured(statistics, resampling_weights(num_units, seed), headline_numbers) if num_units > 1 else {}
+    weights = resampling_weights(num_units, seed)
+    resampled = measured(statistics, weights, headline_numbers) if num_units > 1 else {}
     of_frames = _with_ranking(frame_metrics(statistics["confusion"].sum(axis=0), classes), videos)
+    if num_units > 1:
+        of_frames = _with_intervals(of_frames, np.tensordot(weights, statistics["confusion"], axes=1))
     values |= _mean_ranking(of_frames, background)
     foreground = {name: index for index, name in enumerate(classes) if index != hidden}
     metrics = Metrics(
@@ -143,6 +146,16 @@ def _with_ranking(of_frames: FrameMetrics, videos: Sequence[LabelledVideo]) -> F
             "average_precision": known(average_precision(is_positive, scores)),
             "calibrated_average_precision": known(average_precision(is_positive, scores, calibrated=True)),
         }
+        per_class[name] = metrics.model_copy(update=update)
+    return of_frames.model_copy(update={"per_class": per_class})
+
+
+def _with_intervals(of_frames: FrameMetrics, resampled: Float[np.ndarray, "resamples classes classes"]) -> FrameMetrics:
+    """The same with an interval of each class's F1, from the confusion matrix of each resample."""
+    per_class = {}
+    for (name, metrics), values in zip(of_frames.per_class.items(), f1_scores(resampled).T, strict=True):
+        interval = percentile_interval(values) if metrics.f1 is not None else None
+        update = {} if interval is None else {"f1_low": interval.low, "f1_high": interval.high}
         per_class[name] = metrics.model_copy(update=update)
     return of_frames.model_copy(update={"per_class": per_class})
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
+from markupsafe import Markup
 
 from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
-from videoseq.metrics import HEADLINES, Estimate, LabelledVideo, VideoMetrics
-from videoseq.report.timeline import Band, draw_timeline, to_svg
+from videoseq.metrics import HEADLINES, VideoMetrics
+from videoseq.overview import ClassOverview
+from videoseq.report import curves
+from videoseq.report.advice import advise
+from videoseq.report.drawing import colour_of, hatch_of, to_svg, visible
+from videoseq.report.mistakes import WrongSpan, wrong_spans
+from videoseq.report.timeline import draw_comparison
+from videoseq.report.verdicts import context_verdict, previous_verdict
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from videoseq.training import EpochRecord
 
+_CARDS = ("macro_f1", "accuracy", "f1_at_50", "mean_average_precision")
 _MAX_TIMELINES = 40
 
 
@@ -23,11 +34,15 @@ def render_report(
     title: str,
     evaluation: Evaluation,
     classes: ClassNames,
-    facts: dict[str, Any],
+    facts: Mapping[str, Any],
     notices: Sequence[Notice],
     history: Sequence[EpochRecord] = (),
+    *,
+    overview: Sequence[ClassOverview] = (),
+    settings: str = "",
+    pictures: Mapping[WrongSpan, bytes] | None = None,
 ) -> str:
-    """The page as text.
+    """The page as text; it depends on nothing but its arguments.
 
     Args:
         title: Its headline.
@@ -36,24 +51,48 @@ def render_report(
         facts: Shown as a table of names and values.
         notices: What the user should look at.
         history: The epochs of the training, if this reports one.
+        overview: What was annotated.
+        settings: All of them, as text.
+        pictures: JPEGs of wrong spans, from :func:`videoseq.report.mistakes.read_pictures`.
     """
-    videos = list(zip(evaluation.clips, evaluation.videos[MODEL], strict=True))
+    model = evaluation.metrics[MODEL]
+    videos = _videos(evaluation, classes)
+    pictures = pictures or {}
+    reliability = curves.draw_reliability(model.reliability) if model.reliability is not None else None
     return _template("report.html.jinja").render(
         title=title,
         metrics=evaluation.metrics,
-        model=evaluation.metrics[MODEL],
-        other=NO_CONTEXT,
+        model=model,
+        others={name: metrics for name, metrics in evaluation.metrics.items() if name != MODEL},
+        no_context=NO_CONTEXT,
+        has_no_context=NO_CONTEXT in evaluation.videos,
+        has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
+        cards=_CARDS,
         headlines=HEADLINES,
-        differences=evaluation.differences,
-        previous=PREVIOUS,
-        minus_previous=evaluation.minus_previous,
+        differences={
+            other: found
+            for other, found in ((NO_CONTEXT, evaluation.differences), (PREVIOUS, evaluation.minus_previous))
+            if found
+        },
+        verdicts=[context_verdict(evaluation), *previous_verdict(evaluation)],
+        advice=advise(evaluation, notices, overview),
         background=evaluation.background,
         classes=classes,
-        timelines=[_clip_svg(*one, classes) for one in videos[:_MAX_TIMELINES]],
-        num_hidden=max(0, len(evaluation.clips) - _MAX_TIMELINES),
+        reliability=_svg(reliability, "Reliability: accuracy against confidence", "reliability"),
+        precision_recall=_svg(
+            curves.draw_precision_recall(evaluation.clips, classes), "Precision against recall", "precision-recall"
+        ),
+        mistakes=[_mistake(span, videos, pictures.get(span)) for span in wrong_spans(evaluation.clips)],
+        num_pictures=len(pictures),
+        videos=videos,
+        num_hidden=max(0, len(videos) - _MAX_TIMELINES),
+        overview=overview,
+        num_annotated=max(1, sum(one.num_frames for one in overview)),
         facts=facts,
+        settings=settings,
         notices=notices,
         history=history,
+        learning_curves=_svg(curves.draw_learning_curves(history) if history else None, "Loss of each epoch", "loss"),
     )
 
 
@@ -62,40 +101,85 @@ def render_model_card(**values: Any) -> str:  # noqa: ANN401 (a template takes w
     return _template("model_card.md.jinja").render(**values)
 
 
+class _Video(NamedTuple):
+    """A row of the table of videos; ``anchor`` leads to its timeline, if that is drawn."""
+
+    row: int
+    name: str
+    group: str
+    metrics: VideoMetrics
+    no_context: float | None
+    anchor: str | None
+    timeline: Markup | None
+
+
+def _videos(evaluation: Evaluation, classes: ClassNames) -> list[_Video]:
+    """The videos, the worst first, the first of them with their timelines."""
+    measured = evaluation.videos[MODEL]
+    order = sorted(range(len(measured)), key=lambda row: _accuracy_or(measured[row], 2.0))
+    found = []
+    for place, row in enumerate(order):
+        clip, anchor, timeline = evaluation.clips[row], None, None
+        if place < _MAX_TIMELINES:
+            anchor = f"video-{row + 1}"
+            timeline = _svg(draw_comparison(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
+        blind = evaluation.videos[NO_CONTEXT][row].accuracy if NO_CONTEXT in evaluation.videos else None
+        found.append(_Video(row, clip.name, clip.group, measured[row], blind, anchor, timeline))
+    return found
+
+
+def _accuracy_or(video: VideoMetrics, other: float) -> float:
+    return other if video.accuracy is None else video.accuracy
+
+
+def _mistake(span: WrongSpan, videos: Sequence[_Video], picture: bytes | None) -> dict[str, Any]:
+    video = next(one for one in videos if one.row == span.video)
+    address = None if picture is None else f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+    return {"span": span, "name": video.name, "anchor": video.anchor, "picture": address}
+
+
+def _svg(figure: Figure | None, title: str, key: str | None) -> Markup | None:
+    """A picture that the template takes as it is: :func:`to_svg` has escaped what is in it."""
+    return None if figure is None else Markup(to_svg(figure, title, f"{key}-svg"))  # noqa: S704
+
+
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("videoseq", "report"),
         autoescape=jinja2.select_autoescape(["html.jinja"]),
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = _percent
-    environment.filters["seconds"] = lambda value: "–" if value is None else f"{value:.2f}"
-    environment.filters["estimate"] = _estimate
+    environment.filters["percent"] = lambda value: _number(value, "share")
+    environment.filters["number"] = _number
+    environment.filters["p_value"] = _p_value
+    environment.filters["swatch"] = _swatch
+    environment.filters["capitalise"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(name)
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def _visible(value: Any) -> Any:  # noqa: ANN401 (whatever a template shows)
+    """Control characters in names, and those that turn the text after them, are seen as escapes."""
+    return value if isinstance(value, (Markup, int, float)) or value is None else visible(str(value))
 
 
-def _estimate(estimate: Estimate, unit: str) -> str:
-    """A number with its interval, a share in percent."""
-
-    def show(value: float | None) -> str:
-        return _percent(value) if unit == "share" or value is None else f"{value:.2f}"
-
-    if estimate.low is None:
-        return show(estimate.value)
-    return f"{show(estimate.value)} ({show(estimate.low)} to {show(estimate.high)})"
+def _number(value: float | None, unit: str) -> str:
+    """A number for people: a share in percent, with one decimal."""
+    if value is None:
+        return "–"
+    shown = f"{100 * value:.1f}" if unit == "share" else f"{value:.2f}"
+    return shown.replace("-", "−")
 
 
-def _clip_svg(clip: LabelledVideo, metrics: VideoMetrics, classes: ClassNames) -> str:
-    bands = [
-        Band("truth", clip.seconds, clip.duration_seconds, clip.targets),
-        Band("label", clip.seconds, clip.duration_seconds, clip.labels),
-    ]
-    right = "no labelled frame" if metrics.accuracy is None else f"{100 * metrics.accuracy:.1f} % right"
-    return to_svg(draw_timeline(bands, classes, f"{clip.name}: {right}"))
+def _p_value(value: float | None) -> str:
+    return "–" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _swatch(index: int) -> str:
+    """A class's colour and hatch as a CSS background."""
+    colour = colour_of(index)
+    hatch = {"": "", "////": "repeating-linear-gradient(135deg, #fff 0 1px, transparent 1px 4px), "}
+    return f"{hatch.get(hatch_of(index), 'radial-gradient(#fff 1.2px, transparent 1.4px) 0 0 / 5px 5px, ')}{colour}"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.metrics import LabelledVideo
+from videoseq.report.drawing import colour_of, hatch_of, ink_on, plain
 
-# Paul Tol's "muted" scheme, told apart by colour-blind readers; it repeats after nine classes.
-_COLOURS = ("#332288", "#DDCC77", "#88CCEE", "#CC6677", "#117733", "#AA4499", "#44AA99", "#882255", "#999933")
 _ROW_INCHES = 0.32
+_LETTER_INCHES = 0.075  # of the names inside bars
+_MAX_COLUMNS = 3_000  # of a timeline in a page, which is no wider
 
 
 class Band(NamedTuple):
@@ -30,21 +31,32 @@ class Band(NamedTuple):
 
 
 def draw_timeline(bands: Sequence[Band], classes: ClassNames, title: str) -> Figure:
-    """A picture with one row per band, all on one time axis."""
+    """A picture with one row per band, all on one time axis, a title and a legend."""
     figure = Figure(figsize=(9.0, 1.3 + _ROW_INCHES * len(bands)), layout="constrained")
     axes = figure.add_subplot()
-    for row, band in enumerate(bands):
-        for start, stop, index in _runs(band):
-            axes.broken_barh([(start, stop - start)], (row - 0.42, 0.84), facecolors=_COLOURS[index % len(_COLOURS)])
-    axes.set_yticks(range(len(bands)), [_plain(band.name) for band in bands])
-    axes.set_ylim(len(bands) - 0.5, -0.5)
-    axes.set_xlim(0, max(band.duration_seconds for band in bands))
-    axes.set_xlabel("seconds")
-    axes.set_title(_plain(title), loc="left", fontsize="medium")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    handles = [Patch(color=_COLOURS[i % len(_COLOURS)], label=_plain(name)) for i, name in enumerate(classes)]
+    _draw_bands(axes, bands)
+    axes.set_title(plain(title), loc="left", fontsize="medium")
+    handles = [Patch(label=plain(name), **_look(index)) for index, name in enumerate(classes)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), frameon=False)
+    return figure
+
+
+def draw_comparison(video: LabelledVideo, classes: ClassNames) -> Figure:
+    """A video's targets over its labels, named where there is room, and below, in black, where the two differ."""
+    is_wrong = (video.targets != video.labels) & (video.targets != IGNORE_INDEX) & (video.labels != IGNORE_INDEX)
+    rows = {"truth": video.targets, "label": video.labels, "differs": np.where(is_wrong, 0, IGNORE_INDEX)}
+    kept = np.unique(np.linspace(0, len(is_wrong) - 1, min(len(is_wrong), _MAX_COLUMNS)).astype(np.int64))
+    *bands, wrong = (Band(name, video.seconds[kept], video.duration_seconds, row[kept]) for name, row in rows.items())
+    figure = Figure(figsize=(9.0, 1.1))
+    axes = figure.add_axes((0.06, 0.3, 0.92, 0.68))
+    _draw_bands(axes, bands)
+    for row, band in enumerate(bands):
+        _name_runs(axes, row, band, classes, 8.28)
+    axes.broken_barh([(start, stop - start) for start, stop, _ in _runs(wrong)], (1.55, 0.35), color="black")
+    axes.set_yticks([0, 1, 1.72], [band.name for band in [*bands, wrong]])
+    axes.set_ylim(1.95, -0.5)
+    axes.set_xlabel("")
+    axes.xaxis.set_major_formatter("{x:g} s")
     return figure
 
 
@@ -53,12 +65,32 @@ def save_png(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def to_svg(figure: Figure) -> str:
-    """The picture as an SVG element to put into a page."""
-    text = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "videoseq"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    for row, band in enumerate(bands):
+        runs = _runs(band)
+        for index in sorted({run[2] for run in runs}):
+            bars = [(start, stop - start) for start, stop, one in runs if one == index]
+            axes.broken_barh(bars, (row - 0.42, 0.84), **_look(index))
+    axes.set_yticks(range(len(bands)), [plain(band.name) for band in bands])
+    axes.set_ylim(len(bands) - 0.5, -0.5)
+    axes.set_xlim(0, max(band.duration_seconds for band in bands))
+    axes.set_xlabel("seconds")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _name_runs(axes: Axes, row: int, band: Band, classes: ClassNames, width_inches: float) -> None:
+    """Writes the classes into the bars that have room, for readers without colour."""
+    for start, stop, index in _runs(band):
+        name = plain(classes[index])
+        if len(name) * _LETTER_INCHES < (stop - start) / band.duration_seconds * width_inches:
+            middle = (start + stop) / 2
+            axes.text(middle, row, name, ha="center", va="center_baseline", fontsize=8, color=ink_on(index))
+
+
+def _look(index: int) -> dict[str, Any]:
+    hatch = {"hatch": hatch_of(index), "edgecolor": "white"} if hatch_of(index) else {}
+    return {"facecolor": colour_of(index), "linewidth": 0.0, **hatch}
 
 
 def _runs(band: Band) -> list[tuple[float, float, int]]:
@@ -69,8 +101,3 @@ def _runs(band: Band) -> list[tuple[float, float, int]]:
     stops = np.append(band.seconds[starts[1:]], band.duration_seconds)
     runs = zip(band.seconds[starts].tolist(), stops.tolist(), band.class_index[starts].tolist(), strict=True)
     return [run for run in runs if run[2] != IGNORE_INDEX]
-
-
-def _plain(text: str) -> str:
-    """Keeps a dollar sign in a name from starting mathematics."""
-    return text.replace("$", r"\$")

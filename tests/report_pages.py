@@ -1,0 +1,78 @@
+"""Evaluations made by hand, and the page of one, with whatever names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.errors import Notice
+from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
+from videoseq.metrics import LabelledVideo, compare, measure
+from videoseq.overview import ClassOverview
+from videoseq.report.mistakes import wrong_spans
+from videoseq.report.page import render_report
+from videoseq.training import EpochRecord
+
+
+def labelled(
+    name: str,
+    targets: list[int],
+    labels: list[int],
+    *,
+    num_classes: int = 3,
+    group: str = "",
+    path: Path | None = None,
+    confidence: float = 0.7,
+) -> LabelledVideo:
+    """A video of five frames a second, all of whose labels have one probability."""
+    given = np.array(labels)
+    probabilities = np.full((len(labels), num_classes), (1 - confidence) / (num_classes - 1), np.float32)
+    probabilities[np.arange(len(labels)), given] = confidence
+    seconds = np.arange(len(labels)) / 5
+    return LabelledVideo(
+        name, group or name, seconds, len(labels) / 5, np.array(targets), given, probabilities, path=path
+    )
+
+
+def evaluated(
+    videos: list[LabelledVideo],
+    classes: ClassNames,
+    *,
+    blind: list[LabelledVideo] | None = None,
+    previous: list[LabelledVideo] | None = None,
+    background: str | None = None,
+    further: dict[str, list[LabelledVideo]] | None = None,
+) -> Evaluation:
+    """The videos measured, beside labels without context (the same unless given) and whatever further labellers."""
+    labellers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
+    labellers |= {MAJORITY: blind or videos, **(further or {})}
+    measured = {name: measure(labels, classes, background) for name, labels in labellers.items()}
+    return Evaluation(
+        {name: one.metrics for name, one in measured.items()},
+        tuple(videos),
+        {name: one.videos for name, one in measured.items()},
+        compare(measured[MODEL], measured[NO_CONTEXT]),
+        background,
+        compare(measured[MODEL], measured[PREVIOUS]) if previous else {},
+    )
+
+
+def make_page(names: list[str], picture: bytes = b"") -> str:
+    """A report in which the names, of three classes or more, stand wherever a name can stand."""
+    classes = ClassNames(names)
+    targets, labels = [0, 0, 1, 1, 2, IGNORE_INDEX], [0, 1, 1, 1, 2, 2]
+    videos = [labelled(f"{name}.mp4", targets, labels, num_classes=len(names), group=name) for name in names[:2]]
+    evaluation = evaluated(videos, classes, background=names[2], further={names[0]: videos})
+    return render_report(
+        f"Model {names[2]}",
+        evaluation,
+        classes,
+        {"dataset": Path(names[1]), names[0]: names[1]},
+        [Notice("labels_past_end", f"{names[1]}: row 3")],
+        [EpochRecord(0, 1.5, None, 1e-3), EpochRecord(1, 0.5, 0.7, 1e-4)],
+        overview=[ClassOverview(name, 4, 2, 0.4, (names[0], names[1])) for name in names],
+        settings=f"data:\n  background: {names[2]}\n",
+        pictures={span: picture for span in wrong_spans(videos) if picture},
+    )

@@ -1,0 +1,105 @@
+"""What all pictures of a report share: colours that colour-blind readers tell apart, inert text, SVG for a page."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+import warnings
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+# Paul Tol's "muted" scheme, told apart by colour-blind readers.
+COLOURS = ("#332288", "#DDCC77", "#88CCEE", "#CC6677", "#117733", "#AA4499", "#44AA99", "#882255", "#999933")
+
+_HATCHES = ("", "////", "....")
+_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_LONGEST = 28
+_REFERENCE = re.compile(r"(?<=url\(#)[\w-]+|(?<=^#)[\w-]+(?=$)")
+
+
+def colour_of(index: int) -> str:
+    """A class's colour; they come round again after nine, see :func:`hatch_of`."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def ink_on(index: int) -> str:
+    """What can be read on a class's colour: black or white."""
+    red, green, blue = (int(colour_of(index)[at : at + 2], 16) for at in (1, 3, 5))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "white"
+
+
+def hatch_of(index: int) -> str:
+    """What tells classes of equal colour apart, as matplotlib writes it; the first nine have none."""
+    return _HATCHES[index // len(COLOURS) % len(_HATCHES)]
+
+
+def visible(text: str) -> str:
+    """The text with control characters, and those that turn the order of what follows, as escapes to be seen."""
+    return "".join(
+        character.encode("unicode_escape", "surrogatepass").decode()
+        if unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _BIDI_CONTROLS
+        else character
+        for character in text
+    )
+
+
+def plain(text: str) -> str:
+    """A name for a picture: short, and a dollar sign in it starts no mathematics."""
+    text = visible(text)
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text.replace("$", r"\$")
+
+
+def to_svg(figure: Figure, title: str, key: str) -> str:
+    """The picture as an SVG element to put into a page.
+
+    Args:
+        figure: The picture.
+        title: What a screen reader says of it.
+        key: Begins the element's ids, so that those of several pictures in a page differ.
+    """
+    text = io.StringIO()
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "videoseq", "hatch.linewidth": 0.6}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's fonts draw it, not ours
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    root = ET.fromstring(text.getvalue())  # noqa: S314 (matplotlib's own)
+    for parent in list(root.iter()):
+        for child in [one for one in parent if one.tag.endswith(("}metadata", "}style"))]:
+            parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for name, value in list(element.attrib.items()):
+            del element.attrib[name]
+            element.set(name.rpartition("}")[2], _with_key(name, value, key))
+    _drop_unused_ids(root)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{key}-title")
+    named = ET.Element("title", id=f"{key}-title")
+    named.text = visible(title)
+    root.insert(0, named)
+    root.text = None
+    return ET.tostring(root, encoding="unicode")
+
+
+def _with_key(name: str, value: str, key: str) -> str:
+    """An attribute's value with ``key`` before the id in it, if it is one or refers to one."""
+    if name == "id":
+        return f"{key}-{value}"
+    if name.endswith("href") or "url(#" in value:
+        return _REFERENCE.sub(lambda match: f"{key}-{match[0]}", value)
+    return value
+
+
+def _drop_unused_ids(root: ET.Element) -> None:
+    """Leaves out the ids that nothing refers to, which are most."""
+    values = [value for element in root.iter() for name, value in element.attrib.items() if name != "id"]
+    used = {match[0] for value in values for match in _REFERENCE.finditer(value)}
+    for element in root.iter():
+        if element.get("id", "") not in used:
+            element.attrib.pop("id", None)

@@ -1,0 +1,134 @@
+"""The longest spans that were labelled wrongly, and a picture of each from its video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from videoseq.annotations import IGNORE_INDEX
+from videoseq.errors import VideoError
+from videoseq.frames import FrameReader, Image
+from videoseq.metrics import LabelledVideo
+from videoseq.video import VideoReader
+
+NUM_SPANS = 12
+"""How many are shown."""
+
+MAX_FRAMES_READ = 20_000
+"""Decoded for pictures, over all videos: frames are never sought, so a late one costs all before it."""
+
+_PICTURE_WIDTH, _PICTURE_HEIGHT = 240, 120
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class WrongSpan:
+    """Frames in a row of one class that were all given one other.
+
+    Attributes:
+        video: Which of the labelled videos.
+        start_frame: Its first frame.
+        stop_frame: The frame after its last.
+        start_seconds: When it begins.
+        stop_seconds: When it ends.
+        target: The class's index.
+        label: Index of the class that was given.
+        confidence: Mean probability of that; None without probabilities.
+    """
+
+    video: int
+    start_frame: int
+    stop_frame: int
+    start_seconds: float
+    stop_seconds: float
+    target: int
+    label: int
+    confidence: float | None
+
+    @property
+    def middle_frame(self) -> int:
+        """The frame to look at."""
+        return (self.start_frame + self.stop_frame) // 2
+
+
+def wrong_spans(videos: Sequence[LabelledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
+    """The longest spans that were labelled wrongly, the longest first."""
+    spans = [span for row, video in enumerate(videos) for span in _spans_of(row, video)]
+    spans.sort(key=lambda span: round(span.start_seconds - span.stop_seconds, 6))  # equal ones stay in order
+    return spans[:limit]
+
+
+def read_pictures(
+    spans: Sequence[WrongSpan],
+    videos: Sequence[LabelledVideo],
+    open_video: Callable[[Path], FrameReader] = VideoReader,
+    max_frames: int = MAX_FRAMES_READ,
+) -> dict[WrongSpan, bytes]:
+    """The middle frame of each span as a small JPEG; one whose video cannot be read, or that lies too late, has none.
+
+    Args:
+        spans: Of ``videos``.
+        videos: With their paths.
+        open_video: How a video is opened.
+        max_frames: How many frames are decoded at most; the videos that need fewest come first.
+    """
+    wanted: dict[int, dict[int, WrongSpan]] = {}
+    for span in spans:
+        wanted.setdefault(span.video, {})[span.middle_frame] = span
+    found: dict[WrongSpan, bytes] = {}
+    for row, frames in sorted(wanted.items(), key=lambda one: max(one[1])):
+        path, num_needed = videos[row].path, max(frames) + 1
+        if path is None or num_needed > max_frames:
+            continue
+        max_frames -= num_needed
+        try:
+            with open_video(path) as reader:
+                found.update(_pictures_of(reader, frames))
+        except (VideoError, OSError):  # the report says what is wrong with a video elsewhere
+            continue
+    return found
+
+
+def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
+    targets, labels = video.targets, video.labels
+    changes = (np.diff(targets) != 0) | (np.diff(labels) != 0)
+    starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
+    is_wrong = (targets != labels) & (targets != IGNORE_INDEX) & (labels != IGNORE_INDEX)
+    edges = np.append(video.seconds, video.duration_seconds)
+    return [
+        WrongSpan(
+            row,
+            start,
+            stop,
+            float(edges[start]),
+            float(edges[stop]),
+            int(targets[start]),
+            int(labels[start]),
+            None if video.probabilities is None else float(video.probabilities[start:stop, labels[start]].mean()),
+        )
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(targets)], strict=True)
+        if is_wrong[start:stop].any()
+    ]
+
+
+def _pictures_of(reader: FrameReader, wanted: Mapping[int, WrongSpan]) -> Iterator[tuple[WrongSpan, bytes]]:
+    last = max(wanted)
+    for frame in reader.sampled(None):
+        span = wanted.get(frame.stamp.index)
+        if span is not None and frame.image is not None:
+            yield span, _as_jpeg(frame.image)
+        if frame.stamp.index == last:
+            return
+
+
+def _as_jpeg(image: Image) -> bytes:
+    height, width = image.shape[:2]
+    scale = min(1.0, _PICTURE_WIDTH / width, _PICTURE_HEIGHT / height)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes()

@@ -17,7 +17,7 @@ from videoseq.recipe import train_model
 from videoseq.training import fit
 
 CLASSES = ClassNames(["off", "on"])
-TRAINING = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None})
+TRAINING = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None, "stretch": 0.0, "noise": 0.0})
 
 
 @pytest.fixture(scope="module")

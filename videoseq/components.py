@@ -23,8 +23,7 @@ _ROWS_AT_ONCE = 512
 
 def learn_components(network: CausalRNN, clips: Sequence[Clip]) -> None:
     """Fits the network's reduction to rows from all over the clips, evenly spaced, a few at a time."""
-    num_rows = sum(len(clip.features.features) for clip in clips)
-    stride = -(-num_rows // _MAX_ROWS_TO_LEARN_FROM)
+    stride = _stride(clips)
     network.learn_reduction(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
 
 
@@ -44,6 +43,18 @@ def as_components(network: CausalRNN, clips: Sequence[Clip]) -> Iterator[list[Cl
         yield reduced
 
 
+def mean_deviation(clips: Sequence[Clip]) -> float:
+    """The root of the mean variance of what the network sees, over rows from all over the clips."""
+    count, total, squares = 0, 0.0, 0.0
+    for clip in clips:
+        for rows in _parts(clip, _stride(clips)):
+            count += len(rows)
+            total = total + rows.sum(axis=0, dtype=np.float64)
+            squares = squares + np.square(rows, dtype=np.float64).sum(axis=0)
+    variance = squares / max(count, 1) - np.square(total / max(count, 1))
+    return float(np.sqrt(np.mean(np.maximum(variance, 0.0))))
+
+
 def _reduce(network: CausalRNN, clip: Clip, file: Path) -> Clip:
     with file.open("wb") as stream, torch.inference_mode():
         for rows in _parts(clip):
@@ -51,6 +62,12 @@ def _reduce(network: CausalRNN, clip: Clip, file: Path) -> Clip:
     shape = len(clip.features.features), network.num_components
     components_of_clip = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
     return replace(clip, features=replace(clip.features, features=components_of_clip))
+
+
+def _stride(clips: Sequence[Clip]) -> int:
+    """How many rows to go on by, so that enough are met and not many more."""
+    num_rows = sum(len(clip.features.features) for clip in clips)
+    return max(1, -(-num_rows // _MAX_ROWS_TO_LEARN_FROM))
 
 
 def _parts(clip: Clip, stride: int = 1) -> Iterator[Float32[np.ndarray, "_rows features"]]:

@@ -7,23 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from videoseq.annotations import IGNORE_INDEX
+from videoseq.augmentation import Augmentation, StepSequence
 from videoseq.clips import Clip
 from videoseq.feature_store import release_pages
 from videoseq.sampling import step_rows
-
-
-class StepSequence(NamedTuple):
-    """A clip as the network meets it: one row per step."""
-
-    features: Float32[np.ndarray, "sampled features"]
-    rows: Int64[np.ndarray, " steps"]
-    targets: Int64[np.ndarray, " steps"]
-
 
 _Chunk = tuple[StepSequence, slice]
 """Part of a sequence: these of its steps."""
@@ -60,12 +52,22 @@ class LaneBatches(IterableDataset[LaneBatch]):
 
     A lane plays one video from its first step to its last, then takes the next one; padding stands only after a
     video's end, where a causal network cannot be disturbed by it. With ``shuffle`` each pass draws a new order of
-    videos, and each batch a length between half of ``chunk_steps`` and all of it, so that the borders move; both come
-    from the seed and the number of the pass.
+    videos, and each batch a length between half of ``chunk_steps`` and all of it, so that the borders move; the
+    augmentation changes the clips. All of it comes from the seed and the number of the pass.
     """
 
-    def __init__(self, clips: Sequence[Clip], lanes: int, chunk_steps: int, *, shuffle: bool, seed: int = 0) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        lanes: int,
+        chunk_steps: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         super().__init__()
+        self._augmentation = augmentation or Augmentation()
         self._clips = clips
         self._num_lanes = min(lanes, len(clips))
         self._chunk_steps = chunk_steps
@@ -77,7 +79,7 @@ class LaneBatches(IterableDataset[LaneBatch]):
         generator = np.random.default_rng((self._seed, self._num_passes))
         self._num_passes += 1
         order = generator.permutation(len(self._clips)) if self._shuffle else range(len(self._clips))
-        waiting = (to_sequence(self._clips[i]) for i in order)
+        waiting = (self._augmentation.stretched(to_sequence(self._clips[i]), generator) for i in order)
         lanes = [_Lane(waiting) for _ in range(self._num_lanes)]
         shortest = (self._chunk_steps + 1) // 2 if self._shuffle else self._chunk_steps
         while True:
@@ -85,9 +87,9 @@ class LaneBatches(IterableDataset[LaneBatch]):
             chunks = [lane.take(num_steps) for lane in lanes]
             if all(chunk is None for chunk in chunks):
                 return
-            yield self._stack(chunks, num_steps)
+            yield self._stack(chunks, num_steps, generator)
 
-    def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int) -> LaneBatch:
+    def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int, generator: np.random.Generator) -> LaneBatch:
         width = self._clips[0].features.features.shape[1]
         features = np.empty((self._num_lanes, num_steps, width), dtype=np.float32)
         targets = np.full((self._num_lanes, num_steps), IGNORE_INDEX, dtype=np.int64)
@@ -96,11 +98,10 @@ class LaneBatches(IterableDataset[LaneBatch]):
             taken = 0
             if chunk is not None:
                 sequence, span = chunk
-                rows = sequence.rows[span]
-                taken = len(rows)
-                # Copied once, from the mapped file into the batch; with mode="raise" numpy would buffer.
-                np.take(sequence.features, rows, axis=0, out=features[lane, :taken], mode="clip")
+                taken = len(sequence.rows[span])
+                sequence.take(span, features[lane, :taken])
                 release_pages(sequence.features)
+                self._augmentation.add_noise(features[lane, :taken], generator)
                 targets[lane, :taken] = sequence.targets[span]
                 is_start[lane] = span.start == 0
             features[lane, taken:] = 0.0

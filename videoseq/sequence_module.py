@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from videoseq.augmentation import Augmentation
 from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
 from videoseq.lanes import LaneBatch, LaneBatches
@@ -89,14 +90,30 @@ class SequenceModule(pl.LightningModule):
 class ClipData(pl.LightningDataModule):
     """Training and validation clips as lanes of ordered chunks.
 
+    Args:
+        train: To learn from.
+        val: To validate on.
+        settings: How they are cut up.
+        seed: Of the order and of what is drawn.
+        augmentation: What training clips undergo; validation clips are left as they are.
+
     Attributes:
         has_validation: Whether there are clips to validate on.
     """
 
-    def __init__(self, train: Sequence[Clip], val: Sequence[Clip], settings: TrainingSettings, seed: int) -> None:
+    def __init__(
+        self,
+        train: Sequence[Clip],
+        val: Sequence[Clip],
+        settings: TrainingSettings,
+        seed: int,
+        augmentation: Augmentation,
+    ) -> None:
         super().__init__()
         self.has_validation = bool(val)
-        self._train = LaneBatches(train, settings.lanes, settings.chunk_steps, shuffle=True, seed=seed)
+        self._train = LaneBatches(
+            train, settings.lanes, settings.chunk_steps, shuffle=True, seed=seed, augmentation=augmentation
+        )
         # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
         chunk_steps = _VALIDATION_CHUNKS * settings.chunk_steps
         self._val = LaneBatches(val, settings.lanes, chunk_steps, shuffle=False) if val else None

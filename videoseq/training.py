@@ -16,8 +16,9 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
+from videoseq.augmentation import Augmentation
 from videoseq.clips import Clip
-from videoseq.components import as_components, learn_components
+from videoseq.components import as_components, learn_components, mean_deviation
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
@@ -135,9 +136,11 @@ def fit(
             if member == 0:
                 learn_components(networks[0], train)
                 clips = stack.enter_context(as_components(networks[0], [*train, *val]))
+                deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
+                augmentation = Augmentation(settings.stretch, settings.noise * deviation)
             networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
             module = SequenceModule(networks[-1], torch.tensor(weights, dtype=torch.float32), settings)
-            data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member)
+            data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
             results.append(_fit_network(module, data, settings, device, on_epoch, member))
     return replace(results[0], head=networks[0] if len(networks) == 1 else Ensemble(networks).eval())
 

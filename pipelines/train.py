@@ -240,7 +240,7 @@ def _save(
     def add_files(folder: Path) -> None:
         page = render_report(
             f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history,
-            settings=dump_settings(description.settings), **shown,
+            settings=dump_settings(description.settings), folds=measured.folds, **shown,
         )  # fmt: skip
         card = render_model_card(
             classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics

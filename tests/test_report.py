@@ -52,6 +52,11 @@ def test_the_page_shows_its_numbers():
         assert words in page
 
 
+def test_each_turn_of_a_cross_validation_is_shown():
+    page = make_page(["calm", "busy", "gone"])
+    assert "<bdi>calm, busy</bdi></th><td>777</td><td>62.5</td><td>43.2</td><td>–</td><td>–</td>" in page
+
+
 def test_hostile_names_stay_text_and_nothing_is_fetched():
     tags = Tags()
     tags.feed(make_page(HOSTILE))

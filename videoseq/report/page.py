@@ -12,6 +12,7 @@ from markupsafe import Markup
 from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
+from videoseq.measuring import FoldResult
 from videoseq.metrics import HEADLINES, VideoMetrics
 from videoseq.overview import ClassOverview
 from videoseq.report import curves
@@ -41,6 +42,7 @@ def render_report(
     overview: Sequence[ClassOverview] = (),
     settings: str = "",
     pictures: Mapping[WrongSpan, bytes] | None = None,
+    folds: Sequence[FoldResult] = (),
 ) -> str:
     """The page as text; it depends on nothing but its arguments.
 
@@ -54,6 +56,7 @@ def render_report(
         overview: What was annotated.
         settings: All of them, as text.
         pictures: JPEGs of wrong spans, from :func:`videoseq.report.mistakes.read_pictures`.
+        folds: The turns of a cross-validation.
     """
     model = evaluation.metrics[MODEL]
     videos = _videos(evaluation, classes)
@@ -92,6 +95,7 @@ def render_report(
         settings=settings,
         notices=notices,
         history=history,
+        folds=[FoldResult(tuple(visible(group) for group in fold.groups), fold.headline) for fold in folds],
         learning_curves=_svg(curves.draw_learning_curves(history) if history else None, "Loss of each epoch", "loss"),
     )
 

@@ -415,6 +415,30 @@ def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, t
         train.run(light_dataset, settings, out, Console(quiet=True), cache=tmp_path / "new", **given)
 
 
+def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, light_dataset, clip, tmp_path):
+    out = tmp_path / "model"
+    ended = call(
+        "train", light_dataset, "--out", out, "--cache", cache, "--cv", 2, "--ensemble", 2, "--sweep", 2, "--verbose",
+        "--set", "training.max_epochs=2", "--set", "training.hysteresis=tuned", "--precision", "float32", "--json",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    metrics = json.loads(ended.out)
+    assert {"swept", "cross_validated"} <= {notice["code"] for notice in metrics["notices"]}
+    assert (metrics["measured_on"], len(metrics["folds"]), len(metrics["videos"])) == ("cross-validation", 2, 6)
+    for line in ("sweep: trial 1: macro F1", "head, fold 2 of 2, network 2: epoch 1", "macro F1 over the 2 folds: "):
+        assert line in ended.err
+    described = json.loads((out / "model.json").read_text())
+    assert (described["num_members"], described["settings"]["training"]["hysteresis"]) == (2, "tuned")
+    ended = call("label", clip, "--model", out, "--out", tmp_path / "labels", "--quiet")
+    assert ended.status == 0, ended.err
+
+
+def test_shorthands_of_settings_are_held_to_the_same_rules(call, light_dataset, tmp_path):
+    for option, value, words in (("--cv", "rooms", "data.cross_validation"), ("--ensemble", 0, "training.ensemble")):
+        ended = call("train", light_dataset, "--out", tmp_path / "model", option, value)
+        check_one_line(ended, 2, words)
+
+
 # evaluate
 
 

@@ -54,7 +54,7 @@ format: .venv/dev  ## ruff: put the formatting right
 types: .venv/dev  ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in a dozen minutes
+bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in ten minutes
 	$(BIN)/python benchmarks
 
 accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features; takes long

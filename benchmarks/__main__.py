@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUITE = {  # the arguments with which the whole takes about twelve minutes on two cores
+SUITE = {  # the arguments with which the whole takes ten minutes on two cores
     "throughput": ["--rounds", "3"],
     "startup": ["--rounds", "3"],
     "memory": [],

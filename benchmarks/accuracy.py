@@ -86,7 +86,7 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, differences only": partial(ours, head=HeadSettings(inputs="differences")),
     "videoseq, one stream for both": partial(ours, head=HeadSettings(inputs="joint")),
     "videoseq, LSTM": partial(ours, head=HeadSettings(cell="lstm")),
-    "videoseq, clips as they are": partial(ours, head=HeadSettings(), stretch=0.0, noise=0.0),
+    "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),
     UNTUNED: partial(
         ours,
         head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),

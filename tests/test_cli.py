@@ -415,6 +415,7 @@ def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, t
         train.run(light_dataset, settings, out, Console(quiet=True), cache=tmp_path / "new", **given)
 
 
+@pytest.mark.slow
 def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, light_dataset, clip, tmp_path):
     out = tmp_path / "model"
     ended = call(

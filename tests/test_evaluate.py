@@ -201,6 +201,7 @@ def old_model(light_dataset: Path, cache: Path, tmp_path_factory: pytest.TempPat
     return folder
 
 
+@pytest.mark.slow
 def test_a_previous_model_stands_beside_as_it_stands_alone(
     call, model_folder, old_model, light_dataset, cache, tmp_path
 ):

@@ -92,6 +92,7 @@ def few(odd_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_damaged_files_can_be_skipped(cli, few, model_folder, tmp_path):
     out = tmp_path / "out"
     done, results = label(cli, few, model_folder, out, "--on-corrupt", "skip")
@@ -118,6 +119,7 @@ def test_the_run_can_stop_at_a_damaged_file(cli, few, model_folder, tmp_path):
     assert "1 videos were not reached" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_isolation_good_files_get_the_same_labels(cli, few, model_folder, tmp_path):
     written = []
     for option in ("--isolate", "--no-isolate"):

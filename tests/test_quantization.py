@@ -83,6 +83,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # the network
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_bytes_and_others_others(backbone, images, network):
     again = quantizer.quantize_backbone(backbone, images)
     assert (again.graph, again.weights, again.sha256) == (network.graph, network.weights, network.sha256)
@@ -90,6 +91,7 @@ def test_the_same_images_give_the_same_bytes_and_others_others(backbone, images,
     assert quantizer.quantize_backbone(backbone, images[:2]).sha256 != network.sha256
 
 
+@pytest.mark.slow
 def test_its_features_are_nearly_the_backbones(backbone, images, network):
     runtime = select_runtime(backbone, INT8, (), network)
     assert (runtime.precision, runtime.num_streams) == ("int8", 2)
@@ -99,6 +101,7 @@ def test_its_features_are_nearly_the_backbones(backbone, images, network):
     assert cosines.max() < 0.9999  # it did compute in 8 bits
 
 
+@pytest.mark.slow
 def test_its_features_depend_on_neither_the_batch_nor_the_number_of_threads(backbone, images, network):
     def in_one_core(runtime, images):
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
@@ -110,11 +113,13 @@ def test_its_features_depend_on_neither_the_batch_nor_the_number_of_threads(back
         assert torch.equal(torch.cat([in_one_core(alone, part) for part in images.split(size)]), whole), size
 
 
+@pytest.mark.slow
 def test_what_quantises_prints_nothing(backbone, images, capfd):
     quantizer.quantize_backbone(backbone, images[:2])
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_without_nncf_the_extra_is_named(backbone, images, monkeypatch, call, tmp_path):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nncf" else find_spec(name))
@@ -123,6 +128,7 @@ def test_without_nncf_the_extra_is_named(backbone, images, monkeypatch, call, tm
     check_one_line(call("quantize", "m", "v.mp4", "--out", tmp_path / "o"), 2, 'pip install "videoseq[int8]"')
 
 
+@pytest.mark.slow
 def test_nothing_is_reported_anywhere():
     """It is quantised where no socket can be made; the makers' telemetry is there, and not imported."""
     assert importlib.util.find_spec("openvino_telemetry") is not None
@@ -151,6 +157,7 @@ print(threading.active_count(), any(name.startswith("openvino_telemetry") for na
 # which runtime is taken
 
 
+@pytest.mark.slow
 def test_auto_takes_int8_where_labels_agreed_and_openvino_is_there(backbone, network, monkeypatch):
     def precision(trusted, quantized=network, **choice):
         return select_runtime(backbone, RuntimeChoice(device="cpu", **choice), trusted, quantized).precision
@@ -164,6 +171,7 @@ def test_auto_takes_int8_where_labels_agreed_and_openvino_is_there(backbone, net
         precision(["int8"], precision="int8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", [{"library": "torch"}, {"library": "torch", "device": "cpu"}])
 def test_int8_by_anything_else_is_one_line(choice, backbone, network):
     with pytest.raises(
@@ -172,6 +180,7 @@ def test_int8_by_anything_else_is_one_line(choice, backbone, network):
         select_runtime(backbone, RuntimeChoice(precision="int8", **choice), (), network)
 
 
+@pytest.mark.slow
 def test_a_cpu_that_computes_it_otherwise_is_found_out(backbone, network):
     """What an older CPU gives, which cuts sums off, has a cosine of 0.84 to what was compared."""
     other = replace(network, probe_features=network.probe_features * torch.rand(1, 1280))
@@ -194,6 +203,7 @@ def quantizer_fix() -> str:
     return quantizer._options(network, nncf)["advanced_parameters"].overflow_fix.name
 
 
+@pytest.mark.slow
 def test_features_of_two_networks_are_two_entries_of_the_store(backbone, images, network, clip, tmp_path):
     other = quantizer.quantize_backbone(backbone, images[:2])
     runtimes = [select_runtime(backbone, INT8, (), quantized) for quantized in (network, other)]
@@ -236,6 +246,7 @@ def test_videos_are_parted_where_there_are_enough():
     assert (max_frames_per_video(1), max_frames_per_video(4), max_frames_per_video(999)) == (50_000, 12_500, 5_000)
 
 
+@pytest.mark.slow
 def test_labels_are_compared_as_far_as_asked(model_folder, network, clip):
     bundle = load_bundle(model_folder)
     float32 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "float32"))
@@ -254,6 +265,7 @@ def test_labels_are_compared_as_far_as_asked(model_folder, network, clip):
 # the program
 
 
+@pytest.mark.slow
 def test_a_model_is_made_with_all_that_the_other_has(made, model8, model_folder):
     assert {path.name for path in model8.iterdir()} == {path.name for path in model_folder.iterdir()}
     for name in ("metrics.json", "README.md", "report.html"):
@@ -276,6 +288,7 @@ def test_a_model_is_made_with_all_that_the_other_has(made, model8, model_folder)
     assert load_bundle(model8).quantized.sha256 == origin["network_sha256"]
 
 
+@pytest.mark.slow
 def test_it_says_what_was_compared_and_how_fast_it_is(made):
     run, out = made
     said = run.stderr.splitlines()
@@ -289,6 +302,7 @@ def test_it_says_what_was_compared_and_how_fast_it_is(made):
     assert {"float32", "int8"} <= result["images_per_second"].keys()
 
 
+@pytest.mark.slow
 def test_it_is_labelled_with_and_evaluated(model8, model_folder, light_dataset, clip, call, tmp_path):
     ended = call("label", clip, "--model", model8, "--out", tmp_path / "a", "--precision", "int8")
     assert ended.status == 0, ended.err
@@ -311,6 +325,7 @@ def test_it_is_labelled_with_and_evaluated(model8, model_folder, light_dataset, 
     assert entry["precision"] == f"int8-{load_bundle(model8).quantized.sha256}"
 
 
+@pytest.mark.slow
 def test_where_there_is_nothing_to_quantise_it_says_which_command_does(
     model_folder, light_dataset, clip, call, tmp_path
 ):
@@ -321,6 +336,7 @@ def test_where_there_is_nothing_to_quantise_it_says_which_command_does(
     check_one_line(call("train", light_dataset, "--out", tmp_path / "m", "--quiet", *int8), 2, COMMAND)
 
 
+@pytest.mark.slow
 def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, network, call, monkeypatch, tmp_path):
     monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 1.01)
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
@@ -329,6 +345,7 @@ def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_labels_that_never_change_prove_nothing(model_folder, clip, network, call, monkeypatch, tmp_path):
     def only_dark(*args: object) -> Comparison:
         return replace(compare_labels(*args), classes=frozenset({1}))
@@ -341,6 +358,7 @@ def test_labels_that_never_change_prove_nothing(model_folder, clip, network, cal
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, clip, network, monkeypatch):
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
@@ -352,6 +370,7 @@ def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, 
     assert (copied / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, monkeypatch, tmp_path):
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
@@ -371,6 +390,7 @@ def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, mon
 # a model that was tampered with
 
 
+@pytest.mark.slow
 def test_a_saved_and_loaded_network_is_the_same(model8, tmp_path):
     bundle = load_bundle(model8)
     save_bundle(bundle, tmp_path / "again")
@@ -379,6 +399,7 @@ def test_a_saved_and_loaded_network_is_the_same(model8, tmp_path):
     assert again.quantized.sha256 == bundle.quantized.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

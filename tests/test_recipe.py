@@ -120,6 +120,7 @@ def test_cross_validation_calibrates_on_all_clips_together(backbone):
     assert float(trained.bundle.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [{}, {"cross_validation": "groups"}], ids=["drawn", "folds"])
 def test_a_hysteresis_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]

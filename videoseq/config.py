@@ -101,9 +101,9 @@ class TrainingSettings(_Settings):
     """Steps between truncations of backpropagation through time; the state is carried across."""
     lanes: Positive = 16
     """Videos side by side in a batch, each with its own state."""
-    stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.3
+    stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0
     """Clips are played up to 1 + stretch times as fast or as slowly, drawn anew each time; 0: as they are."""
-    noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.2
+    noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """Noise on what the network sees in training, in units of its mean deviation; 0: none."""
     label_smoothing: Fraction = 0.0
     """The share of each target that is spread over all classes."""

@@ -417,6 +417,7 @@ def test_tensors_that_are_no_network_are_refused(change, message, copied):
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

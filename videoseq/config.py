@@ -99,6 +99,11 @@ class TrainingSettings(_Settings):
     """The largest norm of the gradient."""
     chunk_steps: Positive = 64
     """Steps between truncations of backpropagation through time; the state is carried across."""
+    state: Literal["carried", "zero"] = "carried"
+    """What a chunk begins with: the state that the chunk before ended with, as in labelling, or none, as where networks
+    are trained on windows."""
+    burn_in_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps at the beginning of a chunk from which nothing is learnt, where it begins without a state."""
     lanes: Positive = 16
     """Videos side by side in a batch, each with its own state."""
     stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from videoseq.annotations import IGNORE_INDEX
 from videoseq.augmentation import Augmentation
 from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
@@ -77,14 +78,19 @@ class SequenceModule(pl.LightningModule):
 
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
         """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""
-        state = (
-            self.head.initial_state(len(batch.is_start)) if self._state is None else self._state.reset(batch.is_start)
-        )
+        state = self.head.initial_state(len(batch.is_start))
+        if self._state is not None and not (self.training and self.settings.state == "zero"):
+            state = self._state.reset(batch.is_start)
         streams, after = self.head.stream_logits(batch.features, state)
         self._state = after.detach()
         # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
         logits = streams if self.training else streams.mean(dim=0, keepdim=True)
-        return chunk_loss(logits, batch.targets, self.class_weights, self.settings if self.training else _PLAIN)
+        targets = batch.targets
+        if self.training and self.settings.state == "zero" and self.settings.burn_in_steps:
+            targets = targets.clone()
+            # At a video's first frame the state is right as it is.
+            targets[~batch.is_start, : self.settings.burn_in_steps] = IGNORE_INDEX
+        return chunk_loss(logits, targets, self.class_weights, self.settings if self.training else _PLAIN)
 
 
 class ClipData(pl.LightningDataModule):

@@ -35,8 +35,9 @@ from videoseq.evaluation import label_features
 from videoseq.feature_store import FeatureStore
 from videoseq.formats import read_annotation
 from videoseq.lanes import to_sequence
+from videoseq.machine import RuntimeChoice
 from videoseq.metrics import confusion_matrix, frame_metrics
-from videoseq.runtimes import RuntimeChoice, select_runtime
+from videoseq.runtimes import select_runtime
 from videoseq.sampling import step_rows
 from videoseq.training import fit
 from videoseq.video import VideoReader

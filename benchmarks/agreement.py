@@ -27,8 +27,9 @@ from videoseq.config import BackboneSettings, load_settings
 from videoseq.feature_store import FeatureStore
 from videoseq.formats import read_annotation
 from videoseq.labeling import Model, label_frames
+from videoseq.machine import RuntimeChoice
 from videoseq.recipe import train_model
-from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
+from videoseq.runtimes import Runtime, select_runtime
 from videoseq.video import VideoReader
 
 REFERENCE = "torch, float32"

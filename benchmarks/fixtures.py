@@ -10,8 +10,9 @@ import numpy as np
 
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone, load_backbone
-from videoseq.bundle import Bundle, ModelDescription, library_versions
+from videoseq.bundle import Bundle, ModelDescription
 from videoseq.config import BackboneSettings, HeadSettings, TrainSettings
+from videoseq.machine import library_versions
 from videoseq.model import CausalRNN
 
 FPS = 30

@@ -18,7 +18,7 @@ from fixtures import draw_video, make_bundle
 from harness import machine, parse_arguments, print_table, print_verdict
 
 from videoseq.bundle import save_bundle
-from videoseq.runtimes import LIBRARIES
+from videoseq.machine import LIBRARIES
 
 COMMAND = str(Path(sys.executable).with_name("videoseq"))
 NUM_FRAMES = (300, 3000)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from videoseq.clips import Clip
     from videoseq.evaluation import Evaluation
     from videoseq.labeling import Model
+    from videoseq.machine import RuntimeChoice
     from videoseq.metrics import LabelledVideo
-    from videoseq.runtimes import RuntimeChoice
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ def examine() -> dict[str, Any]:
 
     from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
     from videoseq.backbones.efficientnet_lite import VARIANTS
-    from videoseq.bundle import library_versions
-    from videoseq.runtimes.machine import cpu_computes_bfloat16, cpu_name, num_usable_cores
+    from videoseq.machine import cpu_computes_bfloat16, cpu_name, library_versions, num_usable_cores
 
     ffmpeg = re.findall(r"(av\w+|swscale):\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
     pyav = "read by PyAV" if is_available() else 'not read; pip install "videoseq[check]"'
@@ -60,7 +59,8 @@ def _speeds() -> dict[str, str]:
     from videoseq.backbones import load_backbone
     from videoseq.config import BackboneSettings
     from videoseq.errors import VideoseqError
-    from videoseq.runtimes import RuntimeChoice, available_choices, select_runtime
+    from videoseq.machine import RuntimeChoice
+    from videoseq.runtimes import available_choices, select_runtime
     from videoseq.runtimes.speed import measure_speed
 
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from videoseq.inputs import Job
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
-    from videoseq.runtimes import RuntimeChoice
+    from videoseq.machine import RuntimeChoice
     from videoseq.worker_process import WorkerProcess
 
 
@@ -99,7 +99,7 @@ def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: 
         decoding = {**videos.description, "on_corrupt": request.on_corrupt.value}
         bundle, runtime = model.bundle, model.runtime.description
         journal.describe_run(
-            request.model_path, bundle.description, bundle.sha256, runtime, request.inputs, settings, decoding
+            request.model_path, bundle.sha256, bundle.classes, runtime, request.inputs, settings, decoding
         )
         record = _Record(request, journal, model.bundle.sha256, console, bar)
         for job in record.due():
@@ -117,13 +117,11 @@ def _side_by_side(
     *,
     isolate: bool,
 ) -> list[Result]:
-    from videoseq.bundle import read_description
-    from videoseq.journal import Journal
-    from videoseq.labeling import load_model
-    from videoseq.worker import LabelTask
+    from videoseq.journal import Journal, model_digest
+    from videoseq.worker_process import LabelTask
     from videoseq.workers import WorkerPool
 
-    description, model_sha256 = read_description(request.model_path)
+    model_sha256 = model_digest(request.model_path)
     settings = request.settings
     num_workers = min(num_workers, len(request.jobs))
     task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
@@ -131,16 +129,19 @@ def _side_by_side(
         journal = Journal(request.out)
         decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
 
-        def describe(runtime: str) -> None:
+        def describe(classes: Sequence[str], runtime: str) -> None:
             journal.describe_run(
-                request.model_path, description, model_sha256, runtime, request.inputs, settings, decoding, num_workers
+                request.model_path, model_sha256, classes, runtime, request.inputs, settings, decoding, num_workers
             )
 
         record = _Record(request, journal, model_sha256, console, bar)
         for job, result in pool.results(record.due(), bar.show, describe):
             record.add(job, result)
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
-            describe(load_model(request.model_path, pool.choices[0]).runtime.description)
+            from videoseq.labeling import load_model
+
+            model = load_model(request.model_path, pool.choices[0])
+            describe(model.classes, model.runtime.description)
     return record.finish()
 
 

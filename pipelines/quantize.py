@@ -101,8 +101,9 @@ def _run(
     model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
 ) -> dict[str, Any]:
     from videoseq.bundle import save_bundle
+    from videoseq.machine import RuntimeChoice
     from videoseq.quantization import part_videos, quantized_bundle
-    from videoseq.runtimes import RuntimeChoice, select_runtime
+    from videoseq.runtimes import select_runtime
     from videoseq.runtimes.quantized import Quantization
     from videoseq.runtimes.quantizer import quantizer_versions
 
@@ -194,8 +195,8 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
 
 def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:
     """Images a second in each precision that this CPU computes in."""
-    from videoseq.runtimes import RuntimeChoice, select_runtime
-    from videoseq.runtimes.machine import cpu_computes_bfloat16
+    from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16
+    from videoseq.runtimes import select_runtime
     from videoseq.runtimes.speed import measure_speed
 
     floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
+    from videoseq.machine import RuntimeChoice
     from videoseq.overview import ClassOverview
     from videoseq.recipe import TrainedModel
-    from videoseq.runtimes import RuntimeChoice
 
 
 def train(
@@ -114,7 +114,8 @@ def run(
     from videoseq.formats import read_annotation
     from videoseq.overview import describe_clips
     from videoseq.recipe import train_model
-    from videoseq.runtimes import choose_device, select_runtime
+    from videoseq.runtimes import select_runtime
+    from videoseq.runtimes.devices import choose_device
 
     check_target(out, overwrite=overwrite)
     entries = read_dataset(dataset)
@@ -184,8 +185,9 @@ def _with_agreement(
     """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
     from videoseq.bundle import MIN_AGREEMENT
     from videoseq.evaluation import spread_clips
+    from videoseq.machine import cpu_computes_bfloat16
     from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.machine import choose_device, cpu_computes_bfloat16
+    from videoseq.runtimes.devices import choose_device
 
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained

@@ -69,7 +69,7 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     from pipelines import train
     from pipelines.console import Console
     from videoseq.config import load_settings
-    from videoseq.runtimes import RuntimeChoice
+    from videoseq.machine import RuntimeChoice
 
     folder = tmp_path_factory.mktemp("model") / "lights"
     settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16"])

@@ -149,7 +149,8 @@ from safetensors.torch import save_file
 from videoseq.backbones import load_backbone, restore_backbone
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
-from videoseq.runtimes import RuntimeChoice, select_runtime
+from videoseq.runtimes import select_runtime
+from videoseq.machine import RuntimeChoice
 
 folder = Path(sys.argv[1])
 for model in ("resnet18", "vit_tiny_patch16_224"):

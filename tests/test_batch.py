@@ -16,11 +16,10 @@ from tests.names import NOT_UTF8, ODD_NAMES
 from tests.spelling import write_spelled, write_video
 from videoseq.batch import label_job
 from videoseq.errors import OutputError
-from videoseq.inputs import Job, plan_jobs
+from videoseq.inputs import Job, label_paths, plan_jobs
 from videoseq.journal import Journal, LabelSettings, Result
 from videoseq.labeling import Model, load_model
-from videoseq.labels import label_paths
-from videoseq.runtimes import RuntimeChoice
+from videoseq.machine import RuntimeChoice
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +61,8 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     journal, runtime = Journal(tmp_path), model.runtime.description
     journal.describe_run(
         model_folder,
-        model.bundle.description,
         model.bundle.sha256,
+        model.classes,
         runtime,
         ["a.mp4", NOT_UTF8],
         LabelSettings(),

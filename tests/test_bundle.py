@@ -25,8 +25,7 @@ from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
 from videoseq.ensemble import Ensemble
 from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.labeling import load_model
-from videoseq.runtimes import RuntimeChoice
-from videoseq.runtimes.machine import cpu_computes_bfloat16
+from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16
 
 
 @pytest.fixture(scope="module")

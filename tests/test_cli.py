@@ -399,7 +399,7 @@ def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, t
     """The videos' bytes are read, to know them by; no decoder is asked for a frame."""
     from pipelines import train
     from videoseq.isolation import DecoderProcess
-    from videoseq.runtimes import RuntimeChoice
+    from videoseq.machine import RuntimeChoice
     from videoseq.video import VideoReader
 
     def refuse(*args: object, **options: object) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
 from videoseq.errors import AnnotationError
 from videoseq.formats import read_annotation
-from videoseq.labels import FrameLabels, LabelWriter, label_paths
+from videoseq.inputs import label_paths
+from videoseq.labels import FrameLabels, LabelWriter
 
 Reader = Callable[..., Annotation]
 

@@ -14,7 +14,7 @@ from pipelines.console import Console
 from tests.test_bundle import edit
 from tests.test_cli import cache, call, check_one_line
 from videoseq.config import load_settings
-from videoseq.runtimes import RuntimeChoice
+from videoseq.machine import RuntimeChoice
 
 __all__ = ["cache", "call"]  # fixtures
 

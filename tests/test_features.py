@@ -25,7 +25,8 @@ from videoseq.config import BackboneSettings
 from videoseq.errors import OutputError, VideoError
 from videoseq.feature_store import FeatureStore
 from videoseq.features import FeatureChunk, stream_features
-from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
+from videoseq.machine import RuntimeChoice
+from videoseq.runtimes import Runtime, select_runtime
 from videoseq.video import VideoReader, read_frames
 
 

@@ -14,7 +14,7 @@ from tests.spelling import write_video
 from videoseq.errors import ModelError
 from videoseq.feature_store import FeatureStore
 from videoseq.labeling import Model, SequenceLabeler, label_video, load_model
-from videoseq.runtimes import RuntimeChoice
+from videoseq.machine import RuntimeChoice
 from videoseq.video import read_frames
 
 

@@ -13,13 +13,13 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 DATA_PATH = """
-    errors files config
-    containers transport safe_file av_capture opening timing damage facts frames sampling video
+    errors files machine config
+    containers transport safe_file av_capture opening timing damage facts frames sampling video inputs
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits matching augmentation lanes
     model components ensemble losses metrics overview sequence_module training labels bundle labeling evaluation
-    agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
+    agreement quantization measuring recipe sweep journal batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 
@@ -78,6 +78,7 @@ def test_public_names():
             ("pytorch_lightning", "torchmetrics", "matplotlib", "jinja2", "torchvision"),
         ),
         ("import videoseq.model", ("pytorch_lightning",)),
+        ("import videoseq.workers", ("torch", "pydantic")),  # their parent would take a core from them
         ("import pipelines.__main__", ("torch", "cv2", "numpy", "pydantic", "matplotlib")),
     ],
 )

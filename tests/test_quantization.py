@@ -22,14 +22,16 @@ from tests.conftest import Cli, light_frames
 from tests.spelling import write_video
 from tests.test_bundle import edit, edit_tensors
 from tests.test_cli import call, check_one_line, contents, json_lines
+from videoseq import machine
 from videoseq.backbones import Backbone, load_backbone
 from videoseq.bundle import load_bundle, save_bundle
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
 from videoseq.feature_store import FeatureStore
 from videoseq.labeling import load_model
+from videoseq.machine import RuntimeChoice
 from videoseq.quantization import Comparison, compare_labels, max_frames_per_video, part_videos, spread_images
-from videoseq.runtimes import QuantizedNetwork, RuntimeChoice, machine, openvino_runtime, quantizer, select_runtime
+from videoseq.runtimes import QuantizedNetwork, openvino_runtime, quantizer, select_runtime
 from videoseq.video import VideoReader
 
 __all__ = ["call"]  # a fixture
@@ -138,7 +140,8 @@ def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings
-from videoseq.runtimes import RuntimeChoice, select_runtime
+from videoseq.runtimes import select_runtime
+from videoseq.machine import RuntimeChoice
 from videoseq.runtimes.quantizer import quantize_backbone
 backbone = load_backbone(BackboneSettings())
 images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)

@@ -13,20 +13,13 @@ import pytest
 import torch
 from skimage import data as photographs
 
+from videoseq import machine
 from videoseq.backbones import Backbone, load_backbone
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError
-from videoseq.runtimes import (
-    LIBRARIES,
-    Runtime,
-    RuntimeChoice,
-    choose_device,
-    fold_batch_norm,
-    machine,
-    num_usable_cores,
-    openvino_runtime,
-    select_runtime,
-)
+from videoseq.machine import LIBRARIES, RuntimeChoice, num_usable_cores
+from videoseq.runtimes import Runtime, fold_batch_norm, openvino_runtime, select_runtime
+from videoseq.runtimes.devices import choose_device
 
 CASES = [(library, precision) for library in LIBRARIES for precision in ("float32", "bfloat16")]
 
@@ -213,7 +206,8 @@ def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings
-from videoseq.runtimes import RuntimeChoice, select_runtime
+from videoseq.runtimes import select_runtime
+from videoseq.machine import RuntimeChoice
 runtime = select_runtime(load_backbone(BackboneSettings()), RuntimeChoice("cpu", "openvino"))
 print(tuple(runtime(torch.zeros(1, 3, 224, 224, dtype=torch.uint8)).shape))
 import threading

@@ -25,9 +25,8 @@ from videoseq.errors import ConfigError, ModelError
 from videoseq.inputs import Job, plan_jobs
 from videoseq.isolation import Limits
 from videoseq.journal import LabelSettings, Result
-from videoseq.runtimes import RuntimeChoice
-from videoseq.worker import LabelTask
-from videoseq.worker_process import started_early
+from videoseq.machine import RuntimeChoice
+from videoseq.worker_process import LabelTask, started_early
 from videoseq.workers import WorkerPool
 
 TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -106,19 +104,6 @@ class Bundle:
         return frozenset(name for name, share in self.description.agreement.items() if share >= MIN_AGREEMENT)
 
 
-def library_versions() -> dict[str, str]:
-    """The versions that a model records."""
-    names = ("videoseq", "torch", "opencv-python", "pytorch-lightning", "numpy", "safetensors")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def save_bundle(
     bundle: Bundle, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
 ) -> None:
@@ -169,7 +154,8 @@ def load_bundle(folder: Path) -> Bundle:
         ModelError: It is no model folder, of another version, damaged, or its backbone cannot be had here.
         ConfigError: The backbone needs an extra that is not installed.
     """
-    description, sha256 = read_description(folder)
+    text = _read(folder / "model.json", folder)
+    description = _parse(text, folder)
     stored = _read(folder / "model.safetensors", folder)
     if hashlib.sha256(stored).hexdigest() != description.tensors_sha256:
         raise ModelError(
@@ -189,17 +175,7 @@ def load_bundle(folder: Path) -> Bundle:
     except (ConfigError, ModelError) as error:
         raise type(error)(f"{folder}: {error}") from None
     quantized = _load_quantized(description, _unprefixed("int8", tensors), folder)
-    return Bundle(description, classes, head, no_context, backbone, quantized, sha256)
-
-
-def read_description(folder: Path) -> tuple[ModelDescription, str]:
-    """What ``model.json`` says, and its hash, which is the model's; the arrays are not looked at.
-
-    Raises:
-        ModelError: It is no model folder, or of another version.
-    """
-    text = _read(folder / "model.json", folder)
-    return _parse(text, folder), hashlib.sha256(text).hexdigest()
+    return Bundle(description, classes, head, no_context, backbone, quantized, sha256=hashlib.sha256(text).hexdigest())
 
 
 def _read(path: Path, folder: Path) -> bytes:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from videoseq.frames import FrameReader, FrameStamp
 from videoseq.runtimes import Runtime
-from videoseq.runtimes.machine import one_core
+from videoseq.runtimes.devices import one_core
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled

@@ -1,4 +1,4 @@
-"""What a user names → the videos to be worked on, each once, and where what is made of them goes."""
+"""What a user names → the videos to be worked on, each once, and where their labels go."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Job:
             raise VideoError(
                 "refused_link", f"{self.video}: is a link out of {self.root}; name the file itself if it is meant"
             )
+
+
+def label_paths(target: Path) -> tuple[Path, Path]:
+    """Where the labels of a video go: ``target`` plus ``.frames.csv`` and ``.segments.csv``."""
+    return target.with_name(f"{target.name}.frames.csv"), target.with_name(f"{target.name}.segments.csv")
 
 
 def plan_jobs(inputs: Iterable[str], out: Path) -> list[Job]:

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from videoseq.bundle import ModelDescription, library_versions
-from videoseq.errors import OutputError, VideoError
+from videoseq.errors import ModelError, OutputError, VideoError
 from videoseq.files import file_sha256, write_text
-from videoseq.inputs import Job
-from videoseq.labels import label_paths
+from videoseq.inputs import Job, label_paths
+from videoseq.machine import library_versions
 from videoseq.video import content_sha256
 
 State = Literal["complete", "degraded", "failed"]
@@ -115,8 +114,8 @@ class Journal:
     def describe_run(
         self,
         model_path: Path,
-        model: ModelDescription,
         model_sha256: str,
+        classes: Sequence[str],
         runtime: str,
         inputs: Sequence[str],
         settings: LabelSettings,
@@ -128,7 +127,7 @@ class Journal:
             "schema_version": 1,
             "model": str(model_path),
             "model_sha256": model_sha256,
-            "classes": list(model.classes),
+            "classes": list(classes),
             "runtime": runtime,
             "workers": num_workers,
             "inputs": list(inputs),
@@ -169,6 +168,18 @@ class Journal:
             return result.video_sha256 == content_sha256(job.video) and result.outputs == digests(job, self._out)
         except (VideoError, OSError):  # one of the files is gone
             return False
+
+
+def model_digest(folder: Path) -> str:
+    """The SHA-256 that tells a model from others; whether the rest of the folder is sound shows when it is loaded.
+
+    Raises:
+        ModelError: It is no model folder.
+    """
+    try:
+        return file_sha256(folder / "model.json")
+    except OSError as error:
+        raise ModelError(f"{folder}: expected a model folder with model.json in it; {error.strerror}") from None
 
 
 def digests(job: Job, out: Path) -> dict[str, str]:

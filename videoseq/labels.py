@@ -21,6 +21,7 @@ from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError
 from videoseq.files import staged_file
 from videoseq.hysteresis import Hysteresis
+from videoseq.inputs import label_paths
 from videoseq.timing import FrameFlag
 
 _SECONDS = ".6f"
@@ -150,18 +151,13 @@ class SegmentBuilder:
         self._label = None
 
 
-def label_paths(target: Path) -> tuple[Path, Path]:
-    """Where the labels of a video go: ``target`` plus ``.frames.csv`` and ``.segments.csv``."""
-    return target.with_name(f"{target.name}.frames.csv"), target.with_name(f"{target.name}.segments.csv")
-
-
 class LabelWriter:
     """Writes both files of a video while labels arrive; they appear when :meth:`finish` was called, else not.
 
     Use it as a context manager. Memory does not grow with the video.
 
     Args:
-        target: As of :func:`label_paths`.
+        target: As of :func:`~videoseq.inputs.label_paths`.
         classes: The model's.
         has_raw: Whether labels may differ from the most probable classes, which then get a column, ``raw_label``.
 

@@ -10,11 +10,12 @@ import torch
 
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone
-from videoseq.bundle import Bundle, ModelDescription, library_versions
+from videoseq.bundle import Bundle, ModelDescription
 from videoseq.clips import Clip
 from videoseq.config import TrainSettings
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, Evaluation
+from videoseq.machine import library_versions
 from videoseq.measuring import (
     Fitter,
     FoldResult,

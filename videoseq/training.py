@@ -24,7 +24,7 @@ from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
 from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN
-from videoseq.runtimes.machine import one_core
+from videoseq.runtimes.devices import one_core
 from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
 
 _SMALL_NETWORK = 500_000

@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,37 +26,14 @@ from videoseq.batch import label_job
 from videoseq.errors import ConfigError, ModelError, OutputError
 from videoseq.frames import FrameReader
 from videoseq.inputs import Job
-from videoseq.isolation import DecoderProcess, Limits
-from videoseq.journal import LabelSettings
+from videoseq.isolation import DecoderProcess
 from videoseq.labeling import load_model
-from videoseq.runtimes import RuntimeChoice, num_usable_cores
+from videoseq.machine import num_usable_cores
 from videoseq.video import VideoReader
+from videoseq.worker_process import LabelTask
 
 _PATIENCE_SECONDS = 10.0
 _PROGRESS_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class LabelTask:
-    """What every worker needs to know to label videos as the parent would.
-
-    Attributes:
-        model_path: The model folder.
-        model_sha256: Of the model that the parent saw there; another one is not worked with.
-        out: The output folder, to which the results' paths are relative.
-        choice: What runs the CNN; its cores are those of all workers together.
-        settings: How to label.
-        limits: What decoding one file may cost.
-        isolate: Whether decoding gets a process of its own.
-    """
-
-    model_path: Path
-    model_sha256: str
-    out: Path
-    choice: RuntimeChoice
-    settings: LabelSettings
-    limits: Limits
-    isolate: bool = True
 
 
 def main(connection: Connection) -> None:
@@ -87,7 +63,7 @@ def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job])
         model = load_model(task.model_path, task.choice)
         if model.bundle.sha256 != task.model_sha256:
             raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
-        _tell(connection, "started", model.runtime.description)
+        _tell(connection, "started", tuple(model.classes), model.runtime.description)
         while True:
             job, show = jobs.get(), _Throttled(connection)
             _tell(connection, "result", label_job(job, task.out, model, task.settings, show, open_video=open_video))

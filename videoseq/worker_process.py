@@ -1,6 +1,6 @@
 """One process that labels videos, as its parent sees it.
 
-Nothing here takes long to import: it is started first, so that it imports what does at the same time as its parent.
+Nothing here takes long to import: while the workers import torch, their parent is not to take a core from them.
 """
 
 from __future__ import annotations
@@ -9,17 +9,44 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any
 
 from videoseq.inputs import Job
-from videoseq.isolation import child_command, how_it_ended
+from videoseq.isolation import Limits, child_command, how_it_ended
+from videoseq.journal import LabelSettings
+from videoseq.machine import RuntimeChoice
 
 PATIENCE_SECONDS = 10.0
 _CHILD = (
     "from multiprocessing.connection import Connection\n"
     "from videoseq.worker import main; main(Connection(int(sys.argv[1])))"
 )
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """What every worker needs to know to label videos as the parent would.
+
+    Attributes:
+        model_path: The model folder.
+        model_sha256: Of the model that the parent saw there; another one is not worked with.
+        out: The output folder, to which the results' paths are relative.
+        choice: What runs the CNN; its cores are those of all workers together.
+        settings: How to label.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+    """
+
+    model_path: Path
+    model_sha256: str
+    out: Path
+    choice: RuntimeChoice
+    settings: LabelSettings
+    limits: Limits
+    isolate: bool = True
 
 
 class WorkerProcess:
@@ -44,8 +71,8 @@ class WorkerProcess:
                 start_new_session=True,  # an interrupt from the terminal is for the parent to handle
             )
 
-    def prepare(self, task: object) -> None:
-        """Says what all of its jobs have in common, a :class:`~videoseq.worker.LabelTask`."""
+    def prepare(self, task: LabelTask) -> None:
+        """Says what all of its jobs have in common."""
         with suppress(OSError):  # that it has died shows when it is listened to
             self.connection.send(task)
 

@@ -18,9 +18,8 @@ from videoseq.errors import ConfigError, one_line
 from videoseq.files import remove_leftovers
 from videoseq.inputs import Job
 from videoseq.journal import Result
-from videoseq.runtimes import num_usable_cores
-from videoseq.worker import LabelTask
-from videoseq.worker_process import PATIENCE_SECONDS, WorkerProcess
+from videoseq.machine import num_usable_cores
+from videoseq.worker_process import PATIENCE_SECONDS, LabelTask, WorkerProcess
 
 _MAX_FAILED_STARTS = 3
 
@@ -72,14 +71,17 @@ class WorkerPool:
             worker.end(max(0.0, deadline - time.monotonic()))
 
     def results(
-        self, jobs: Iterable[Job], on_progress: Callable[[Job, int, float], None], on_start: Callable[[str], None]
+        self,
+        jobs: Iterable[Job],
+        on_progress: Callable[[Job, int, float], None],
+        on_start: Callable[[tuple[str, ...], str], None],
     ) -> Iterator[tuple[Job, Result]]:
         """Each job with its result, as they end; the next job is only asked for when a worker has nothing to do.
 
         Args:
             jobs: The work, begun in this order.
             on_progress: Called with a job, the frames labelled so far and the fraction of the file's bytes read.
-            on_start: Called when the first worker has loaded the model, with what runs the CNN there.
+            on_start: Called when the first worker has loaded the model, with its classes and what runs the CNN there.
 
         Raises:
             ModelError: The model cannot be loaded, or is another one by now.
@@ -93,10 +95,10 @@ class WorkerPool:
                 worker, job = at_work[connection]
                 result: Result | None = None
                 match worker.receive():
-                    case ("started", runtime):
+                    case ("started", classes, runtime):
                         worker.has_started, self._num_failed_starts = True, 0
                         if worker is self._workers[0]:
-                            on_start(runtime)
+                            on_start(classes, runtime)
                     case ("progress", num_frames, fraction):
                         on_progress(job, num_frames, fraction)
                     case ("result", Result() as result):

@@ -9,24 +9,19 @@ import torch
 
 from videoseq.backbones import Backbone
 from videoseq.errors import ConfigError
+from videoseq.machine import PRECISIONS, Precision, RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
 from videoseq.runtimes import openvino_runtime
-from videoseq.runtimes.base import LIBRARIES, PRECISIONS, Precision, Runtime, RuntimeChoice
-from videoseq.runtimes.machine import choose_device, cpu_computes_bfloat16, num_usable_cores
+from videoseq.runtimes.base import Runtime
+from videoseq.runtimes.devices import choose_device
 from videoseq.runtimes.quantized import QuantizedNetwork
 from videoseq.runtimes.torch_runtime import TorchRuntime, fold_batch_norm
 
 __all__ = [
-    "LIBRARIES",
-    "PRECISIONS",
-    "Precision",
     "QuantizedNetwork",
     "Runtime",
-    "RuntimeChoice",
     "TorchRuntime",
     "available_choices",
-    "choose_device",
     "fold_batch_norm",
-    "num_usable_cores",
     "select_runtime",
 ]
 

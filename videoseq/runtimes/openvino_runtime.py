@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from videoseq.backbones import Backbone, BackboneIdentity
 from videoseq.errors import ConfigError, ModelError, one_line
-from videoseq.runtimes.base import Precision, Runtime
+from videoseq.machine import Precision
+from videoseq.runtimes.base import Runtime
 from videoseq.runtimes.quantized import QuantizedNetwork, probe_image
 from videoseq.runtimes.torch_runtime import fold_batch_norm
 

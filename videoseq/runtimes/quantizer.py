@@ -19,8 +19,8 @@ from torch import Tensor
 
 from videoseq.backbones import Backbone
 from videoseq.errors import ConfigError, one_line
+from videoseq.machine import cpu_adds_int8_exactly
 from videoseq.runtimes import openvino_runtime
-from videoseq.runtimes.machine import cpu_adds_int8_exactly
 from videoseq.runtimes.quantized import QuantizedNetwork, probe_image
 
 if TYPE_CHECKING:

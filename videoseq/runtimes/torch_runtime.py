@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from videoseq.backbones import Backbone
-from videoseq.runtimes.base import Precision, Runtime
+from videoseq.machine import Precision
+from videoseq.runtimes.base import Runtime
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -23,6 +23,7 @@ def features(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
+    compiled: options.Compile = False,
     cache: options.Cache = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -41,7 +42,7 @@ def features(
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.end_empty(inputs)
-    choice = options.runtime_choice(device, runtime, precision, threads)
+    choice = options.runtime_choice(device, runtime, precision, threads, compiled)
     chosen_runtime = select_runtime(load_backbone(settings.backbone), choice)
     num_failed = 0
     with open_videos() as videos:

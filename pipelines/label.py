@@ -26,6 +26,7 @@ def label(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
+    compiled: options.Compile = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Label again what is labelled already.")] = False,
     on_corrupt: Annotated[
         OnCorrupt,
@@ -72,7 +73,7 @@ def label(
     # Where something was labelled before, there may be nothing to do.
     num_early = min(workers, len(jobs)) if workers > 1 and not out.exists() else 0
     with started_early(num_early) as waiting:
-        choice = options.runtime_choice(device, runtime, precision, threads)
+        choice = options.runtime_choice(device, runtime, precision, threads, compiled)
         request = Request(jobs, inputs, model, out, choice, on_corrupt, overwrite, reuse_threshold)
         limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
         results = run(request, console, limits, isolate=isolate, num_workers=workers, waiting=waiting)

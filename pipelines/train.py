@@ -60,6 +60,7 @@ def train(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
+    compiled: options.Compile = False,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
     pictures: options.Pictures = False,
@@ -84,7 +85,7 @@ def train(
     console = Console(quiet=quiet, verbose=verbose)
     metrics = run(
         dataset, settings, out, console,
-        choice=options.runtime_choice(device, runtime, precision, threads),
+        choice=options.runtime_choice(device, runtime, precision, threads, compiled),
         cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
     )  # fmt: skip
     if json:

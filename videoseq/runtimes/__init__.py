@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -59,9 +60,12 @@ def select_runtime(
     if device.type == "cuda":
         if choice.library == "openvino":
             raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or say --runtime torch")
-        return TorchRuntime(backbone, device, _precision(choice, "float32"), num_threads)
+        precision = _precision(choice, "float32")
+        return TorchRuntime(backbone, device, precision, num_threads, is_compiled=choice.is_compiled)
     if choice.library == "openvino" and not openvino_runtime.is_available():
         raise ConfigError('runtime: openvino is not installed: pip install "videoseq[openvino]"')
+    if choice.is_compiled:
+        choice = replace(choice, library="torch")
     if quantized is not None and _takes_int8(choice, trusted):
         try:
             return openvino_runtime.OpenVINORuntime(backbone, "int8", num_threads, quantized)
@@ -69,20 +73,21 @@ def select_runtime(
             if choice.precision == "int8":
                 raise  # else this CPU is to compute in floating point
     precision = _precision(choice, "bfloat16" if "bfloat16" in trusted and cpu_computes_bfloat16() else "float32")
-    return _in_floating_point(backbone, choice.library, precision, num_threads)
+    return _in_floating_point(backbone, choice, precision, num_threads)
 
 
-def _in_floating_point(backbone: Backbone, library: str, precision: Precision, num_threads: int) -> Runtime:
+def _in_floating_point(backbone: Backbone, choice: RuntimeChoice, precision: Precision, num_threads: int) -> Runtime:
     """What runs a backbone on the CPU."""
     if precision == "float16":
         raise ConfigError("precision: float16 needs a CUDA device; on the CPU expected float32 or bfloat16")
-    if library != "torch" and openvino_runtime.is_available():
+    if choice.library != "torch" and openvino_runtime.is_available():
         try:
             return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
         except ConfigError:
-            if library == "openvino":
+            if choice.library == "openvino":
                 raise  # else torch does it, as its description says
-    return TorchRuntime(backbone, choose_device("cpu"), precision, num_threads)
+    device = choose_device("cpu")
+    return TorchRuntime(backbone, device, precision, num_threads, is_compiled=choice.is_compiled)
 
 
 def _check_int8(choice: RuntimeChoice, device: torch.device, quantized: QuantizedNetwork | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from videoseq.backbones import Backbone
 from videoseq.machine import Precision
 from videoseq.runtimes.base import Runtime
+from videoseq.runtimes.compiled import CompiledNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -26,25 +28,45 @@ _CUDA_STREAMS = 2  # one batch is gathered while the other is computed
 
 
 class TorchRuntime(Runtime):
-    """PyTorch, channels last, BatchNorm folded into the convolutions.
+    """PyTorch, channels last, BatchNorm folded into the convolutions; if asked for, compiled.
 
     On the CPU each of ``num_threads`` calls runs on one thread: they never wait for each other, and what they give
     depends neither on the number of cores nor on how many images a call brings. The backbone itself stays as it is: a
     model that carries it must be able to save it.
     """
 
-    def __init__(self, backbone: Backbone, device: torch.device, precision: Precision, num_threads: int) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        device: torch.device,
+        precision: Precision,
+        num_threads: int,
+        *,
+        is_compiled: bool = False,
+    ) -> None:
         self.identity = backbone.identity
         self.precision = precision
         is_on_cpu = device.type == "cpu"
         self.num_streams = num_threads if is_on_cpu else _CUDA_STREAMS
         self.batch_images = _CPU_BATCH_IMAGES if is_on_cpu else _CUDA_BATCH_IMAGES
         where = f"{num_threads} × 1 CPU thread" if is_on_cpu else torch.cuda.get_device_name(device)
-        self.description = f"torch {torch.__version__}, {precision}, {where}"
+        how = f"compiled, {precision}" if is_compiled else precision
+        self.description = f"torch {torch.__version__}, {how}, {where}"
         self._device = device
         self._backbone = fold_batch_norm(copy.deepcopy(backbone)).to(device)
         self._dtype = _DTYPES[precision]
-        self._network = self._backbone.network.to(dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
+        network = self._backbone.network.to(dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
+        self._network: Callable[[Tensor], Tensor] = network
+        self._is_compiled = is_compiled
+        if is_compiled:
+            size = backbone.identity.preprocessing
+            example = torch.zeros(self.batch_images, 3, size.height, size.width, dtype=self._dtype, device=device)
+            self._network = CompiledNetwork(network, example)
+
+    @property
+    def arithmetic(self) -> str:
+        """Compiled networks round in other places."""
+        return f"{self.precision}, compiled" if self._is_compiled else self.precision
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images."""
@@ -53,8 +75,7 @@ class TorchRuntime(Runtime):
                 images = images.pin_memory().to(self._device, non_blocking=True)
             inputs = self._backbone.normalise(images)  # in float32: the mean would lose digits in 16 bits
             placed = inputs.to(dtype=self._dtype, memory_format=torch.channels_last)
-            features: Tensor = self._network(placed)
-            return features.float().cpu()
+            return self._network(placed).float().cpu()
 
 
 def fold_batch_norm(network: Network) -> Network:

@@ -1,11 +1,11 @@
 """How good labels are on clips that training did not see, beside what others do with the same features.
 
-    make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--seeds N] [--json FILE]
+    make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--backbone NAME] [--seeds N]
 
 Real clips are expected in $VIDEOSEQ_DATA (default ../shared/data): `urfd/manifest.csv`, of which one group at a time is
 left out, and `intel/`, of whose videos the first 60 % train and the rest tests. Every recipe gets the same features
-(the default backbone, ten steps a second), the same splits and the same seeds, and is judged on every labelled native
-frame that was left out: macro F1 over all of them together.
+(ten steps a second; of the default backbone unless another is named), the same splits and the same seeds, and is judged
+on every labelled native frame that was left out: macro F1 over all of them together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from recipes import Labeller, Sequences
 from videoseq.pipelines.options import cache_folder
 
 from videoseq.annotations import Annotation, ClassNames, Interval, find_classes
-from videoseq.backbones import load_backbone
+from videoseq.backbones import Backbone, load_backbone
 from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
 from videoseq.config import BackboneSettings, HeadSettings, TrainingSettings
 from videoseq.evaluation import label_features
@@ -90,6 +90,7 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
     "videoseq, windows, 16 steps of burn-in": partial(ours, head=HeadSettings(), state="zero", burn_in_steps=16),
     "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),
+    "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
     UNTUNED: partial(
         ours,
         head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),
@@ -120,18 +121,20 @@ class Dataset:
     folds: list[Fold]
 
 
-def load(entries: Sequence[ClipEntry], annotations: Sequence[Annotation]) -> tuple[list[Clip], ClassNames]:
+def load(
+    entries: Sequence[ClipEntry], annotations: Sequence[Annotation], backbone: Backbone
+) -> tuple[list[Clip], ClassNames]:
     """Clips with float32 features, computed or taken from the cache."""
-    runtime = select_runtime(load_backbone(BackboneSettings()), RuntimeChoice(precision="float32"))
+    runtime = select_runtime(backbone, RuntimeChoice(precision="float32"))
     store, classes = FeatureStore(cache_folder(None), VideoReader), find_classes(annotations, None)
     clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, SAMPLE_HZ), classes)
     return clips, classes
 
 
-def urfd() -> Dataset:
+def urfd(backbone: Backbone) -> Dataset:
     """One group left out at a time."""
     entries = read_dataset(DATA / "urfd" / "manifest.csv")
-    clips, classes = load(entries, [read_annotation(entry.annotation) for entry in entries])
+    clips, classes = load(entries, [read_annotation(entry.annotation) for entry in entries], backbone)
     groups = sorted({clip.entry.group for clip in clips})
     folds = [
         Fold([c for c in clips if c.entry.group != group], [c for c in clips if c.entry.group == group])
@@ -140,14 +143,14 @@ def urfd() -> Dataset:
     return Dataset(classes, folds)
 
 
-def intel(labels: str) -> Dataset:
+def intel(labels: str, backbone: Backbone) -> Dataset:
     """The first frames of one video to learn from, the others to be judged by."""
     path = DATA / "intel" / "labels" / labels
     rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     intervals = tuple(Interval(int(a), int(b), label, number) for number, (a, b, label) in enumerate(rows, start=2))
     annotation = Annotation(path, "frames", intervals)
     video = DATA / "intel" / "videos" / f"{labels.rpartition('.')[0].removesuffix('_hand')}.mp4"
-    (clip,), classes = load([ClipEntry(video, path, None, video.name)], [annotation])
+    (clip,), classes = load([ClipEntry(video, path, None, video.name)], [annotation], backbone)
     return Dataset(classes, [Fold([_beginning(clip)], [clip], int(TRAINING_SHARE * len(clip.targets)))])
 
 
@@ -191,12 +194,14 @@ def main() -> None:
     """Prints one table and the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), help="not all recipes")
+    parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
-    datasets = {"urfd": urfd(), **{name: intel(labels) for name, labels in INTEL.items()}}
+    backbone = load_backbone(BackboneSettings(name=arguments.backbone))
+    datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
     scores: dict[str, dict[str, list[float]]] = {}
-    print("macro F1, %: mean ± standard deviation over seeds\n")
+    print(f"{arguments.backbone}; macro F1, %: mean ± standard deviation over seeds\n")
     rows = []
     for name in arguments.only:
         start = time.perf_counter()
@@ -209,7 +214,7 @@ def main() -> None:
         print(f"{name}: {', '.join(cells)}", flush=True)
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"machine": machine(), "macro_f1": scores}, indent=1)
+            text = json.dumps({"machine": machine(), "backbone": backbone.identity.name, "macro_f1": scores}, indent=1)
             arguments.json.write_text(text + "\n", encoding="utf-8")
     print()
     print_table(["trained", *datasets, "seconds"], rows)

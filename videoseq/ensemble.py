@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoseq.model import CausalRNN, RNNState
+from videoseq.model import CausalRNN
+from videoseq.state import RNNState
 
 
 class Ensemble(nn.Module):

@@ -25,11 +25,11 @@ from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
 from videoseq.hysteresis import Hysteresis
 from videoseq.labels import FrameLabels, LabelWriter, decode
-from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.runtimes.machine import one_core
 from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler, step_rows
+from videoseq.state import RNNState
 from videoseq.video import VideoReader
 
 

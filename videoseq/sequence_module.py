@@ -21,7 +21,8 @@ from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
 from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.losses import chunk_loss
-from videoseq.model import CausalRNN, RNNState
+from videoseq.model import CausalRNN
+from videoseq.state import RNNState
 
 MONITORED = "val_loss"
 """What validation logs."""

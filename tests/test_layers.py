@@ -18,8 +18,8 @@ DATA_PATH = """
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits matching augmentation lanes
-    state reduction cells streams model components ensemble losses metrics overview sequence_module training labels
-    bundle labeling evaluation
+    state reduction cells streams model bidirectional components ensemble losses metrics overview sequence_module
+    training labels bundle sequence_labeler video_labeler labeling evaluation
     agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()

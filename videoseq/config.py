@@ -235,7 +235,8 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
         known = _fields_at(TrainSettings, location)
         return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
     if problem["type"] == "value_error":  # settings that are impossible together; the message says all
-        return where, str(problem["ctx"]["error"])
+        name, _, text = str(problem["ctx"]["error"]).partition(": ")
+        return f"{where}.{name}", text
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

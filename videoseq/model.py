@@ -1,16 +1,16 @@
 """Features → logits: a causal recurrent network that takes its state and gives it back; it knows no Lightning.
 
 The synchronous many-to-many network a[t] = f(a[t−1], x[t]), y[t] = Wya a[t] + by, with a cell of
-:mod:`videoseq.cells` for f: a recurrent one, or one that keeps so many steps in a[t] as it needs. What x is matters more
-than which cell: features hold a room and a person more than what is being done, and from a few clips a network learns
-those by heart. So by default the recurrent stream sees only how features change, a second stream without memory sees
-the features, and their logits are averaged, as Simonyan & Zisserman 2014 (arXiv:1406.2199) do with appearance and
-motion.
+:mod:`videoseq.cells` for f: a recurrent one, or one whose a[t] is a window of past steps. What x is matters more than
+which cell: features hold a room and a person more than what is being done, and from a few clips a network learns those
+by heart. So by default the recurrent stream sees only how features change, a second stream without memory sees the
+features, and their logits are averaged, as Simonyan & Zisserman 2014 (arXiv:1406.2199) do with appearance and motion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import torch
 from jaxtyping import Float
@@ -29,11 +29,13 @@ class CausalRNN(nn.Module):
     step gives the same logits, as long as each call gets the state that the last one returned.
 
     Attributes:
+        looks_ahead: Whether a step's logits depend on later steps: never.
         temperature: What logits are divided by, so that their softmax means what it says (Guo et al. 2017); 1 until
             it is fitted on clips that were not learnt from.
         hysteresis: By how much another class must be more probable for the label to change to it.
     """
 
+    looks_ahead: Final = False
     temperature: Float[Tensor, ""]
     hysteresis: Float[Tensor, ""]
 

@@ -87,6 +87,9 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, differences only": partial(ours, head=HeadSettings(inputs="differences")),
     "videoseq, one stream for both": partial(ours, head=HeadSettings(inputs="joint")),
     "videoseq, LSTM": partial(ours, head=HeadSettings(cell="lstm")),
+    "videoseq, TCN": partial(ours, head=HeadSettings(cell="tcn", num_layers=10)),  # a stage of MS-TCN
+    "videoseq, attention": partial(ours, head=HeadSettings(cell="attention", num_layers=2)),
+    "videoseq, bidirectional": partial(ours, head=HeadSettings(bidirectional=True)),
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
     "videoseq, windows, 16 steps of burn-in": partial(ours, head=HeadSettings(), state="zero", burn_in_steps=16),
     "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),

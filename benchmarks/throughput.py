@@ -27,10 +27,11 @@ from videoseq.backbones import Backbone
 from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, stream_features
 from videoseq.isolation import DecoderProcess
-from videoseq.labeling import Model, SequenceLabeler, label_video
+from videoseq.labeling import Model, label_video
 from videoseq.labels import LabelWriter
 from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
 from videoseq.runtimes import Runtime, select_runtime
+from videoseq.sequence_labeler import SequenceLabeler
 
 NUM_FRAMES = 600
 NUM_PLAIN_IMAGES = 120  # of the same video: the plain loop is slow, and no faster on more; whole batches

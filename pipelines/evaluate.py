@@ -13,7 +13,7 @@ from . import agreement, options
 from . import dataset as datasets
 from .beside import Previous, difference_table, load_previous
 from .console import Console, print_json
-from .train_screen import metrics_table
+from .train_screen import looks_ahead, metrics_table
 
 if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
@@ -88,6 +88,7 @@ def evaluate(
         console.say(line)
     facts = {"model": model, "model sha256": loaded.bundle.sha256}
     facts |= previous.facts if previous is not None else {}
+    facts |= {"looks ahead": looks_ahead(loaded.bundle.description)}
     facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
     shown = {
         "overview": describe_clips(clips, loaded.classes),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .console import Console, FileBar
 from .videos import ISOLATES, describe_access, open_videos
@@ -97,11 +97,9 @@ def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: 
         model, settings = load_model(request.model_path, request.choice), request.settings
         journal = Journal(request.out)
         decoding = {**videos.description, "on_corrupt": request.on_corrupt.value}
-        bundle, runtime = model.bundle, model.runtime.description
-        journal.describe_run(
-            request.model_path, bundle.sha256, bundle.classes, runtime, request.inputs, settings, decoding
-        )
-        record = _Record(request, journal, model.bundle.sha256, console, bar)
+        sha256 = model.bundle.sha256
+        journal.describe_run(request.model_path, sha256, model.summary, request.inputs, settings, decoding)
+        record = _Record(request, journal, sha256, console, bar)
         for job in record.due():
             show = partial(bar.show, job)
             record.add(job, label_job(job, request.out, model, settings, show, open_video=videos.open))
@@ -129,9 +127,9 @@ def _side_by_side(
         journal = Journal(request.out)
         decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
 
-        def describe(classes: Sequence[str], runtime: str) -> None:
+        def describe(model: Mapping[str, Any]) -> None:
             journal.describe_run(
-                request.model_path, model_sha256, classes, runtime, request.inputs, settings, decoding, num_workers
+                request.model_path, model_sha256, model, request.inputs, settings, decoding, num_workers
             )
 
         record = _Record(request, journal, model_sha256, console, bar)
@@ -140,8 +138,7 @@ def _side_by_side(
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
             from videoseq.labeling import load_model
 
-            model = load_model(request.model_path, pool.choices[0])
-            describe(model.classes, model.runtime.description)
+            describe(load_model(request.model_path, pool.choices[0]).summary)
     return record.finish()
 
 

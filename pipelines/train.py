@@ -13,7 +13,7 @@ from . import dataset as datasets
 from . import options
 from .console import Console, Exit, percent, print_json, table
 from .sweep import swept
-from .train_screen import EpochLines, fold_lines, metrics_table
+from .train_screen import EpochLines, fold_lines, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
     from videoseq.clips import Clip
@@ -232,6 +232,7 @@ def _save(
         "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…)",
         "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
+        "looks ahead": looks_ahead(description),
         "networks": description.num_members,
         "temperature": f"{float(trained.bundle.head.temperature):.3f}",
         "hysteresis": f"{float(trained.bundle.head.hysteresis):.2f}",

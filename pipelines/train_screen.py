@@ -11,6 +11,7 @@ from .console import Console, percent, table
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from videoseq.bundle import ModelDescription
     from videoseq.config import TrainingSettings
     from videoseq.evaluation import Evaluation
     from videoseq.measuring import FoldResult
@@ -52,6 +53,11 @@ def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
         return []
     spread = f"{percent(mean(known))} % ± {percent(stdev(known))}, from {percent(min(known))} to {percent(max(known))}"
     return [f"macro F1 over the {len(known)} folds: {spread}"]
+
+
+def looks_ahead(description: ModelDescription) -> str:
+    """Whether a model's labels depend on later frames, for the facts of reports and model cards."""
+    return "yes, to the video's end; it cannot stream" if description.looks_ahead else "no"
 
 
 IN_TABLES = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")

@@ -58,12 +58,11 @@ def test_a_good_video_is_complete(labelled, model):
 
 
 def test_run_json_says_what_ran(model, model_folder, tmp_path):
-    journal, runtime = Journal(tmp_path), model.runtime.description
+    journal = Journal(tmp_path)
     journal.describe_run(
         model_folder,
         model.bundle.sha256,
-        model.classes,
-        runtime,
+        model.summary,
         ["a.mp4", NOT_UTF8],
         LabelSettings(),
         {"isolated": True},
@@ -74,7 +73,7 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     assert run["model_sha256"] == model.bundle.sha256
     assert run["classes"] == ["bright", "dark"]
     assert run["inputs"] == ["a.mp4", NOT_UTF8]
-    assert (run["runtime"], run["workers"]) == (runtime, 3)
+    assert (run["runtime"], run["workers"]) == (model.runtime.description, 3)
     assert "torch" in run["versions"]
     assert run["decoding"] == {"isolated": True}
     assert run["settings"] == {"accepts_damage": True, "precision": "auto", "reuse_threshold": 0.0}

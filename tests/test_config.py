@@ -162,7 +162,10 @@ def test_an_override_without_key_and_value_is_an_error(override):
         ("data.validation_fraction=1", ["data.validation_fraction", "less than 1", "got 1"]),
         ("sample_hz=0", ["sample_hz", "greater than 0", "got 0"]),
         ("sample_hz=.inf", ["sample_hz", "finite number", "got inf"]),
-        ("head.cell=transformer", ["head.cell", "'rnn', 'gru', 'lstm' or 'none'", "got 'transformer'"]),
+        (
+            "head.cell=transformer",
+            ["head.cell", "'rnn', 'gru', 'lstm', 'tcn', 'attention' or 'none'", "got 'transformer'"],
+        ),
         ("data.background=[a]", ["data.background", "valid string", "got ['a']"]),
         ("data.classes=walk", ["data.classes", "got 'walk'"]),
         ("data.classes=[yes, no]", ["data.classes.0", "valid string", "got True"]),
@@ -176,6 +179,28 @@ def test_a_bad_value_is_an_error_that_says_where_and_what(override, parts):
     message = problem_of(override)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("head.cell=tcn", "head.bidirectional=true"),
+            "--set: head.bidirectional: expected one of the cells rnn, gru, lstm, got tcn; "
+            "choose one, or set bidirectional=false",
+        ),
+        (
+            ("head.cell=attention", "head.hidden_size=30"),
+            "--set: head.hidden_size: expected a multiple of num_heads=4 for attention, got 30",
+        ),
+        (
+            ("head.cell=tcn", "head.num_layers=15"),
+            "--set: head.num_layers: expected at most 14 for a tcn, which look back on 32,766 steps, got 15",
+        ),
+    ],
+)
+def test_settings_that_are_impossible_together_are_an_error(overrides, message):
+    assert problem_of(*overrides) == message
 
 
 def test_an_override_below_a_value_is_an_error(file):

@@ -13,8 +13,9 @@ from tests.conftest import light_frames
 from tests.spelling import write_video
 from videoseq.errors import ModelError
 from videoseq.feature_store import FeatureStore
-from videoseq.labeling import Model, SequenceLabeler, label_video, load_model
+from videoseq.labeling import Model, label_video, load_model
 from videoseq.machine import RuntimeChoice
+from videoseq.sequence_labeler import SequenceLabeler
 from videoseq.video import read_frames
 
 

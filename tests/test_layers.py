@@ -18,7 +18,8 @@ DATA_PATH = """
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits matching augmentation lanes
-    model components ensemble losses metrics overview sequence_module training labels bundle labeling evaluation
+    state reduction cells streams model bidirectional components ensemble losses metrics overview sequence_module
+    training labels bundle sequence_labeler video_labeler labeling evaluation
     agreement quantization measuring recipe sweep journal batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoseq.config import HeadSettings
-from videoseq.model import CausalRNN, Reduction, RNNState
+from videoseq.model import CausalRNN
+from videoseq.reduction import Reduction
+from videoseq.state import RNNState
 
 FEATURES, CLASSES = 6, 3
-CELLS = ("rnn", "gru", "lstm", "none")
+CELLS = ("rnn", "gru", "lstm", "tcn", "attention", "none")
 INPUTS = ("two_streams", "joint", "features", "differences")
 LAGS = (1, 3)
 
@@ -21,7 +23,7 @@ def make_head(cell="gru", *, num_layers=1, inputs="two_streams", components=4, s
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         settings = HeadSettings(
-            cell=cell, hidden_size=5, num_layers=num_layers, projection_size=4,
+            cell=cell, hidden_size=6, num_layers=num_layers, projection_size=4, window=5, num_heads=2,
             components=components, inputs=inputs, difference_lags=LAGS,
         )  # fmt: skip
         return CausalRNN(FEATURES, CLASSES, settings).eval()
@@ -52,7 +54,7 @@ def test_rnn_is_the_recurrence_written_out():
     Wax, Waa = weights["weight_ih_l0"], weights["weight_hh_l0"]
     ba = weights["bias_ih_l0"] + weights["bias_hh_l0"]
     Wya, by = head.recurrent.classifier.weight.double().numpy(), head.recurrent.classifier.bias.double().numpy()
-    a, expected = np.zeros(5), []
+    a, expected = np.zeros(6), []
     for x in projected(head, features[0].double().numpy()):
         a = np.tanh(Waa @ a + Wax @ x + ba)
         expected.append(Wya @ a + by)
@@ -69,7 +71,7 @@ def test_gru_is_the_recurrence_written_out():
     br, bz, bn = np.split(weights["bias_ih_l0"], 3)
     cr, cz, cn = np.split(weights["bias_hh_l0"], 3)
     Wya, by = head.recurrent.classifier.weight.double().numpy(), head.recurrent.classifier.bias.double().numpy()
-    a, expected = np.zeros(5), []
+    a, expected = np.zeros(6), []
     for x in projected(head, features[0].double().numpy()):
         r, z = sigmoid(Wr @ x + br + Ur @ a + cr), sigmoid(Wz @ x + bz + Uz @ a + cz)
         a = (1.0 - z) * np.tanh(Wn @ x + bn + r * (Un @ a + cn)) + z * a
@@ -98,10 +100,9 @@ def test_what_each_stream_sees_is_as_written(cell, inputs):
         "joint": torch.cat((reduced, differences), dim=2),
         "two_streams": differences,
     }[inputs]
-    nothing = torch.zeros(0 if cell == "none" else 1, 1, 5)
-    expected, _, _ = head.recurrent(seen, nothing, nothing)
+    expected, _ = head.recurrent(seen, head.recurrent.initial(1))
     if inputs == "two_streams":
-        expected = (expected + head.appearance(reduced, nothing, nothing)[0]) / 2
+        expected = (expected + head.appearance(reduced, {})[0]) / 2
     torch.testing.assert_close(head(features)[0], expected)
 
 
@@ -180,13 +181,13 @@ def test_reset_is_per_video_and_complete(cell):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_a_recurrent_cell_remembers_and_none_does_not(cell):
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "tcn", "attention"])
+def test_a_cell_remembers_and_none_does_not(cell):
     features = make_features(12)
     changed = features.clone()
-    changed[:, 0] += 5.0
+    changed[:, 0, 0] += 5.0
     for name, remembers in ((cell, True), ("none", False)):
-        head = make_head(name, inputs="features")
+        head = make_head(name, inputs="features", num_layers=2)
         assert torch.equal(head(features)[0][:, 5], head(changed)[0][:, 5]) != remembers
 
 
@@ -214,5 +215,23 @@ def test_no_steps_change_nothing():
 def test_detach_cuts_the_graph():
     head = make_head()
     _, state = head(make_features(3))
-    assert state.hidden.requires_grad
-    assert not state.detach().hidden.requires_grad
+    assert state["hidden"].requires_grad
+    assert not state.detach()["hidden"].requires_grad
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_has_its_batch_first_and_begins_with_zeros(cell):
+    state = make_head(cell, num_layers=2).initial_state(3)
+    for tensor in state.tensors().values():
+        assert len(tensor) == 3
+        assert not tensor.any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_stays_as_large_as_it_is(cell):
+    head = make_head(cell, num_layers=2)
+    shapes = {name: tensor.shape for name, tensor in head.initial_state().tensors().items()}
+    for time in (1, 4, 200):
+        state = head(make_features(time))[1].tensors()
+        assert {name: tensor.shape for name, tensor in state.items()} == shapes

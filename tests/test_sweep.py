@@ -13,7 +13,7 @@ from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation import label_clips
 from videoseq.metrics import measure
 from videoseq.splits import split_clips
-from videoseq.sweep import sweep, with_changes
+from videoseq.sweep import possible_choices, sweep, with_changes
 from videoseq.training import fit
 
 CLASSES = ClassNames(["off", "on"])
@@ -48,6 +48,14 @@ def test_a_trial_is_what_its_settings_come_to_on_the_validation_clips():
         head = fit(splits["train"], splits["val"], 2, settings.head, settings.training).head
         found = measure(label_clips(head, splits["val"], CLASSES), CLASSES).metrics.headline["macro_f1"]
         assert trial.macro_f1 == pytest.approx(found.value)
+
+
+def test_only_what_goes_with_the_settings_is_tried():
+    heads = HEAD.model_copy(update={"cell": "attention", "hidden_size": 48, "num_heads": 48})
+    assert possible_choices(SWEPT)["head.hidden_size"] == (32, 64, 128)
+    assert "head.hidden_size" not in possible_choices(SWEPT.model_copy(update={"head": heads}))
+    heads = heads.model_copy(update={"num_heads": 64})
+    assert possible_choices(SWEPT.model_copy(update={"head": heads}))["head.hidden_size"] == (64, 128)
 
 
 def test_test_clips_are_not_looked_at():

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone, BackboneIdentity, restore_backbone
+from videoseq.bidirectional import make_network
 from videoseq.config import HeadSettings, SampleHz, TrainSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
-from videoseq.model import CausalRNN
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 
 _SCHEMA_VERSION: Final = 2
@@ -75,6 +75,11 @@ class ModelDescription(BaseModel):
     versions: dict[str, str]
     tensors_sha256: str = ""
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a frame's label depends on later frames too, so that the model cannot stream."""
+        return self.head.bidirectional
+
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
@@ -83,7 +88,7 @@ class Bundle:
     Attributes:
         description: What ``model.json`` says.
         classes: The same classes, checked.
-        head: The recurrent network, in eval mode.
+        head: The network, in eval mode.
         no_context: The baseline without context, in eval mode.
         backbone: The CNN, with its weights.
         quantized: The CNN in 8-bit integers, if somebody asked for that.
@@ -212,7 +217,7 @@ def _load_head(
     head: Head
     with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
         size, num_classes = description.backbone.feature_size, len(description.classes)
-        members = [CausalRNN(size, num_classes, settings) for _ in range(description.num_members)]
+        members = [make_network(size, num_classes, settings) for _ in range(description.num_members)]
         head = members[0] if len(members) == 1 else Ensemble(members)
     try:
         head.load_state_dict(own, assign=True)

@@ -12,23 +12,23 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from videoseq.bidirectional import Network
 from videoseq.clips import Clip
 from videoseq.errors import OutputError
 from videoseq.feature_store import release_pages
-from videoseq.model import CausalRNN
 
 _MAX_ROWS_TO_LEARN_FROM = 20_000
 _ROWS_AT_ONCE = 512
 
 
-def learn_components(network: CausalRNN, clips: Sequence[Clip]) -> None:
+def learn_components(network: Network, clips: Sequence[Clip]) -> None:
     """Fits the network's reduction to rows from all over the clips, evenly spaced, a few at a time."""
     stride = _stride(clips)
     network.learn_reduction(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
 
 
 @contextmanager
-def as_components(network: CausalRNN, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+def as_components(network: Network, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     """The clips with components in the place of features, in mapped files that are there inside the block.
 
     Raises:
@@ -55,7 +55,7 @@ def mean_deviation(clips: Sequence[Clip]) -> float:
     return float(np.sqrt(np.mean(np.maximum(variance, 0.0))))
 
 
-def _reduce(network: CausalRNN, clip: Clip, file: Path) -> Clip:
+def _reduce(network: Network, clip: Clip, file: Path) -> Clip:
     with file.open("wb") as stream, torch.inference_mode():
         for rows in _parts(clip):
             stream.write(network.reduction(torch.from_numpy(rows)[None]).numpy().tobytes())

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
-Cell = Literal["rnn", "gru", "lstm", "none"]
+Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
+_WITH_TWO_DIRECTIONS = ("rnn", "gru", "lstm")
+_MAX_TCN_LAYERS = 14
 Inputs = Literal["two_streams", "joint", "features", "differences"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
@@ -40,14 +42,22 @@ class BackboneSettings(_Settings):
 
 
 class HeadSettings(_Settings):
-    """The recurrent network that turns features into logits (:class:`videoseq.model.CausalRNN`)."""
+    """The network that turns features into logits (:class:`videoseq.model.CausalRNN`)."""
 
     cell: Cell = "gru"
-    """``rnn`` (tanh), ``gru``, ``lstm``, or ``none``: one-to-one, without recurrence."""
+    """``rnn`` (tanh), ``gru``, ``lstm``, ``tcn`` (dilated convolutions), ``attention`` (to a window of past steps), or
+    ``none``: one-to-one, without recurrence."""
+    bidirectional: bool = False
+    """Whether a second ``rnn``, ``gru`` or ``lstm`` goes over the video from its end, so that each label depends on
+    later frames too; such a model labels files and cannot stream."""
     hidden_size: Width = 64
     """Units of the hidden state in every layer."""
     num_layers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Recurrent layers, each with its own weights."""
+    """Layers of the cell, each with its own weights; layer k of a ``tcn``, counted from 0, has the dilation 2^k."""
+    window: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Steps that each layer of ``attention`` looks back on; read by no other cell."""
+    num_heads: Annotated[int, Field(ge=1, le=64)] = 4
+    """Heads of ``attention``, which share ``hidden_size`` equally; read by no other cell."""
     projection_size: Width = 128
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
     components: Annotated[int, Field(ge=0, le=65536)] = 64
@@ -58,7 +68,20 @@ class HeadSettings(_Settings):
     difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
     """Differences are x[t] − x[t − lag], in steps."""
     dropout: Fraction = 0.2
-    """Dropout after the projection and between recurrent layers."""
+    """Dropout after the projection, between recurrent layers, and inside those of ``tcn`` and ``attention``."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> HeadSettings:
+        if self.bidirectional and self.cell not in _WITH_TWO_DIRECTIONS:
+            expected = f"bidirectional: expected one of the cells {', '.join(_WITH_TWO_DIRECTIONS)}"
+            raise ValueError(f"{expected}, got {self.cell}; choose one, or set bidirectional=false")
+        if self.cell == "attention" and self.hidden_size % self.num_heads:
+            expected = f"hidden_size: expected a multiple of num_heads={self.num_heads} for attention"
+            raise ValueError(f"{expected}, got {self.hidden_size}")
+        if self.cell == "tcn" and self.num_layers > _MAX_TCN_LAYERS:
+            expected = f"num_layers: expected at most {_MAX_TCN_LAYERS} for a tcn, which look back on 32,766 steps"
+            raise ValueError(f"{expected}, got {self.num_layers}")
+        return self
 
 
 class DataSettings(_Settings):
@@ -211,6 +234,9 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     if problem["type"] == "model_type":
         known = _fields_at(TrainSettings, location)
         return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
+    if problem["type"] == "value_error":  # settings that are impossible together; the message says all
+        name, _, text = str(problem["ctx"]["error"]).partition(": ")
+        return f"{where}.{name}", text
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

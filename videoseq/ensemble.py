@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoseq.model import CausalRNN, RNNState
+from videoseq.bidirectional import BidirectionalRNN, Network
+from videoseq.model import CausalRNN
+from videoseq.state import RNNState
 
 
 class Ensemble(nn.Module):
     """The mean of its members' logits; takes and gives back one state, in which theirs stand side by side.
 
     Attributes:
-        members: One or more, of one size, which have seen the same features.
+        members: One or more, of one size and kind, which have seen the same features.
+        looks_ahead: Whether a step's logits depend on later steps, as its members' do.
         temperature: As of a single :class:`~videoseq.model.CausalRNN`; it divides the mean.
         hysteresis: As of a single one.
     """
@@ -24,9 +27,10 @@ class Ensemble(nn.Module):
     temperature: Float[Tensor, ""]
     hysteresis: Float[Tensor, ""]
 
-    def __init__(self, members: Sequence[CausalRNN]) -> None:
+    def __init__(self, members: Sequence[Network]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.looks_ahead = members[0].looks_ahead
         self.feature_size = members[0].feature_size
         self.num_classes = members[0].num_classes
         self.register_buffer("temperature", torch.ones(()))
@@ -40,15 +44,45 @@ class Ensemble(nn.Module):
         self, features: Float[Tensor, "batch time features"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
         """Logits of every step, and the state after the last one; as of one network."""
-        state = self.initial_state(len(features)) if state is None else state
-        parts = zip(self._networks, state.split(len(self.members)), strict=True)
-        logits, after = zip(*(member(features, part) for member, part in parts), strict=True)
-        return torch.stack(logits).mean(dim=0) / self.temperature, RNNState.join(after)
+        parts = zip(self._networks, self._split(state), strict=True)
+        return self._together(member(features, part) for member, part in parts)
+
+    def reduce(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
+        """The components of all members, which look ahead, side by side."""
+        return torch.cat([member.reduce(features) for member in self._bidirectional], dim=2)
+
+    def from_past(
+        self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None
+    ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
+        """As of one network that looks ahead."""
+        parts = zip(self._bidirectional, self._of_each(reduced), self._split(state), strict=True)
+        return self._together(member.from_past(of_member, part) for member, of_member, part in parts)
+
+    def from_future(
+        self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None
+    ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
+        """As of one network that looks ahead."""
+        parts = zip(self._bidirectional, self._of_each(reduced), self._split(state), strict=True)
+        return self._together(member.from_future(of_member, part) for member, of_member, part in parts)
 
     @property
-    def _networks(self) -> list[CausalRNN]:
-        return [member for member in self.members if isinstance(member, CausalRNN)]
+    def _networks(self) -> list[Network]:
+        return [member for member in self.members if isinstance(member, (CausalRNN, BidirectionalRNN))]
+
+    @property
+    def _bidirectional(self) -> list[BidirectionalRNN]:
+        return [member for member in self.members if isinstance(member, BidirectionalRNN)]
+
+    def _of_each(self, reduced: Tensor) -> tuple[Tensor, ...]:
+        return reduced.chunk(len(self.members), dim=2)
+
+    def _split(self, state: RNNState | None) -> Sequence[RNNState | None]:
+        return [None] * len(self.members) if state is None else state.split(len(self.members))
+
+    def _together(self, answers: Iterable[tuple[Tensor, RNNState]]) -> tuple[Tensor, RNNState]:
+        logits, states = zip(*answers, strict=True)
+        return torch.stack(logits).mean(dim=0) / self.temperature, RNNState.join(states)
 
 
-Head: TypeAlias = CausalRNN | Ensemble
+Head: TypeAlias = CausalRNN | BidirectionalRNN | Ensemble
 """What labels features: takes them with a state, gives logits and the next state."""

@@ -13,9 +13,9 @@ from videoseq.clips import Clip
 from videoseq.ensemble import Head
 from videoseq.errors import ModelError
 from videoseq.feature_store import ClipFeatures
-from videoseq.labeling import SequenceLabeler
 from videoseq.labels import FrameLabels
 from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
+from videoseq.video_labeler import label_chunks
 
 MODEL, PREVIOUS, NO_CONTEXT, MAJORITY = "model", "previous model", "no context", "majority class"
 """The names of the labellers that stand side by side in every result; the previous model where there is one."""
@@ -44,9 +44,7 @@ class Evaluation:
 
 def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
-    sequence = SequenceLabeler(head)
-    for chunk in features.chunks():
-        yield sequence.label(chunk, classes)
+    return label_chunks(head, features.chunks(), classes)
 
 
 def evaluate_heads(

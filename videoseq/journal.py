@@ -115,20 +115,18 @@ class Journal:
         self,
         model_path: Path,
         model_sha256: str,
-        classes: Sequence[str],
-        runtime: str,
+        model: Mapping[str, Any],
         inputs: Sequence[str],
         settings: LabelSettings,
         decoding: Mapping[str, Any],
         num_workers: int = 1,
     ) -> None:
-        """Writes ``run.json``; ``runtime`` says what runs the CNN, in each worker, ``decoding`` how videos are read."""
+        """Writes ``run.json``; ``model`` is a model's summary, ``decoding`` says how videos are read."""
         run = {
             "schema_version": 1,
             "model": str(model_path),
             "model_sha256": model_sha256,
-            "classes": list(classes),
-            "runtime": runtime,
+            **model,
             "workers": num_workers,
             "inputs": list(inputs),
             "settings": asdict(settings),

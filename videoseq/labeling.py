@@ -1,7 +1,7 @@
 """One video through all of it: frames → features → logits → labels, the state carried from the first frame to the last.
 
-A whole file, its frames one by one, and stored features all go through :class:`SequenceLabeler`, so that they cannot
-come to different labels.
+A whole file, its frames one by one, and stored features all go through :mod:`videoseq.sequence_labeler`, so that they
+cannot come to different labels.
 """
 
 from __future__ import annotations
@@ -10,86 +10,26 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoseq.annotations import ClassNames
 from videoseq.bundle import Bundle, load_bundle
-from videoseq.ensemble import Head
 from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
-from videoseq.hysteresis import Hysteresis
-from videoseq.labels import FrameLabels, LabelWriter, decode
+from videoseq.labels import FrameLabels, LabelWriter
 from videoseq.machine import RuntimeChoice
-from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, select_runtime
-from videoseq.runtimes.devices import one_core
 from videoseq.safe_file import FileWatch
-from videoseq.sampling import Sampler, step_rows
+from videoseq.sampling import Sampler
+from videoseq.sequence_labeler import SequenceLabeler
 from videoseq.video import VideoReader
-
-
-class SequenceLabeler:
-    """Feature chunks of one video → a logit vector per native frame; the state lives as long as the video."""
-
-    def __init__(self, head: Head) -> None:
-        self._head = head
-        self._state: RNNState = head.initial_state()
-        self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
-        self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
-        self._hysteresis = Hysteresis(float(head.hysteresis))
-
-    def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
-        """Labels of the next frames.
-
-        Raises:
-            ModelError: The network answered with something that is not a number.
-        """
-        return self.decode(chunk, self.push(chunk), classes)
-
-    def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
-        """The labels for what :meth:`push` has just given."""
-        return decode(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._hysteresis)
-
-    def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
-        """Logits of the next frames; a frame at which no step is due gets those of the step before."""
-        rows, step_of_frame = step_rows(chunk.steps)
-        seen = torch.cat((self._last_features, chunk.features))  # row 0: the features before this chunk
-        self._last_features = seen[-1:]
-        with one_core(), torch.inference_mode():
-            logits, self._state = self._head(seen[torch.from_numpy(rows)][None], self._state)
-        known = torch.cat((self._last_logits, logits[0]))
-        self._last_logits = known[-1:]
-        return known[torch.from_numpy(step_of_frame + 1)]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that the next frame's label depends on, as tensors to be saved."""
-        return {
-            **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits,
-            "label": torch.tensor(self._hysteresis.label),
-        }  # fmt: skip
-
-    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes on from where :meth:`state_dict` was taken.
-
-        Raises:
-            ModelError: The state is another network's.
-        """
-        expected = self.state_dict()
-        for name, tensor in expected.items():
-            got = tuple(tensors[name].shape) if name in tensors else "nothing"
-            if got != tuple(tensor.shape):
-                raise ModelError(
-                    f"state: {name}: expected shape {tuple(tensor.shape)}, got {got}; it is another model's state"
-                )
-        self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
-        self._last_features, self._last_logits = tensors["last_features"], tensors["last_logits"]
-        self._hysteresis.label = int(tensors["label"])
+from videoseq.video_labeler import label_chunks
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +44,11 @@ class FrameLabel:
 
 
 class FrameLabeler:
-    """Labels frames as they come, each from itself and the ones before it."""
+    """Labels frames as they come, each from itself and the ones before it.
+
+    Raises:
+        ModelError: The model looks ahead.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -161,8 +105,21 @@ class Model:
         self.classes = bundle.classes
         self.sample_hz = bundle.description.sample_hz
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What ``run.json`` says of it; plain values, as a worker sends it to its parent."""
+        return {
+            "classes": list(self.classes),
+            "looks_ahead": self.bundle.description.looks_ahead,
+            "runtime": self.runtime.description,
+        }
+
     def labeler(self) -> FrameLabeler:
-        """A labeler for the frames of one video, from its first on."""
+        """A labeler for the frames of one video, from its first on.
+
+        Raises:
+            ModelError: The model looks ahead.
+        """
         return FrameLabeler(self)
 
     def label(self, video: str | os.PathLike[str]) -> FrameLabels:
@@ -205,10 +162,10 @@ def label_frames(
     Raises:
         VideoError: The video cannot be read to its end.
         ModelError: The network answered with something that is not a number.
+        OutputError: The head looks ahead, and there is no room for temporary files.
     """
-    sequence = SequenceLabeler(model.bundle.head)
-    for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold):
-        yield sequence.label(chunk, model.classes)
+    chunks = stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold)
+    yield from label_chunks(model.bundle.head, chunks, model.classes)
 
 
 def label_video(

@@ -40,20 +40,23 @@ class LaneBatch(NamedTuple):
         features: What the network sees.
         targets: Class indices, ``IGNORE_INDEX`` where unlabelled and where a video has ended.
         is_start: Lanes in which this chunk is a video's first, so that the state is reset.
+        num_steps: How many steps of each lane there are; padding follows. None if it is all of them.
     """
 
     features: Float[Tensor, "lanes steps features"]
     targets: Int64[Tensor, "lanes steps"]
     is_start: Bool[Tensor, " lanes"]
+    num_steps: Int64[Tensor, " lanes"] | None = None
 
 
 class LaneBatches(IterableDataset[LaneBatch]):
     """Ordered chunks of whole videos, several lanes side by side, for truncated backpropagation through time.
 
     A lane plays one video from its first step to its last, then takes the next one; padding stands only after a
-    video's end, where a causal network cannot be disturbed by it. With ``shuffle`` each pass draws a new order of
-    videos, and each batch a length between half of ``chunk_steps`` and all of it, so that the borders move; the
-    augmentation changes the clips. All of it comes from the seed and the number of the pass.
+    video's end, where a causal network cannot be disturbed by it, and a bidirectional one is told of it. With
+    ``shuffle`` each pass draws a new order of videos, and each batch a length between half of ``chunk_steps`` and all
+    of it, so that the borders move; the augmentation changes the clips. All of it comes from the seed and the number of
+    the pass.
     """
 
     def __init__(
@@ -94,18 +97,18 @@ class LaneBatches(IterableDataset[LaneBatch]):
         features = np.empty((self._num_lanes, num_steps, width), dtype=np.float32)
         targets = np.full((self._num_lanes, num_steps), IGNORE_INDEX, dtype=np.int64)
         is_start = np.zeros(self._num_lanes, dtype=bool)
+        num_taken = np.zeros(self._num_lanes, dtype=np.int64)
         for lane, chunk in enumerate(chunks):
-            taken = 0
             if chunk is not None:
                 sequence, span = chunk
-                taken = len(sequence.rows[span])
+                num_taken[lane] = taken = len(sequence.rows[span])
                 sequence.take(span, features[lane, :taken])
                 release_pages(sequence.features)
                 self._augmentation.add_noise(features[lane, :taken], generator)
                 targets[lane, :taken] = sequence.targets[span]
                 is_start[lane] = span.start == 0
-            features[lane, taken:] = 0.0
-        return LaneBatch(torch.from_numpy(features), torch.from_numpy(targets), torch.from_numpy(is_start))
+            features[lane, num_taken[lane] :] = 0.0
+        return LaneBatch(*(torch.from_numpy(array) for array in (features, targets, is_start, num_taken)))
 
 
 class _Lane:

@@ -115,7 +115,7 @@ class Fitter:
 
 def without_context(head: HeadSettings) -> HeadSettings:
     """The same network as the baseline has it: one frame alone."""
-    return head.model_copy(update={"cell": "none", "inputs": "features"})
+    return head.model_copy(update={"cell": "none", "bidirectional": False, "inputs": "features"})
 
 
 def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings, fit_pair: Fitter) -> Measured:

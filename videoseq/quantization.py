@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -15,9 +15,10 @@ from torch import Tensor
 from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import FrameReader
-from videoseq.labeling import SequenceLabeler
+from videoseq.labels import FrameLabels
 from videoseq.runtimes import QuantizedNetwork, Runtime
 from videoseq.runtimes.quantized import Quantization
+from videoseq.video_labeler import video_labeler
 
 _Video = TypeVar("_Video")
 
@@ -118,20 +119,28 @@ def compare_labels(
         VideoError: The video cannot be read.
         ModelError: The network answered with something that is not a number.
     """
-    sequences = SequenceLabeler(bundle.head), SequenceLabeler(bundle.head)
-    found = Comparison()
-    with closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks:
+    found, num_frames = Comparison(), 0
+    with (
+        closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks,
+        closing(video_labeler(bundle.head, bundle.classes)) as one,
+        closing(video_labeler(bundle.head, bundle.classes)) as other,
+    ):
         for pair in chunks:
-            labels = [
-                sequence.label(chunk, bundle.classes).class_index
-                for chunk, sequence in zip(pair, sequences, strict=True)
-            ]
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
-            num_equal = int((labels[0] == labels[1]).sum())
-            classes = frozenset(np.unique(labels[0]).tolist())
-            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()), classes)
-            if found.num_frames >= max_frames:
+            found += Comparison(num_images=len(cosines), cosine_sum=float(cosines.sum()))
+            found += _compare(one.add(pair[0]), other.add(pair[1]))
+            num_frames += len(pair[0].index)
+            if num_frames >= max_frames:
                 break
+        found += _compare(one.finish(), other.finish())
+    return found
+
+
+def _compare(ones: Iterable[FrameLabels], others: Iterable[FrameLabels]) -> Comparison:
+    found = Comparison()
+    for one, other in zip(ones, others, strict=True):
+        num_equal = int((one.class_index == other.class_index).sum())
+        found += Comparison(len(one), num_equal, classes=frozenset(np.unique(one.class_index).tolist()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The Lightning module of the recurrent network: its loss, its optimizer, and the state that lives between chunks.
+"""The Lightning module of the network: its loss, its optimizer, and the state that lives between chunks.
 
 Lightning stopped doing this by itself in 2.0, so the module keeps the detached state from chunk to chunk and resets
 it where :class:`~videoseq.lanes.LaneBatches` says that a video starts.
@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.augmentation import Augmentation
+from videoseq.bidirectional import BidirectionalRNN, Network
 from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
 from videoseq.lanes import LaneBatch, LaneBatches
 from videoseq.losses import chunk_loss
-from videoseq.model import CausalRNN, RNNState
+from videoseq.state import RNNState
 
 MONITORED = "val_loss"
 """What validation logs."""
@@ -34,7 +35,7 @@ class SequenceModule(pl.LightningModule):
 
     class_weights: Tensor
 
-    def __init__(self, head: CausalRNN, class_weights: Tensor, settings: TrainingSettings) -> None:
+    def __init__(self, head: Network, class_weights: Tensor, settings: TrainingSettings) -> None:
         super().__init__()
         self.head = head
         self.settings = settings
@@ -81,7 +82,10 @@ class SequenceModule(pl.LightningModule):
         state = self.head.initial_state(len(batch.is_start))
         if self._state is not None and not (self.training and self.settings.state == "zero"):
             state = self._state.reset(batch.is_start)
-        streams, after = self.head.stream_logits(batch.features, state)
+        if isinstance(self.head, BidirectionalRNN):
+            streams, after = self.head.stream_logits(batch.features, state, batch.num_steps)
+        else:
+            streams, after = self.head.stream_logits(batch.features, state)
         self._state = after.detach()
         # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
         logits = streams if self.training else streams.mean(dim=0, keepdim=True)

@@ -5,12 +5,14 @@ The search is Optuna's (extra ``sweep``): a tree-structured Parzen estimator (Be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
@@ -77,11 +79,11 @@ def sweep(
     except ImportError as error:
         raise ConfigError(f'--sweep needs Optuna: pip install "videoseq[sweep]"; importing it said: {error}') from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folds = _folds(clips, classes, settings)
+    folds, choices = _folds(clips, classes, settings), possible_choices(settings)
     trials: list[Trial] = []
 
     def try_out(trial: optuna.Trial) -> float:
-        changed = _suggest(trial) if trial.number else {}
+        changed = _suggest(trial, choices) if trial.number else {}
         score = _macro_f1(folds, classes, with_changes(settings, changed), device)
         trials.append(Trial(trial.number, changed, score))
         if on_trial is not None:
@@ -103,8 +105,19 @@ def with_changes(settings: TrainSettings, changed: dict[str, Any]) -> TrainSetti
     return TrainSettings.model_validate(values)
 
 
-def _suggest(trial: optuna.Trial) -> dict[str, Any]:
-    drawn: dict[str, Any] = {name: trial.suggest_categorical(name, values) for name, values in _CHOICES.items()}
+def possible_choices(settings: TrainSettings) -> dict[str, tuple[Any, ...]]:
+    """By dotted name the values to choose from that go with the settings: attention's heads must share its units."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, values in _CHOICES.items():
+        for value in values:
+            with suppress(ValidationError):
+                with_changes(settings, {name: value})
+                found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def _suggest(trial: optuna.Trial, choices: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    drawn: dict[str, Any] = {name: trial.suggest_categorical(name, values) for name, values in choices.items()}
     drawn |= {name: trial.suggest_float(name, *ends) for name, ends in _RANGES.items()}
     return drawn | {name: trial.suggest_float(name, *ends, log=True) for name, ends in _LOG_RANGES.items()}
 

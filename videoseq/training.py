@@ -17,13 +17,13 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from videoseq.augmentation import Augmentation
+from videoseq.bidirectional import Network, make_network
 from videoseq.clips import Clip
 from videoseq.components import as_components, learn_components, mean_deviation
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
 from videoseq.metrics import sqrt_inverse_weights
-from videoseq.model import CausalRNN
 from videoseq.runtimes.devices import one_core
 from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
 
@@ -127,12 +127,12 @@ def fit(
     """
     counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
     weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
-    networks: list[CausalRNN] = []
+    networks: list[Network] = []
     results: list[FitResult] = []
     with _quiet_lightning(), ExitStack() as stack:
         for member in range(settings.ensemble):
             stack.enter_context(_seeded(settings.seed + member))
-            networks.append(CausalRNN(train[0].features.features.shape[1], num_classes, head))
+            networks.append(make_network(train[0].features.features.shape[1], num_classes, head))
             if member == 0:
                 learn_components(networks[0], train)
                 clips = stack.enter_context(as_components(networks[0], [*train, *val]))
@@ -187,7 +187,7 @@ def _make_trainer(
     )
 
 
-def _cores_for(network: CausalRNN) -> AbstractContextManager[None]:
+def _cores_for(network: Network) -> AbstractContextManager[None]:
     """One core for a small network: more of them gain a tenth when idle, and lose most of it when they are not.
 
     Many small products wait for one another; torch's threads spin meanwhile, against whatever else wants the cores.

@@ -63,7 +63,7 @@ def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job])
         model = load_model(task.model_path, task.choice)
         if model.bundle.sha256 != task.model_sha256:
             raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
-        _tell(connection, "started", tuple(model.classes), model.runtime.description)
+        _tell(connection, "started", model.summary)
         while True:
             job, show = jobs.get(), _Throttled(connection)
             _tell(connection, "result", label_job(job, task.out, model, task.settings, show, open_video=open_video))

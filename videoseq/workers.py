@@ -74,14 +74,14 @@ class WorkerPool:
         self,
         jobs: Iterable[Job],
         on_progress: Callable[[Job, int, float], None],
-        on_start: Callable[[tuple[str, ...], str], None],
+        on_start: Callable[[dict[str, Any]], None],
     ) -> Iterator[tuple[Job, Result]]:
         """Each job with its result, as they end; the next job is only asked for when a worker has nothing to do.
 
         Args:
             jobs: The work, begun in this order.
             on_progress: Called with a job, the frames labelled so far and the fraction of the file's bytes read.
-            on_start: Called when the first worker has loaded the model, with its classes and what runs the CNN there.
+            on_start: Called when the first worker has loaded the model, with the summary of that.
 
         Raises:
             ModelError: The model cannot be loaded, or is another one by now.
@@ -95,10 +95,10 @@ class WorkerPool:
                 worker, job = at_work[connection]
                 result: Result | None = None
                 match worker.receive():
-                    case ("started", classes, runtime):
+                    case ("started", summary):
                         worker.has_started, self._num_failed_starts = True, 0
                         if worker is self._workers[0]:
-                            on_start(classes, runtime)
+                            on_start(summary)
                     case ("progress", num_frames, fraction):
                         on_progress(job, num_frames, fraction)
                     case ("result", Result() as result):

@@ -17,13 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
-_WITH_TWO_DIRECTIONS = ("rnn", "gru", "lstm")
-_MAX_TCN_LAYERS = 14
 Inputs = Literal["two_streams", "joint", "features", "differences"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+_BIDIRECTIONAL_CELLS = ("rnn", "gru", "lstm")
+_MAX_TCN_LAYERS = 14  # the state doubles with each; fourteen look back on 32,766 steps
 
 
 class _Settings(BaseModel):
@@ -72,15 +73,14 @@ class HeadSettings(_Settings):
 
     @model_validator(mode="after")
     def _is_possible(self) -> HeadSettings:
-        if self.bidirectional and self.cell not in _WITH_TWO_DIRECTIONS:
-            expected = f"bidirectional: expected one of the cells {', '.join(_WITH_TWO_DIRECTIONS)}"
+        if self.bidirectional and self.cell not in _BIDIRECTIONAL_CELLS:
+            expected = f"bidirectional: expected one of the cells {', '.join(_BIDIRECTIONAL_CELLS)}"
             raise ValueError(f"{expected}, got {self.cell}; choose one, or set bidirectional=false")
         if self.cell == "attention" and self.hidden_size % self.num_heads:
             expected = f"hidden_size: expected a multiple of num_heads={self.num_heads} for attention"
             raise ValueError(f"{expected}, got {self.hidden_size}")
         if self.cell == "tcn" and self.num_layers > _MAX_TCN_LAYERS:
-            expected = f"num_layers: expected at most {_MAX_TCN_LAYERS} for a tcn, which look back on 32,766 steps"
-            raise ValueError(f"{expected}, got {self.num_layers}")
+            raise ValueError(f"num_layers: expected at most {_MAX_TCN_LAYERS} for a tcn, got {self.num_layers}")
         return self
 
 

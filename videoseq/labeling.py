@@ -1,7 +1,7 @@
 """One video through all of it: frames → features → logits → labels, the state carried from the first frame to the last.
 
 A whole file, its frames one by one, and stored features all go through :mod:`videoseq.sequence_labeler`, so that they
-cannot come to different labels.
+cannot come to different labels; where the head looks ahead, through :mod:`videoseq.video_labeler`, and not one by one.
 """
 
 from __future__ import annotations

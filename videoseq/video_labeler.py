@@ -1,7 +1,8 @@
 """Feature chunks of one video → labels of all its frames: in one pass, or in two where the head looks ahead.
 
-What waits for the second pass, which begins at the video's end, lies in temporary files: for each step its components
-and what the first pass says of it, 4 bytes for each of them and each class, and 32 bytes for each frame.
+What waits for the second pass, which begins at the video's end, lies in temporary files: for each step its components,
+in an ensemble those of every member, and what the first pass says of it, 4 bytes for each component and each class, and
+32 bytes for each frame.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def _save(
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
         "networks": description.num_members,
         "temperature": f"{float(trained.bundle.head.temperature):.3f}",
-        "hysteresis": f"{float(trained.bundle.head.hysteresis):.2f}",
+        "decoding": trained.bundle.head.decoding.parameters.text,
         "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
         "seed": description.settings.training.seed,
         **description.versions,

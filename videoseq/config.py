@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
@@ -22,6 +22,25 @@ Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+DecodingMethod = Literal["none", "hysteresis", "min_duration", "filter", "lag"]
+Margin = Annotated[float, Field(ge=0.0, lt=1.0)]
+DurationSeconds = Annotated[float, Field(ge=0.0, le=600.0)]
+EvidenceWeight = Annotated[float, Field(gt=0.0, le=1.0)]
+DelaySeconds = Annotated[float, Field(gt=0.0, le=600.0)]
+Tuned = Literal["tuned"]
+
+DECODING_PARAMETERS: dict[DecodingMethod, tuple[str, ...]] = {
+    "none": (),
+    "hysteresis": ("margin",),
+    "min_duration": ("duration_seconds",),
+    "filter": ("evidence_weight",),
+    "lag": ("evidence_weight", "delay_seconds"),
+}
+"""The numbers that each method of decoding has."""
+DECODING_WITH_CHAIN = ("filter", "lag")
+"""The methods that need to know how classes follow each other."""
+DECODING_IN_STEPS = ("min_duration", *DECODING_WITH_CHAIN)
+"""The methods that need steps of one length."""
 
 
 class _Settings(BaseModel):
@@ -116,11 +135,45 @@ class TrainingSettings(_Settings):
     """The exponent of the focal loss: how much less a step counts that is right already; 0: all count the same."""
     smoothing: Annotated[float, Field(ge=0.0)] = 0.0
     """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
-    hysteresis: Literal["tuned"] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """By how much another class must be more probable for the label to change to it; 0 takes the most probable always,
-    ``tuned`` what gives the best segments (F1@50) on validation at the cost of no more than a point of macro F1."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
+
+
+class DecodingSettings(_Settings):
+    """How probabilities become labels (:mod:`videoseq.label_decoding`).
+
+    Each method has one number that may be ``tuned``: then it becomes what gives the best segments (F1@50) on clips that
+    were not learnt from at the cost of no more than a point of macro F1, which may be no decoding at all.
+    """
+
+    method: DecodingMethod = "none"
+    """``none``: the most probable class; ``hysteresis``: another class only where it is clearly more probable;
+    ``min_duration``: … only once it has been the most probable for long enough; ``filter``: the class that a hidden
+    Markov model learnt from the annotations believes in, from what came until then; ``lag``: the same, looking ahead by
+    ``delay_seconds``, which nothing that labels frame by frame accepts."""
+    margin: Margin | Tuned = "tuned"
+    """Of ``hysteresis``: by how much another class must be more probable for the label to change to it."""
+    duration_seconds: DurationSeconds | Tuned = "tuned"
+    """Of ``min_duration``: for how long another class must have been the most probable; changes come as late."""
+    evidence_weight: EvidenceWeight | Tuned = "tuned"
+    """Of ``filter`` and ``lag``: how much one step counts against what usually follows; 1 as if every step were
+    independent of those before, less for a label that changes less."""
+    delay_seconds: DelaySeconds = 2.0
+    """Of ``lag``: how far it looks ahead."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the method has a number that is to be tuned."""
+        return any(getattr(self, name) == "tuned" for name in DECODING_PARAMETERS[self.method])
+
+    @model_validator(mode="after")
+    def _has_no_number_of_another_method(self) -> DecodingSettings:
+        for name, field in type(self).model_fields.items():
+            is_given = name != "method" and getattr(self, name) != field.default
+            if is_given and name not in DECODING_PARAMETERS[self.method]:
+                methods = " or ".join(method for method, names in DECODING_PARAMETERS.items() if name in names)
+                raise ValueError(f"{name} is of the method {methods}, got the method {self.method}")
+        return self
 
 
 class TrainSettings(_Settings):
@@ -132,6 +185,14 @@ class TrainSettings(_Settings):
     head: HeadSettings = HeadSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = DecodingSettings()
+
+    @model_validator(mode="after")
+    def _counts_steps_of_one_length(self) -> TrainSettings:
+        method = self.decoding.method
+        if self.sample_hz is None and method in DECODING_IN_STEPS:
+            raise ValueError(f"decoding: {method} counts steps of one length; expected a sample_hz, got null")
+        return self
 
 
 def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
@@ -152,7 +213,8 @@ def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> Tr
         return TrainSettings.model_validate(values)
     except ValidationError as error:
         where, problem = _first_problem(error)
-        raise ConfigError(f"{'--set' if where in keys else path or 'settings'}: {where}: {problem}") from None
+        said = f"{where}: {problem}" if where else problem
+        raise ConfigError(f"{'--set' if where in keys else path or 'settings'}: {said}") from None
 
 
 def dump_settings(settings: TrainSettings) -> str:
@@ -211,6 +273,8 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     if problem["type"] == "model_type":
         known = _fields_at(TrainSettings, location)
         return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
+    if problem["type"] == "value_error":
+        return where, str(problem["ctx"]["error"])
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from videoseq.label_decoding import Decoding
 from videoseq.model import CausalRNN, RNNState
 
 
@@ -18,11 +19,10 @@ class Ensemble(nn.Module):
     Attributes:
         members: One or more, of one size, which have seen the same features.
         temperature: As of a single :class:`~videoseq.model.CausalRNN`; it divides the mean.
-        hysteresis: As of a single one.
+        decoding: As of a single one; the members' own are not asked.
     """
 
     temperature: Float[Tensor, ""]
-    hysteresis: Float[Tensor, ""]
 
     def __init__(self, members: Sequence[CausalRNN]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Ensemble(nn.Module):
         self.feature_size = members[0].feature_size
         self.num_classes = members[0].num_classes
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("hysteresis", torch.zeros(()))
+        self.decoding = Decoding()
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before a video's first step."""

@@ -44,9 +44,7 @@ class Evaluation:
 
 def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
-    sequence = SequenceLabeler(head)
-    for chunk in features.chunks():
-        yield sequence.label(chunk, classes)
+    return SequenceLabeler(head).label_all(features.chunks(), classes)
 
 
 def evaluate_heads(

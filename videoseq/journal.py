@@ -129,6 +129,7 @@ class Journal:
             "model": str(model_path),
             "model_sha256": model_sha256,
             "classes": list(model.classes),
+            "label_decoding": model.decoding.model_dump(exclude_none=True),
             "runtime": runtime,
             "workers": num_workers,
             "inputs": list(inputs),

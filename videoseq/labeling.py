@@ -7,8 +7,8 @@ come to different labels.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
-from videoseq.hysteresis import Hysteresis
 from videoseq.labels import FrameLabels, LabelWriter, decode
 from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
@@ -33,18 +32,42 @@ from videoseq.sampling import Sampler, step_rows
 from videoseq.video import VideoReader
 
 
+def check_causal(head: Head) -> None:
+    """Refuses a head whose labels look ahead, where labels are wanted frame by frame.
+
+    Raises:
+        ModelError: It is one.
+    """
+    if head.decoding.delay_seconds:
+        ahead = f"{head.decoding.delay_seconds:g} s ahead (decoding.method: {head.decoding.parameters.method})"
+        raise ModelError(
+            f"expected a model whose labels are causal, got one that looks {ahead}; label whole videos with it"
+        )
+
+
 class SequenceLabeler:
-    """Feature chunks of one video → a logit vector per native frame; the state lives as long as the video."""
+    """Feature chunks of one video → labels of its native frames; the state lives as long as the video."""
 
     def __init__(self, head: Head) -> None:
         self._head = head
         self._state: RNNState = head.initial_state()
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
-        self._hysteresis = Hysteresis(float(head.hysteresis))
+        self._decoder = head.decoding.start(head.num_classes)
+        self._waiting: list[FrameLabels] = []
+
+    def label_all(self, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[FrameLabels]:
+        """Labels of a whole video, chunk by chunk.
+
+        Raises:
+            ModelError: The network answered with something that is not a number.
+        """
+        for chunk in chunks:
+            yield self.label(chunk, classes)
+        yield from self.finish()
 
     def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
-        """Labels of the next frames.
+        """Labels of the next frames that are decided: of these, or where decoding looks ahead of earlier ones.
 
         Raises:
             ModelError: The network answered with something that is not a number.
@@ -52,8 +75,19 @@ class SequenceLabeler:
         return self.decode(chunk, self.push(chunk), classes)
 
     def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
-        """The labels for what :meth:`push` has just given."""
-        return decode(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._hysteresis)
+        """The labels for what :meth:`push` has just given, as :meth:`label` gives them."""
+        raw = decode(classes, chunk.index, chunk.seconds, chunk.flags, logits)
+        decided = self._decoder.push(raw.probabilities, chunk.steps)
+        frames = FrameLabels.join([*self._waiting, raw]) if self._waiting else raw
+        ready, rest = frames.part(slice(len(decided))), frames.part(slice(len(decided), None))
+        self._waiting = [rest] if len(rest) else []
+        return replace(ready, class_index=decided)
+
+    def finish(self) -> list[FrameLabels]:
+        """The labels of the frames that wait for later ones, when there are no more; nothing where none does."""
+        decided = self._decoder.finish()
+        waiting, self._waiting = self._waiting, []
+        return [replace(frames, class_index=decided) for frames in waiting]
 
     def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
         """Logits of the next frames; a frame at which no step is due gets those of the step before."""
@@ -67,10 +101,15 @@ class SequenceLabeler:
         return known[torch.from_numpy(step_of_frame + 1)]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that the next frame's label depends on, as tensors to be saved."""
+        """All that the next frame's label depends on, as tensors to be saved.
+
+        Raises:
+            ModelError: Labels look ahead, and the frames that wait for theirs are part of no state.
+        """
+        check_causal(self._head)
         return {
             **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits,
-            "label": torch.tensor(self._hysteresis.label),
+            **{f"decoding.{name}": tensor for name, tensor in self._decoder.state_dict().items()},
         }  # fmt: skip
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
@@ -88,7 +127,7 @@ class SequenceLabeler:
                 )
         self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
         self._last_features, self._last_logits = tensors["last_features"], tensors["last_logits"]
-        self._hysteresis.label = int(tensors["label"])
+        self._decoder.load_state_dict({name.removeprefix("decoding."): tensors[name] for name in expected})
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +142,14 @@ class FrameLabel:
 
 
 class FrameLabeler:
-    """Labels frames as they come, each from itself and the ones before it."""
+    """Labels frames as they come, each from itself and the ones before it.
+
+    Raises:
+        ModelError: The model's labels look ahead.
+    """
 
     def __init__(self, model: Model) -> None:
+        check_causal(model.bundle.head)
         self._model = model
         self._sampler = Sampler(model.sample_hz)
         self._sequence = SequenceLabeler(model.bundle.head)
@@ -161,7 +205,11 @@ class Model:
         self.sample_hz = bundle.description.sample_hz
 
     def labeler(self) -> FrameLabeler:
-        """A labeler for the frames of one video, from its first on."""
+        """A labeler for the frames of one video, from its first on.
+
+        Raises:
+            ModelError: The model's labels look ahead.
+        """
         return FrameLabeler(self)
 
     def label(self, video: str | os.PathLike[str]) -> FrameLabels:
@@ -171,15 +219,7 @@ class Model:
             VideoError: The video cannot be read.
         """
         with VideoReader(video) as reader:
-            parts = list(label_frames(reader, self))
-        return FrameLabels(
-            self.classes,
-            np.concatenate([part.index for part in parts]),
-            np.concatenate([part.seconds for part in parts]),
-            np.concatenate([part.flags for part in parts]),
-            np.concatenate([part.probabilities for part in parts]),
-            np.concatenate([part.class_index for part in parts]),
-        )
+            return FrameLabels.join(list(label_frames(reader, self)))
 
 
 def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
@@ -205,9 +245,8 @@ def label_frames(
         VideoError: The video cannot be read to its end.
         ModelError: The network answered with something that is not a number.
     """
-    sequence = SequenceLabeler(model.bundle.head)
-    for chunk in stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold):
-        yield sequence.label(chunk, model.classes)
+    chunks = stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold)
+    yield from SequenceLabeler(model.bundle.head).label_all(chunks, model.classes)
 
 
 def label_video(
@@ -240,7 +279,7 @@ def label_video(
         ModelError: The network answered with something that is not a number.
         OutputError: The files cannot be written.
     """
-    watch, has_raw = FileWatch(Path(video)), bool(model.bundle.head.hysteresis > 0)
+    watch, has_raw = FileWatch(Path(video)), model.bundle.head.decoding.is_on
     with open_video(Path(video)) as reader, LabelWriter(target, model.classes, has_raw=has_raw) as writer:
         for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from videoseq.config import HeadSettings
+from videoseq.label_decoding import Decoding
 
 _BATCH_DIMENSION = {"has_started": 0, "history": 0, "hidden": 1, "memory": 1}
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -151,11 +152,10 @@ class CausalRNN(nn.Module):
     Attributes:
         temperature: What logits are divided by, so that their softmax means what it says (Guo et al. 2017); 1 until
             it is fitted on clips that were not learnt from.
-        hysteresis: By how much another class must be more probable for the label to change to it.
+        decoding: How its probabilities become labels; by default the most probable class.
     """
 
     temperature: Float[Tensor, ""]
-    hysteresis: Float[Tensor, ""]
 
     def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class CausalRNN(nn.Module):
         self.num_components = min(settings.components, feature_size) or feature_size
         self.reduction = Reduction(feature_size, self.num_components) if settings.components else nn.Identity()
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("hysteresis", torch.zeros(()))
+        self.decoding = Decoding()
         self._lags = () if settings.inputs == "features" else settings.difference_lags
         sees_features = settings.inputs in ("features", "joint")
         width = (len(self._lags) + sees_features) * self.num_components

@@ -16,6 +16,7 @@ from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import FrameReader
 from videoseq.labeling import SequenceLabeler
+from videoseq.labels import FrameLabels
 from videoseq.runtimes import QuantizedNetwork, Runtime
 from videoseq.runtimes.quantized import Quantization
 
@@ -122,17 +123,19 @@ def compare_labels(
     found = Comparison()
     with closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks:
         for pair in chunks:
-            labels = [
-                sequence.label(chunk, bundle.classes).class_index
-                for chunk, sequence in zip(pair, sequences, strict=True)
-            ]
+            one, other = map(SequenceLabeler.label, sequences, pair, (bundle.classes, bundle.classes))
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
-            num_equal = int((labels[0] == labels[1]).sum())
-            classes = frozenset(np.unique(labels[0]).tolist())
-            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()), classes)
+            found += replace(_compare(one, other), num_images=len(cosines), cosine_sum=float(cosines.sum()))
             if found.num_frames >= max_frames:
                 break
+    for one, other in zip(*(sequence.finish() for sequence in sequences), strict=True):
+        found += _compare(one, other)
     return found
+
+
+def _compare(one: FrameLabels, other: FrameLabels) -> Comparison:
+    num_equal = int((one.class_index == other.class_index).sum())
+    return Comparison(len(one), num_equal, classes=frozenset(np.unique(one.class_index).tolist()))
 
 
 def quantized_bundle(bundle: Bundle, network: QuantizedNetwork, agreement: float, origin: Quantization) -> Bundle:

@@ -192,6 +192,7 @@ def test_decoding_is_loaded_as_it_was_saved(lagging):
         (lambda values: values["decoding"].update(evidence_weight=0.0), "decoding.evidence_weight: "),
         (lambda values: values["decoding"].update(margin=0.2), "decoding: value error, lag: expected evidence_weight"),
         (lambda values: values["decoding"].update(delay_seconds=None), "decoding: value error, lag: expected "),
+        (lambda values: values.update(sample_hz=0.5), "decoding: delay_seconds: expected a step or more, got 1.5"),
         (lambda values: values.update(sample_hz=None), "decoding: lag: expected a sample_hz, got null"),
     ],
 )

@@ -173,6 +173,7 @@ def test_an_override_without_key_and_value_is_an_error(override):
         ("decoding.method=viterbi", ["decoding.method", "'min_duration'", "got 'viterbi'"]),
         ("decoding.margin=0.2", ["decoding: margin is of the method hysteresis, got the method none"]),
         ("decoding={method: lag, margin: 0.2}", ["margin is of the method hysteresis, got the method lag"]),
+        ("decoding={method: lag, delay_seconds: 0.05}", ["delay_seconds: expected a step or more, 0.1 s, got 0.05"]),
         ("head=5", ["head", "got 5"]),
         ("training.seed.x=3", ["training.seed", "got {'x': 3}"]),
         ("training.seed=[1", ["--set training.seed: not valid YAML at line 1"]),

@@ -159,7 +159,7 @@ class DecodingSettings(_Settings):
     """Of ``filter`` and ``lag``: how much one step counts against what usually follows; 1 as if every step were
     independent of those before, less for a label that changes less."""
     delay_seconds: DelaySeconds = 2.0
-    """Of ``lag``: how far it looks ahead."""
+    """Of ``lag``: how far it looks ahead at most; whole steps, of which it takes one or more."""
 
     @property
     def is_tuned(self) -> bool:
@@ -192,6 +192,10 @@ class TrainSettings(_Settings):
         method = self.decoding.method
         if self.sample_hz is None and method in DECODING_IN_STEPS:
             raise ValueError(f"decoding: {method} counts steps of one length; expected a sample_hz, got null")
+        delay_seconds = self.decoding.delay_seconds
+        if self.sample_hz is not None and method == "lag" and delay_seconds * self.sample_hz < 1.0:
+            expected = f"expected a step or more, {1.0 / self.sample_hz:g} s"
+            raise ValueError(f"decoding.delay_seconds: {expected}, got {delay_seconds:g}")
         return self
 
 

@@ -31,6 +31,7 @@ _TEXTS = {
     "evidence_weight": "evidence weight {:g}",
     "delay_seconds": "looks {:g} s ahead",
 }
+_ROUNDING = 1e-6
 
 
 class DecodingParameters(BaseModel):
@@ -112,10 +113,13 @@ class Decoding:
         """The decoding that a model holds, from its numbers and the chain's arrays.
 
         Raises:
-            ModelError: The chain is none, or of other classes, or there is no sampling rate though steps are counted.
+            ModelError: The chain is none, or of other classes; or steps are counted and there is no sampling rate, or the
+                delay is less than a step.
         """
         if parameters.counts_steps and sample_hz is None:
             raise ModelError(f"decoding: {parameters.method}: expected a sample_hz, got null")
+        if sample_hz is not None and parameters.delay_seconds is not None and parameters.delay_seconds * sample_hz < 1:
+            raise ModelError(f"decoding: delay_seconds: expected a step or more, got {parameters.delay_seconds:g}")
         chain = MarkovChain.from_tensors(tensors, num_classes) if parameters.needs_chain else None
         return cls(parameters, sample_hz, chain)
 
@@ -128,17 +132,17 @@ class Decoding:
         if given.margin is not None:
             return Hysteresis(given.margin)
         if given.duration_seconds is not None:
-            return MinimumDuration(self._num_steps(given.duration_seconds))
+            return MinimumDuration(max(1, round(self._num_steps(given.duration_seconds))))
         if given.evidence_weight is not None and self.chain is not None:
             if given.delay_seconds is not None:
-                return FixedLag(self.chain, given.evidence_weight, self._num_steps(given.delay_seconds))
+                num_steps = int(self._num_steps(given.delay_seconds) + _ROUNDING)  # no further than is stated
+                return FixedLag(self.chain, given.evidence_weight, num_steps)
             return ForwardFilter(self.chain, given.evidence_weight)
         if given.needs_chain:
             raise ValueError(f"{given.method}: expected a chain, got none")
         return MostProbable()
 
-    def _num_steps(self, seconds: float) -> int:
-        """The nearest number of steps, at least one."""
+    def _num_steps(self, seconds: float) -> float:
         if self.sample_hz is None:
             raise ValueError(f"{self.parameters.method}: expected a sampling rate, got none")
-        return max(1, round(seconds * self.sample_hz))
+        return seconds * self.sample_hz

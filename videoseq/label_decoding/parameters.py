@@ -113,7 +113,7 @@ class Decoding:
         """The decoding that a model holds, from its numbers and the chain's arrays.
 
         Raises:
-            ModelError: The chain is none, or of other classes; or steps are counted and there is no sampling rate, or the
+            ModelError: The chain is none, or of other classes; steps are counted and there is no sampling rate; or the
                 delay is less than a step.
         """
         if parameters.counts_steps and sample_hz is None:

@@ -32,19 +32,6 @@ from videoseq.sampling import Sampler, step_rows
 from videoseq.video import VideoReader
 
 
-def check_causal(head: Head) -> None:
-    """Refuses a head whose labels look ahead, where labels are wanted frame by frame.
-
-    Raises:
-        ModelError: It is one.
-    """
-    if head.decoding.delay_seconds:
-        ahead = f"{head.decoding.delay_seconds:g} s ahead (decoding.method: {head.decoding.parameters.method})"
-        raise ModelError(
-            f"expected a model whose labels are causal, got one that looks {ahead}; label whole videos with it"
-        )
-
-
 class SequenceLabeler:
     """Feature chunks of one video → labels of its native frames; the state lives as long as the video."""
 
@@ -106,7 +93,7 @@ class SequenceLabeler:
         Raises:
             ModelError: Labels look ahead, and the frames that wait for theirs are part of no state.
         """
-        check_causal(self._head)
+        self._head.decoding.check_causal()
         return {
             **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits,
             **{f"decoding.{name}": tensor for name, tensor in self._decoder.state_dict().items()},
@@ -149,7 +136,7 @@ class FrameLabeler:
     """
 
     def __init__(self, model: Model) -> None:
-        check_causal(model.bundle.head)
+        model.bundle.head.decoding.check_causal()
         self._model = model
         self._sampler = Sampler(model.sample_hz)
         self._sequence = SequenceLabeler(model.bundle.head)

@@ -102,6 +102,16 @@ class Decoding:
         """How far labels look ahead; 0: they are causal."""
         return 0.0 if self.parameters.delay_seconds is None else self.parameters.delay_seconds
 
+    def check_causal(self) -> None:
+        """Refuses to look ahead, where labels are wanted frame by frame.
+
+        Raises:
+            ModelError: Labels look ahead.
+        """
+        if self.delay_seconds:
+            got = f"one that looks {self.delay_seconds:g} s ahead (decoding.method: {self.parameters.method})"
+            raise ModelError(f"expected a model whose labels are causal, got {got}; label whole videos with it")
+
     @classmethod
     def load(
         cls,

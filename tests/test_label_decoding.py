@@ -321,8 +321,8 @@ def test_a_chain_that_is_none_is_refused_on_one_line(name, tensor, words):
 def test_parameters_make_the_decoder_that_they_name(parameters, kind, delay_steps):
     given = DecodingParameters(**parameters)
     decoding = Decoding(given, 10.0, make_chain(np.random.default_rng(0)))
-    frames = decoding.start(NUM_CLASSES)
-    assert (type(frames._decoder), frames.delay_steps) == (kind, delay_steps)
+    decoder = decoding.start(NUM_CLASSES)._decoder
+    assert (type(decoder), decoder.delay_steps) == (kind, delay_steps)
     assert decoding.is_on == bool(parameters)
     assert delay_steps / 10 <= decoding.delay_seconds <= delay_steps / 10 + 0.1  # never further than is stated
     assert (f"looks {given.delay_seconds} s ahead" in given.text) == bool(delay_steps)

@@ -32,11 +32,6 @@ class FrameDecoder:
         # Of each frame that waits: how many steps after the last one that has a label.
         self._waiting = np.empty(0, np.int64)
 
-    @property
-    def delay_steps(self) -> int:
-        """How many steps after it must be known before a frame has its label."""
-        return self._decoder.delay_steps
-
     def push(
         self, probabilities: Float[np.ndarray, "frames classes"], steps: Int[np.ndarray, " frames"]
     ) -> Int64[np.ndarray, " decided"]:

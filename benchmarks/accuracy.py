@@ -154,10 +154,11 @@ def intel(labels: str, backbone: Backbone) -> Dataset:
     annotation = Annotation(path, "frames", intervals)
     video = DATA / "intel" / "videos" / f"{labels.rpartition('.')[0].removesuffix('_hand')}.mp4"
     (clip,), classes = load([ClipEntry(video, path, None, video.name)], [annotation], backbone)
-    return Dataset(classes, [Fold([_beginning(clip)], [clip], int(TRAINING_SHARE * len(clip.targets)))])
+    return Dataset(classes, [Fold([beginning(clip)], [clip], int(TRAINING_SHARE * len(clip.targets)))])
 
 
-def _beginning(clip: Clip) -> Clip:
+def beginning(clip: Clip) -> Clip:
+    """The frames that are learnt from where one video is all there is."""
     cut = int(TRAINING_SHARE * len(clip.targets))
     stored = clip.features
     part = replace(

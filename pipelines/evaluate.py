@@ -88,8 +88,9 @@ def evaluate(
         console.say(line)
     facts = {"model": model, "model sha256": loaded.bundle.sha256}
     facts |= previous.facts if previous is not None else {}
-    facts |= {"looks ahead": looks_ahead(loaded.bundle.description)}
+    facts |= {"looks ahead": looks_ahead(loaded.bundle)}
     facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
+    facts |= {"decoding": loaded.bundle.head.decoding.parameters.text}
     shown = {
         "overview": describe_clips(clips, loaded.classes),
         "pictures": datasets.read_pictures(evaluation, console) if pictures and out is not None else None,

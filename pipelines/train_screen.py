@@ -11,7 +11,7 @@ from .console import Console, percent, table
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from videoseq.bundle import ModelDescription
+    from videoseq.bundle import Bundle
     from videoseq.config import TrainingSettings
     from videoseq.evaluation import Evaluation
     from videoseq.measuring import FoldResult
@@ -55,9 +55,12 @@ def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
     return [f"macro F1 over the {len(known)} folds: {spread}"]
 
 
-def looks_ahead(description: ModelDescription) -> str:
+def looks_ahead(bundle: Bundle) -> str:
     """Whether a model's labels depend on later frames, for the facts of reports and model cards."""
-    return "yes, to the video's end; it cannot stream" if description.looks_ahead else "no"
+    if not bundle.looks_ahead:
+        return "no"
+    how_far = "to the video's end" if bundle.head.looks_ahead else f"by {bundle.head.decoding.delay_seconds:g} s"
+    return f"yes, {how_far}; it cannot stream"
 
 
 IN_TABLES = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")

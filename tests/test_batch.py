@@ -76,6 +76,7 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     assert (run["runtime"], run["workers"]) == (model.runtime.description, 3)
     assert "torch" in run["versions"]
     assert run["decoding"] == {"isolated": True}
+    assert run["label_decoding"] == {"method": "none"}
     assert run["settings"] == {"accepts_damage": True, "precision": "auto", "reuse_threshold": 0.0}
 
 

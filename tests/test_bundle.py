@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,6 +25,7 @@ from tests.spelling import write_video
 from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
 from videoseq.ensemble import Ensemble
 from videoseq.errors import ModelError, OutputError, VideoseqError
+from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.labeling import load_model
 from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16
 
@@ -139,20 +141,70 @@ def test_an_ensemble_is_loaded_as_it_was_saved(bundle, tmp_path):
         Ensemble([copy.deepcopy(bundle.no_context) for _ in range(2)]).eval(),
     )
     head.temperature.fill_(1.5)
-    head.hysteresis.fill_(0.25)
+    head.decoding = Decoding(DecodingParameters(method="hysteresis", margin=0.25))
     description = bundle.description.model_copy(update={"num_members": 2})
     save_bundle(replace(bundle, head=head, no_context=no_context, description=description), tmp_path / "two")
     again = load_bundle(tmp_path / "two").head
-    assert (float(again.temperature), float(again.hysteresis), again.training) == (1.5, 0.25, False)
+    assert (float(again.temperature), again.decoding.parameters.margin, again.training) == (1.5, 0.25, False)
     features = torch.randn(1, 30, bundle.head.feature_size)
     torch.testing.assert_close(again(features)[0], head(features)[0], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("temperature", -1.0), ("hysteresis", 1.0)])
-def test_what_is_fitted_after_the_weights_is_in_its_range(folder, name, value):
-    edit_tensors(folder, lambda tensors: tensors.update({f"head.{name}": torch.tensor(value)}))
-    with pytest.raises(ModelError, match="head: expected a temperature above 0 and a hysteresis from 0 to 1, got "):
-        load_bundle(folder)
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_a_temperature_is_above_zero(folder, value):
+    edit_tensors(folder, lambda tensors: tensors.update({"head.temperature": torch.tensor(value)}))
+    assert "head: expected a temperature above 0, got " in refusal(folder)
+
+
+CHAIN = MarkovChain(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.25, 0.75]), np.array([0.4, 0.6]))
+
+
+@pytest.fixture
+def lagging(bundle, tmp_path) -> Path:
+    """A model that looks ahead, beside a baseline that does not."""
+    head, no_context = copy.deepcopy(bundle.head), copy.deepcopy(bundle.no_context)
+    parameters = DecodingParameters(method="lag", evidence_weight=0.3, delay_seconds=1.5)
+    head.decoding = Decoding(parameters, 10.0, CHAIN)
+    no_context.decoding = Decoding(DecodingParameters(method="filter", evidence_weight=0.1), 10.0, CHAIN)
+    save_bundle(replace(bundle, head=head, no_context=no_context), tmp_path / "lagging")
+    return tmp_path / "lagging"
+
+
+def test_decoding_is_loaded_as_it_was_saved(lagging):
+    again = load_bundle(lagging)
+    assert again.head.decoding.parameters.model_dump(exclude_none=True) == {
+        "method": "lag",
+        "evidence_weight": 0.3,
+        "delay_seconds": 1.5,
+    }
+    assert again.no_context.decoding.parameters.method == "filter"
+    for decoding in (again.head.decoding, again.no_context.decoding):
+        assert decoding.sample_hz == 10.0
+        for name, tensor in decoding.chain.tensors().items():
+            assert torch.equal(tensor, CHAIN.tensors()[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values["decoding"].update(method="viterbi"), "decoding.method: "),
+        (lambda values: values["decoding"].update(evidence_weight=0.0), "decoding.evidence_weight: "),
+        (lambda values: values["decoding"].update(margin=0.2), "decoding: value error, lag: expected evidence_weight"),
+        (lambda values: values["decoding"].update(delay_seconds=None), "decoding: value error, lag: expected "),
+        (lambda values: values.update(sample_hz=0.5), "decoding: delay_seconds: expected a step or more, got 1.5"),
+        (lambda values: values.update(sample_hz=None), "decoding: lag: expected a sample_hz, got null"),
+    ],
+)
+def test_a_decoding_that_is_none_is_refused(lagging, change, words):
+    edit(lagging, change)
+    assert words in refusal(lagging)
+
+
+def test_a_chain_that_was_changed_is_refused(lagging):
+    edit_tensors(lagging, lambda tensors: tensors["decoding.transitions"].mul_(0.5))
+    assert "decoding.transitions: expected probabilities above 0 that sum to 1" in refusal(lagging)
+    edit_tensors(lagging, lambda tensors: tensors.pop("decoding.transitions"))
+    assert "decoding.transitions: expected shape (2, 2) of torch.float64, got nothing" in refusal(lagging)
 
 
 def test_loading_a_model_does_not_wait_for_the_compiler(model_folder):
@@ -199,9 +251,9 @@ def test_a_flipped_byte_is_noticed(place, folder):
         (b"[" * 100_000, "model.json: not valid JSON; "),
         (b'{"schema_version": 2, "metrics": ' + b"[" * 900 + b"]" * 900 + b"}", "model.json: "),
         (b" " * (16 << 20) + b"{}", "model.json: expected at most 16777216 bytes, got 16777218"),
-        (b"[]", "model.json: expected schema version 2, got None"),
-        (b"{}", "model.json: expected schema version 2, got None"),
-        (b'{"schema_version": 2}', "model.json: classes: field required"),
+        (b"[]", "model.json: expected schema version 3, got None"),
+        (b"{}", "model.json: expected schema version 3, got None"),
+        (b'{"schema_version": 3}', "model.json: classes: field required"),
     ],
     ids=["empty", "truncated", "not text", "deep", "deep but valid", "huge", "a list", "nothing in it", "hardly"],
 )
@@ -220,8 +272,8 @@ def test_a_truncated_description_is_refused(cut, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(schema_version=1), "expected schema version 2, got 1; use the videoseq that made it"),
-        (lambda v: v.update(schema_version="2"), "expected schema version 2, got 2"),
+        (lambda v: v.update(schema_version=1), "expected schema version 3, got 1; use the videoseq that made it"),
+        (lambda v: v.update(schema_version="3"), "expected schema version 3, got 3"),
         (lambda v: v.update(format="other"), "model.json: format: input should be 'videoseq-model'"),
         (lambda v: v.update(surprise=1), "model.json: surprise: extra inputs are not permitted"),
         (lambda v: v["head"].update(surprise=1), "model.json: head.surprise: extra inputs are not permitted"),

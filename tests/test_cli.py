@@ -420,7 +420,7 @@ def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, lig
     out = tmp_path / "model"
     ended = call(
         "train", light_dataset, "--out", out, "--cache", cache, "--cv", 2, "--ensemble", 2, "--sweep", 2, "--verbose",
-        "--set", "training.max_epochs=2", "--set", "training.hysteresis=tuned", "--precision", "float32", "--json",
+        "--set", "training.max_epochs=2", "--set", "decoding.method=hysteresis", "--precision", "float32", "--json",
     )  # fmt: skip
     assert ended.status == 0, ended.err
     metrics = json.loads(ended.out)
@@ -429,9 +429,36 @@ def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, lig
     for line in ("sweep: trial 1: macro F1", "head, fold 2 of 2, network 2: epoch 1", "macro F1 over the 2 folds: "):
         assert line in ended.err
     described = json.loads((out / "model.json").read_text())
-    assert (described["num_members"], described["settings"]["training"]["hysteresis"]) == (2, "tuned")
+    assert (described["num_members"], described["settings"]["decoding"]["margin"]) == (2, "tuned")
     ended = call("label", clip, "--model", out, "--out", tmp_path / "labels", "--quiet")
     assert ended.status == 0, ended.err
+
+
+def test_a_model_that_looks_ahead_says_so_wherever_it_goes(call, cache, light_dataset, clip, tmp_path):
+    model = tmp_path / "model"
+    ended = call(
+        "train", light_dataset, "--out", model, "--cache", cache, "--quiet", "--precision", "float32",
+        "--set", "training.max_epochs=1", "--set", "head.hidden_size=16",
+        "--set", "decoding={method: lag, evidence_weight: 0.2, delay_seconds: 0.5}",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    said = "lag, evidence weight 0.2, looks 0.5 s ahead"
+    assert said in (model / "README.md").read_text()
+    assert said in (model / "report.html").read_text()
+    ended = call("label", clip, "--model", model, "--out", tmp_path / "labels", "--precision", "float32", "--quiet")
+    assert ended.status == 0, ended.err
+    run = json.loads((tmp_path / "labels" / "run.json").read_text())
+    assert run["label_decoding"] == {"method": "lag", "evidence_weight": 0.2, "delay_seconds": 0.5}
+    with (tmp_path / "labels" / "clip.mp4.frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(20))
+    for row in rows:
+        probabilities = {name: float(row[f"p_{name}"]) for name in ("bright", "dark")}
+        assert row["raw_label"] == max(probabilities, key=probabilities.__getitem__)
+        assert float(row["confidence"]) == probabilities[row["label"]]
+    options = ("--out", tmp_path / "out", "--cache", cache, "--quiet")
+    assert call("evaluate", model, light_dataset, *options).status == 0
+    assert said in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_shorthands_of_settings_are_held_to_the_same_rules(call, light_dataset, tmp_path):

@@ -114,7 +114,9 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(file, content, where,
 
 
 def test_an_unknown_key_that_is_near_none_lists_those_there_are():
-    assert problem_of("xyz=1").endswith("xyz: unknown setting; known here: sample_hz, backbone, head, data, training")
+    assert problem_of("xyz=1").endswith(
+        "xyz: unknown setting; known here: sample_hz, backbone, head, data, training, decoding"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,8 @@ def test_an_unknown_key_that_is_near_none_lists_those_there_are():
         ("data.classes=[a, 'b, c']", lambda s: s.data.classes == ("a", "b, c")),
         ("data.background=a=b", lambda s: s.data.background == "a=b"),
         ("backbone.weights=/x/y.pth", lambda s: s.backbone.weights == Path("/x/y.pth")),
+        ("decoding={method: hysteresis, margin: 0.2}", lambda s: s.decoding.margin == 0.2),
+        ("decoding.method=lag", lambda s: s.decoding.is_tuned),
         ("head={cell: rnn, num_layers: 2}", lambda s: (s.head.cell, s.head.num_layers) == ("rnn", 2)),
     ],
 )
@@ -169,6 +173,10 @@ def test_an_override_without_key_and_value_is_an_error(override):
         ("data.background=[a]", ["data.background", "valid string", "got ['a']"]),
         ("data.classes=walk", ["data.classes", "got 'walk'"]),
         ("data.classes=[yes, no]", ["data.classes.0", "valid string", "got True"]),
+        ("decoding.method=viterbi", ["decoding.method", "'min_duration'", "got 'viterbi'"]),
+        ("decoding.margin=0.2", ["decoding.margin: expected the method hysteresis, got none"]),
+        ("decoding={method: lag, margin: 0.2}", ["margin: expected the method hysteresis, got lag"]),
+        ("decoding={method: lag, delay_seconds: 0.05}", ["delay_seconds: expected a step or more, 0.1 s, got 0.05"]),
         ("head=5", ["head", "got 5"]),
         ("training.seed.x=3", ["training.seed", "got {'x': 3}"]),
         ("training.seed=[1", ["--set training.seed: not valid YAML at line 1"]),
@@ -201,6 +209,15 @@ def test_a_bad_value_is_an_error_that_says_where_and_what(override, parts):
 )
 def test_settings_that_are_impossible_together_are_an_error(overrides, message):
     assert problem_of(*overrides) == message
+
+
+@pytest.mark.parametrize("method", ["min_duration", "filter", "lag"])
+def test_steps_that_are_counted_have_one_length(method):
+    with pytest.raises(ConfigError) as caught:
+        load_settings(overrides=["sample_hz=null", f"decoding.method={method}"])
+    expected = f"--set: decoding.method: {method} counts steps of one length; expected a sample_hz, got null"
+    assert str(caught.value) == expected
+    load_settings(overrides=["sample_hz=null", "decoding.method=hysteresis"])
 
 
 def test_an_override_below_a_value_is_an_error(file):

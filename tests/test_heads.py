@@ -90,8 +90,8 @@ def test_it_labels_every_frame_of_a_video(model, labels):
 
 
 def test_it_streams_the_same_or_says_that_it_cannot(model, video, labels):
-    assert model.bundle.description.looks_ahead == model.bundle.head.looks_ahead
-    if model.bundle.description.looks_ahead:
+    assert model.bundle.looks_ahead == model.bundle.head.looks_ahead
+    if model.bundle.looks_ahead:
         with pytest.raises(ModelError, match="which labels whole videos only") as caught:
             model.labeler()
         assert "\n" not in str(caught.value)

@@ -13,10 +13,12 @@ from tests.conftest import light_frames
 from tests.spelling import write_video
 from videoseq.errors import ModelError
 from videoseq.feature_store import FeatureStore
+from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.labeling import Model, label_video, load_model
 from videoseq.machine import RuntimeChoice
 from videoseq.sequence_labeler import SequenceLabeler
 from videoseq.video import read_frames
+from videoseq.video_labeler import label_chunks
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +72,24 @@ def test_state_saved_in_the_middle_goes_on(model, video):
         torch.testing.assert_close(second.step(frame).logits, logits, rtol=0, atol=0)
 
 
+CHAIN = MarkovChain(np.array([[0.9, 0.1], [0.01, 0.99]]), np.array([0.5, 0.5]), np.array([0.5, 0.5]))
+SLOW = DecodingParameters(method="filter", evidence_weight=0.1)
+
+
 @pytest.fixture
-def slow_to_change(model):
-    """The model with a hysteresis, for one test."""
-    model.bundle.head.hysteresis.fill_(0.999)
-    yield model
-    model.bundle.head.hysteresis.zero_()
+def decode_with(model):
+    """The model with another decoding, for one test."""
+
+    def change(parameters: DecodingParameters) -> Model:
+        model.bundle.head.decoding = Decoding(parameters, model.sample_hz, CHAIN)
+        return model
+
+    yield change
+    model.bundle.head.decoding = Decoding()
 
 
-def test_hysteresis_is_part_of_the_state(slow_to_change, video, tmp_path):
+def test_decoding_is_part_of_the_state(decode_with, video, tmp_path):
+    slow_to_change = decode_with(SLOW)
     frames = list(read_frames(video))
     undisturbed = slow_to_change.labeler()
     stepped = [undisturbed.step(frame) for frame in frames]
@@ -95,6 +106,51 @@ def test_hysteresis_is_part_of_the_state(slow_to_change, video, tmp_path):
     assert [row["label"] for row in rows] == expected == slow_to_change.label(video).names
     assert [row["raw_label"] for row in rows] == raw
     assert raw != expected
+
+
+def test_labels_that_look_ahead_come_at_their_own_frames_and_depend_on_no_more_than_is_stated(
+    decode_with, video, tmp_path
+):
+    delay_seconds = 0.5
+    raw = decode_with(DecodingParameters()).label(video)
+    model = decode_with(DecodingParameters(method="lag", evidence_weight=0.1, delay_seconds=delay_seconds))
+    whole = model.label(video)
+    np.testing.assert_array_equal(whole.index, raw.index)
+    np.testing.assert_array_equal(whole.probabilities, raw.probabilities)
+    features = FeatureStore(tmp_path).get(video, model.runtime, model.sample_hz)
+    for num_frames in (1, 7, 1000):
+        parts = list(label_chunks(model.bundle.head, features.chunks(num_frames), model.classes))
+        assert [name for part in parts for name in part.names] == whole.names
+        assert np.concatenate([part.index for part in parts]).tolist() == list(range(61))
+    sequence, known = SequenceLabeler(model.bundle.head), 0
+    for number, chunk in enumerate(features.chunks(1)):
+        known += len(sequence.label(chunk, model.classes))
+        if known:  # a frame's label is there as soon as what comes so much later has been seen
+            ahead = features.seconds[number] - features.seconds[known - 1]
+            assert ahead <= delay_seconds + 1 / model.sample_hz
+    assert 0 < len(sequence.finish()[0]) == 61 - known
+    label_video(video, model, tmp_path / "clip")
+    with (tmp_path / "clip.frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == whole.names
+    assert [row["raw_label"] for row in rows] == raw.names
+    assert [int(row["frame"]) for row in rows] == list(range(61))
+
+
+def test_what_labels_frame_by_frame_refuses_labels_that_look_ahead(decode_with):
+    model = decode_with(DecodingParameters(method="lag", evidence_weight=0.1, delay_seconds=0.5))
+    words = r"^expected a model whose labels are causal, got one that looks 0.5 s ahead \(decoding.method: lag\); .*$"
+    with pytest.raises(ModelError, match=words):
+        model.labeler()
+    with pytest.raises(ModelError, match=words):
+        SequenceLabeler(model.bundle.head).state_dict()
+
+
+def test_a_state_of_another_decoding_is_refused(decode_with):
+    state = decode_with(SLOW).labeler().state_dict()
+    other = decode_with(DecodingParameters(method="min_duration", duration_seconds=0.4)).labeler()
+    with pytest.raises(ModelError, match=r"state: decoding.held: expected shape \(3,\), got nothing"):
+        other.load_state_dict(state)
 
 
 def test_a_new_labeler_starts_from_nothing(model, video):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError, OutputError
 from videoseq.formats import read_annotation
-from videoseq.hysteresis import Hysteresis
 from videoseq.inputs import label_paths
+from videoseq.label_decoding import Hysteresis
 from videoseq.labels import FrameLabels, LabelWriter, Segment, SegmentBuilder, decode
 
 Array = np.ndarray
@@ -100,35 +101,14 @@ def test_labels_of_unequal_lengths_are_refused(num_index, num_seconds, shape):
         most_probable(RAIN_SUN, np.arange(num_index), np.arange(num_seconds) / 4, np.arange(num_index), np.zeros(shape))
 
 
-# hysteresis
-
-SMOOTH = st.lists(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3), min_size=1, max_size=40)
+# raw labels
 
 
-def slow_hysteresis(probabilities: Array, margin: float) -> list[int]:
-    """The rule as docs/training.md words it, frame by frame."""
-    labels: list[int] = []
-    for row in probabilities:
-        best = int(row.argmax())
-        stays = labels and row[best] <= row[labels[-1]] + margin
-        labels.append(labels[-1] if stays else best)
-    return labels
-
-
-@given(SMOOTH, st.floats(0.001, 0.9), st.lists(st.integers(0, 40), max_size=4))
-def test_a_label_stays_until_another_class_is_clearly_more_probable_whatever_the_chunks(rows, margin, borders):
-    probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
-    hysteresis, edges = Hysteresis(margin), [0, *sorted(min(border, len(rows)) for border in borders), len(rows)]
-    labels = [label for start, stop in pairwise(edges) for label in hysteresis(probabilities[start:stop])]
-    assert labels == slow_hysteresis(probabilities, margin)
-    changes = sum(a != b for a, b in pairwise(labels))
-    assert changes <= sum(a != b for a, b in pairwise(Hysteresis(0.0)(probabilities)))
-
-
-def test_with_hysteresis_the_most_probable_class_stands_beside_the_label(tmp_path):
+def test_with_decoding_the_most_probable_class_stands_beside_the_label(tmp_path):
     logits = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55]]))
     given = np.arange(4), np.arange(4) / 4, np.zeros(4, np.int64)
-    labels = decode(RAIN_SUN, *given, logits, Hysteresis(0.3))
+    raw = decode(RAIN_SUN, *given, logits)
+    labels = replace(raw, class_index=Hysteresis(0.3).push(raw.probabilities))
     assert labels.names == ["rain", "rain", "sun", "sun"]
     assert labels.raw_names == ["rain", "sun", "sun", "sun"]
     with LabelWriter(tmp_path / "clip.mp4", RAIN_SUN, has_raw=True) as writer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings, TrainSettings
 from videoseq.evaluation import label_clips
-from videoseq.hysteresis import Hysteresis
+from videoseq.label_decoding import DecodingParameters, MarkovChain
 from videoseq.metrics import best_temperature, measure, tempered
 from videoseq.recipe import train_model
 from videoseq.training import fit
@@ -25,8 +27,8 @@ def backbone():
     return load_backbone(BackboneSettings())
 
 
-def train(clips, backbone, *, hysteresis=0.0, **data):
-    settings = TrainSettings(head=HEAD, training=TRAINING.model_copy(update={"hysteresis": hysteresis}))
+def train(clips, backbone, decoding=None, **data):
+    settings = TrainSettings(head=HEAD, training=TRAINING, decoding=decoding or {})
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
     return train_model(clips, CLASSES, settings, backbone)
 
@@ -122,21 +124,46 @@ def test_cross_validation_calibrates_on_all_clips_together(backbone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", [{}, {"cross_validation": "groups"}], ids=["drawn", "folds"])
-def test_a_hysteresis_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
+def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
-    plain, tuned = (train(clips, backbone, hysteresis=margin, **data) for margin in (0.0, "tuned"))
-    assert plain.bundle.head.hysteresis == 0
-    assert tuned.bundle.head.hysteresis == tuned.measured.fit.head.hysteresis > 0
-    before, after = (trained.measured.evaluation.metrics["model"].headline for trained in (plain, tuned))
-    assert after["f1_at_50"].value > before["f1_at_50"].value
-    assert after["macro_f1"].value >= before["macro_f1"].value - 0.01
-    for clip in tuned.measured.evaluation.clips:
-        expected = Hysteresis(float(tuned.bundle.head.hysteresis))(clip.probabilities)
-        assert np.array_equal(clip.labels, expected)
+    plain = train(clips, backbone, **data)
+    assert plain.bundle.head.decoding.parameters == DecodingParameters()
+    for given in ({"method": "hysteresis"}, {"method": "lag", "delay_seconds": 0.5}):
+        tuned = train(clips, backbone, given, **data)
+        decoding = tuned.bundle.head.decoding
+        assert decoding.parameters == tuned.measured.fit.head.decoding.parameters
+        assert decoding.parameters.method == given["method"]
+        assert torch.equal(weights_of(plain.bundle.head), weights_of(tuned.bundle.head))
+        before, after = (trained.measured.evaluation.metrics["model"].headline for trained in (plain, tuned))
+        assert after["f1_at_50"].value > before["f1_at_50"].value
+        assert after["macro_f1"].value >= before["macro_f1"].value - 0.01
+        for clip in tuned.measured.evaluation.clips:
+            assert np.array_equal(clip.labels, _decoded(tuned.measured, clips, clip, decoding, data))
 
 
-def test_a_hysteresis_that_is_given_is_taken(backbone):
+def _decoded(measured, clips, video, decoding, data):
+    """The video's labels from its probabilities, by the chain of the clips that its labeller had learnt from."""
+    (group,) = [clip.entry.group for clip in clips if clip.entry.video.name == video.name]
+    left_out = {group} if data else {video.group for video in measured.evaluation.clips}
+    learnt = [clip.targets for clip in clips if clip.entry.group not in left_out]
+    decoder = replace(decoding, chain=MarkovChain.estimate(learnt, 2, prior_power=0.5)).start(2)
+    steps = np.ones(len(video.labels), np.int64)
+    return np.concatenate((decoder.push(video.probabilities, steps), decoder.finish()))
+
+
+def test_decoding_that_is_given_is_taken(backbone):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
-    trained = train(clips, backbone, hysteresis=0.35)
-    assert float(trained.bundle.head.hysteresis) == pytest.approx(0.35)
-    assert float(trained.bundle.no_context.hysteresis) == pytest.approx(0.35)
+    trained = train(clips, backbone, {"method": "lag", "evidence_weight": 0.35, "delay_seconds": 1.0})
+    expected = DecodingParameters(method="lag", evidence_weight=0.35, delay_seconds=1.0)
+    for head in (trained.bundle.head, trained.bundle.no_context):
+        assert (head.decoding.parameters, head.decoding.sample_hz) == (expected, 10.0)
+        everything = MarkovChain.estimate([clip.targets for clip in clips], 2, prior_power=0.5)
+        np.testing.assert_allclose(head.decoding.chain.transitions, everything.transitions)
+
+
+def test_without_validation_clips_nothing_is_tuned_and_it_is_said(backbone):
+    clips = [make_clip(seed, group="all") for seed in range(4)]
+    trained = train(clips, backbone, {"method": "min_duration"})
+    assert trained.bundle.head.decoding.parameters == DecodingParameters()
+    assert "decoding_not_tuned" in codes(trained)
+    assert "decoding_not_tuned" not in codes(train(clips, backbone))

@@ -20,6 +20,7 @@ from videoseq.annotations import ClassNames
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ModelError, OutputError
 from videoseq.features import FeatureChunk
+from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.sampling import step_rows
 from videoseq.sequence_labeler import SequenceLabeler
 from videoseq.video_labeler import label_chunks, video_labeler
@@ -88,10 +89,20 @@ def test_a_head_that_looks_ahead_is_changed_by_the_future_and_a_causal_one_is_no
         assert np.array_equal(before, after) != head.looks_ahead, name
 
 
-def test_hysteresis_holds_a_label_over_both_passes():
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        DecodingParameters(method="hysteresis", margin=0.9),
+        DecodingParameters(method="lag", evidence_weight=1e-3, delay_seconds=1.0),
+    ],
+)
+def test_decoding_holds_a_label_over_both_passes(parameters):
     head = make_bidirectional("rnn", seed=3)
     free = labels_of(head, make_chunks([1] * 60, [7]))
-    head.hysteresis.fill_(0.9)
+    num_classes = head.num_classes
+    stay = np.full((num_classes, num_classes), 1e-6) + np.eye(num_classes) * (1 - num_classes * 1e-6)
+    even = np.full(num_classes, 1 / num_classes)
+    head.decoding = Decoding(parameters, 10.0, MarkovChain(stay, even, even))
     held = labels_of(head, make_chunks([1] * 60, [7]))
     np.testing.assert_array_equal(free["probabilities"], held["probabilities"])
     assert len(np.unique(free["class_index"])) > 1

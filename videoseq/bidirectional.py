@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from videoseq.config import HeadSettings
+from videoseq.label_decoding import Decoding
 from videoseq.model import CausalRNN
 from videoseq.reduction import Reduction
 from videoseq.state import RNNState
@@ -28,12 +29,11 @@ class BidirectionalRNN(nn.Module):
     Attributes:
         looks_ahead: Whether a step's logits depend on later steps: always.
         temperature: As of a :class:`~videoseq.model.CausalRNN`.
-        hysteresis: As of one.
+        decoding: As of one.
     """
 
     looks_ahead: Final = True
     temperature: Float[Tensor, ""]
-    hysteresis: Float[Tensor, ""]
 
     def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class BidirectionalRNN(nn.Module):
         of_components = settings.model_copy(update={"components": 0, "inputs": inputs})
         self.future = CausalRNN(self.num_components, num_classes, of_components)
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("hysteresis", torch.zeros(()))
+        self.decoding = Decoding()
 
     @property
     def reduction(self) -> Reduction | nn.Identity:

@@ -27,9 +27,10 @@ from videoseq.config import HeadSettings, SampleHz, TrainSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
+from videoseq.label_decoding import Decoding, DecodingParameters
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _MAX_JSON_BYTES = 16 << 20
 
 MIN_AGREEMENT = 0.995
@@ -48,6 +49,8 @@ class ModelDescription(BaseModel):
         head: The network.
         num_members: Networks in each, if more than one an ensemble.
         no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
+        decoding: How the head's probabilities become labels.
+        no_context_decoding: How the baseline's do.
         majority_class: The class of most training frames, the other baseline.
         settings: What training was told.
         metrics: The numbers that the model was measured at, by split.
@@ -60,13 +63,15 @@ class ModelDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["videoseq-model"] = "videoseq-model"
-    schema_version: Literal[2] = _SCHEMA_VERSION
+    schema_version: Literal[3] = _SCHEMA_VERSION
     classes: tuple[str, ...]
     backbone: BackboneIdentity
     sample_hz: SampleHz | None
     head: HeadSettings
     num_members: Annotated[int, Field(ge=1, le=100)] = 1
     no_context_head: HeadSettings
+    decoding: DecodingParameters = DecodingParameters()
+    no_context_decoding: DecodingParameters = DecodingParameters()
     majority_class: str
     settings: TrainSettings
     metrics: dict[str, Any]
@@ -74,11 +79,6 @@ class ModelDescription(BaseModel):
     int8: Quantization | None = None
     versions: dict[str, str]
     tensors_sha256: str = ""
-
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether a frame's label depends on later frames too, so that the model cannot stream."""
-        return self.head.bidirectional
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +102,11 @@ class Bundle:
     backbone: Backbone
     quantized: QuantizedNetwork | None = None
     sha256: str = ""
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a frame's label depends on later frames too, so that the model cannot stream."""
+        return self.head.looks_ahead or self.head.decoding.delay_seconds > 0
 
     @property
     def trusted(self) -> frozenset[str]:
@@ -129,8 +134,14 @@ def save_bundle(
         tensors |= _prefixed("backbone", bundle.backbone.network)
     if bundle.quantized is not None:
         tensors |= {f"int8.{name}": tensor for name, tensor in bundle.quantized.tensors().items()}
+    decodings = bundle.head.decoding, bundle.no_context.decoding
+    chain = next((one.chain for one in decodings if one.parameters.needs_chain), None)
+    if chain is not None:
+        tensors |= {f"decoding.{name}": tensor for name, tensor in chain.tensors().items()}
     stored = dump_tensors(tensors)
-    description = bundle.description.model_copy(update={"tensors_sha256": hashlib.sha256(stored).hexdigest()})
+    described: dict[str, Any] = {"tensors_sha256": hashlib.sha256(stored).hexdigest()}
+    described |= {"decoding": decodings[0].parameters, "no_context_decoding": decodings[1].parameters}
+    description = bundle.description.model_copy(update=described)
     with staged_folder(folder, replace=overwrite) as staging:
         (staging / "model.safetensors").write_bytes(stored)
         (staging / "model.json").write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -227,10 +238,15 @@ def _load_head(
         ) from None
     if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
         raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
-    if head.temperature <= 0 or not 0 <= head.hysteresis < 1:
-        got = f"{float(head.temperature):g} and {float(head.hysteresis):g}"
-        expected = "expected a temperature above 0 and a hysteresis from 0 to 1"
-        raise ModelError(f"{folder}: model.safetensors: {prefix}: {expected}, got {got}")
+    if head.temperature <= 0:
+        got = f"{float(head.temperature):g}"
+        raise ModelError(f"{folder}: model.safetensors: {prefix}: expected a temperature above 0, got {got}")
+    parameters = description.decoding if prefix == "head" else description.no_context_decoding
+    try:
+        chain = _unprefixed("decoding", tensors)
+        head.decoding = Decoding.load(parameters, description.sample_hz, chain, len(description.classes))
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
     return head.eval()
 
 

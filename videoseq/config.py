@@ -22,6 +22,25 @@ Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+DecodingMethod = Literal["none", "hysteresis", "min_duration", "filter", "lag"]
+Margin = Annotated[float, Field(ge=0.0, lt=1.0)]
+DurationSeconds = Annotated[float, Field(ge=0.0, le=600.0)]
+EvidenceWeight = Annotated[float, Field(gt=0.0, le=1.0)]
+DelaySeconds = Annotated[float, Field(gt=0.0, le=600.0)]
+Tuned = Literal["tuned"]
+
+DECODING_PARAMETERS: dict[DecodingMethod, tuple[str, ...]] = {
+    "none": (),
+    "hysteresis": ("margin",),
+    "min_duration": ("duration_seconds",),
+    "filter": ("evidence_weight",),
+    "lag": ("evidence_weight", "delay_seconds"),
+}
+"""The numbers that each method of decoding has."""
+DECODING_WITH_CHAIN = ("filter", "lag")
+"""The methods that need to know how classes follow each other."""
+DECODING_IN_STEPS = ("min_duration", *DECODING_WITH_CHAIN)
+"""The methods that need steps of one length."""
 
 _BIDIRECTIONAL_CELLS = ("rnn", "gru", "lstm")
 _MAX_TCN_LAYERS = 14  # the state doubles with each; fourteen look back on 32,766 steps
@@ -139,11 +158,45 @@ class TrainingSettings(_Settings):
     """The exponent of the focal loss: how much less a step counts that is right already; 0: all count the same."""
     smoothing: Annotated[float, Field(ge=0.0)] = 0.0
     """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
-    hysteresis: Literal["tuned"] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """By how much another class must be more probable for the label to change to it; 0 takes the most probable always,
-    ``tuned`` what gives the best segments (F1@50) on validation at the cost of no more than a point of macro F1."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
+
+
+class DecodingSettings(_Settings):
+    """How probabilities become labels (:mod:`videoseq.label_decoding`).
+
+    Each method has one number that may be ``tuned``: then it becomes what gives the best segments (F1@50) on clips that
+    were not learnt from at the cost of no more than a point of macro F1, which may be no decoding at all.
+    """
+
+    method: DecodingMethod = "none"
+    """``none``: the most probable class; ``hysteresis``: another class only where it is clearly more probable;
+    ``min_duration``: … only once it has been the most probable for long enough; ``filter``: the class that a hidden
+    Markov model learnt from the annotations believes in, from what came until then; ``lag``: the same, looking ahead by
+    ``delay_seconds``, which nothing that labels frame by frame accepts."""
+    margin: Margin | Tuned = "tuned"
+    """Of ``hysteresis``: by how much another class must be more probable for the label to change to it."""
+    duration_seconds: DurationSeconds | Tuned = "tuned"
+    """Of ``min_duration``: for how long another class must have been the most probable; changes come as late."""
+    evidence_weight: EvidenceWeight | Tuned = "tuned"
+    """Of ``filter`` and ``lag``: how much one step counts against what usually follows; 1 as if every step were
+    independent of those before, less for a label that changes less."""
+    delay_seconds: DelaySeconds = 2.0
+    """Of ``lag``: how far it looks ahead at most; whole steps, of which it takes one or more."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the method has a number that is to be tuned."""
+        return any(getattr(self, name) == "tuned" for name in DECODING_PARAMETERS[self.method])
+
+    @model_validator(mode="after")
+    def _has_no_number_of_another_method(self) -> DecodingSettings:
+        for name, field in type(self).model_fields.items():
+            is_given = name != "method" and getattr(self, name) != field.default
+            if is_given and name not in DECODING_PARAMETERS[self.method]:
+                methods = " or ".join(method for method, names in DECODING_PARAMETERS.items() if name in names)
+                raise ValueError(f"{name}: expected the method {methods}, got {self.method}")
+        return self
 
 
 class TrainSettings(_Settings):
@@ -155,6 +208,18 @@ class TrainSettings(_Settings):
     head: HeadSettings = HeadSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = DecodingSettings()
+
+    @model_validator(mode="after")
+    def _counts_steps_of_one_length(self) -> TrainSettings:
+        method = self.decoding.method
+        if self.sample_hz is None and method in DECODING_IN_STEPS:
+            raise ValueError(f"decoding.method: {method} counts steps of one length; expected a sample_hz, got null")
+        delay_seconds = self.decoding.delay_seconds
+        if self.sample_hz is not None and method == "lag" and delay_seconds * self.sample_hz < 1.0:
+            expected = f"expected a step or more, {1.0 / self.sample_hz:g} s"
+            raise ValueError(f"decoding.delay_seconds: {expected}, got {delay_seconds:g}")
+        return self
 
 
 def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
@@ -236,7 +301,7 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
         return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
     if problem["type"] == "value_error":  # settings that are impossible together; the message says all
         name, _, text = str(problem["ctx"]["error"]).partition(": ")
-        return f"{where}.{name}", text
+        return ".".join((*location, name)), text
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

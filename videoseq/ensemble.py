@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoseq.bidirectional import BidirectionalRNN, Network
+from videoseq.label_decoding import Decoding
 from videoseq.model import CausalRNN
 from videoseq.state import RNNState
 
@@ -21,11 +22,10 @@ class Ensemble(nn.Module):
         members: One or more, of one size and kind, which have seen the same features.
         looks_ahead: Whether a step's logits depend on later steps, as its members' do.
         temperature: As of a single :class:`~videoseq.model.CausalRNN`; it divides the mean.
-        hysteresis: As of a single one.
+        decoding: As of a single one; the members' own are not asked.
     """
 
     temperature: Float[Tensor, ""]
-    hysteresis: Float[Tensor, ""]
 
     def __init__(self, members: Sequence[Network]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Ensemble(nn.Module):
         self.feature_size = members[0].feature_size
         self.num_classes = members[0].num_classes
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("hysteresis", torch.zeros(()))
+        self.decoding = Decoding()
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before a video's first step."""

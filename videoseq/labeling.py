@@ -51,6 +51,7 @@ class FrameLabeler:
     """
 
     def __init__(self, model: Model) -> None:
+        model.bundle.head.decoding.check_causal()
         self._model = model
         self._sampler = Sampler(model.sample_hz)
         self._sequence = SequenceLabeler(model.bundle.head)
@@ -110,7 +111,8 @@ class Model:
         """What ``run.json`` says of it; plain values, as a worker sends it to its parent."""
         return {
             "classes": list(self.classes),
-            "looks_ahead": self.bundle.description.looks_ahead,
+            "looks_ahead": self.bundle.looks_ahead,
+            "label_decoding": self.bundle.head.decoding.parameters.model_dump(exclude_none=True),
             "runtime": self.runtime.description,
         }
 
@@ -129,15 +131,7 @@ class Model:
             VideoError: The video cannot be read.
         """
         with VideoReader(video) as reader:
-            parts = list(label_frames(reader, self))
-        return FrameLabels(
-            self.classes,
-            np.concatenate([part.index for part in parts]),
-            np.concatenate([part.seconds for part in parts]),
-            np.concatenate([part.flags for part in parts]),
-            np.concatenate([part.probabilities for part in parts]),
-            np.concatenate([part.class_index for part in parts]),
-        )
+            return FrameLabels.join(list(label_frames(reader, self)))
 
 
 def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
@@ -198,7 +192,7 @@ def label_video(
         ModelError: The network answered with something that is not a number.
         OutputError: The files cannot be written.
     """
-    watch, has_raw = FileWatch(Path(video)), bool(model.bundle.head.hysteresis > 0)
+    watch, has_raw = FileWatch(Path(video)), model.bundle.head.decoding.is_on
     with open_video(Path(video)) as reader, LabelWriter(target, model.classes, has_raw=has_raw) as writer:
         for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)

@@ -7,7 +7,7 @@ in frames and in seconds. Numbers have fixed decimals, so that two runs can be c
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from jaxtyping import Float, Int
 from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError
 from videoseq.files import staged_file
-from videoseq.hysteresis import Hysteresis
 from videoseq.inputs import label_paths
 from videoseq.timing import FrameFlag
 
@@ -38,7 +37,7 @@ class FrameLabels:
         seconds: Frame times.
         flags: :class:`videoseq.timing.FrameFlag` of each frame, as numbers.
         probabilities: Softmax of the logits.
-        class_index: Each frame's label as an index into ``classes``: the most probable, or with hysteresis one before.
+        class_index: Each frame's label as an index into ``classes``: the most probable, or what decoding made of it.
     """
 
     classes: ClassNames
@@ -73,6 +72,19 @@ class FrameLabels:
         """Each frame's most probable class."""
         return [self.classes[i] for i in self.probabilities.argmax(axis=1)]
 
+    def part(self, frames: slice) -> FrameLabels:
+        """Some of them."""
+        return FrameLabels(self.classes, *(column[frames] for column in self._columns))
+
+    @staticmethod
+    def join(parts: Sequence[FrameLabels]) -> FrameLabels:
+        """One after the other; at least one part."""
+        return FrameLabels(parts[0].classes, *map(np.concatenate, zip(*(one._columns for one in parts), strict=True)))
+
+    @property
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self.index, self.seconds, self.flags, self.probabilities, self.class_index
+
     def segments(self, end_seconds: float) -> list[Segment]:
         """The runs of equal labels; ``end_seconds`` is where the last frame ends."""
         builder = SegmentBuilder()
@@ -85,9 +97,8 @@ def decode(
     seconds: Float[np.ndarray, " frames"],
     flags: Int[np.ndarray, " frames"],
     logits: Float[torch.Tensor, "frames classes"],
-    hysteresis: Hysteresis | None = None,
 ) -> FrameLabels:
-    """Labels from logits; by default the most probable.
+    """Probabilities from logits, the most probable classes as labels.
 
     Raises:
         ModelError: A logit is not a number; answering with the first class would be a lie.
@@ -96,8 +107,7 @@ def decode(
         first = int(index[int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])])
         raise ModelError(f"frame {first}: expected finite logits, got NaN or infinity; the model is damaged")
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
-    class_index = (hysteresis or Hysteresis(0.0))(probabilities)
-    return FrameLabels(classes, index, seconds, flags, probabilities, class_index)
+    return FrameLabels(classes, index, seconds, flags, probabilities, probabilities.argmax(axis=1))
 
 
 @dataclass(frozen=True)

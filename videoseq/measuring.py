@@ -17,16 +17,14 @@ from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainSettings
 from videoseq.errors import AnnotationError, Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation, evaluate_heads, evaluate_labels, label_clips
-from videoseq.hysteresis import Hysteresis
+from videoseq.label_decoding import Decoding, MarkovChain
 from videoseq.metrics import LabelledVideo, Metrics, best_temperature, majority_class, measure, tempered
 from videoseq.splits import count_classes, leave_groups_out, split_clips, split_notices
 from videoseq.training import EpochRecord, FitResult, fit
+from videoseq.tuning import Unseen, decode_videos, learn_chain, settle_decoding
 
 CROSS_VALIDATED = "cross-validation"
 """What a model was measured on when each clip was labelled by one that had not seen its group."""
-
-_MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-_MAX_COST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +121,22 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
     splits = split_clips(clips, classes, settings.data, settings.training.seed)
     counts = {name: count_classes(part, len(classes)) for name, part in splits.items()}
     kept = measured = fit_pair(splits["train"], splits["val"])
+    chain = learn_chain(splits["train"], len(classes), settings)
     _settle(measured, {name: label_clips(one.head, splits["val"], classes) for name, one in _named(measured)},
-            classes, settings)  # fmt: skip
+            [Unseen(clip.features.steps, chain) for clip in splits["val"]], chain, classes, settings)  # fmt: skip
     measured_on = next(name for name in ("test", "val", "train") if splits[name])
     notices = split_notices(counts, measured_on, classes, chooses=settings.training.patience is not None)
+    if settings.decoding.is_tuned and not splits["val"]:
+        notices.append(
+            Notice("decoding_not_tuned", "nothing to tune decoding on; labels are the most probable classes")
+        )
     if settings.data.refit and splits["val"] and not any(clip.entry.split == "val" for clip in clips):
-        kept = fit_pair([*splits["train"], *splits["val"]], [], ", on all clips")
+        everything = [*splits["train"], *splits["val"]]
+        kept = fit_pair(everything, [], ", on all clips")
+        chain = learn_chain(everything, len(classes), settings)
         for name, one in _named(kept):
             one.head.temperature.copy_(measured.by_labeller[name].head.temperature)
-            one.head.hysteresis.copy_(measured.by_labeller[name].head.hysteresis)
+            one.head.decoding = replace(measured.by_labeller[name].head.decoding, chain=chain)
         if measured_on == "test":
             measured = kept
         else:
@@ -147,11 +152,12 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
 def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings, fit_pair: Fitter) -> Measured:
     """Measures every clip by a pair that was fitted without its group; keeps one that is fitted on all clips.
 
-    Temperature and hysteresis are fitted on what the pairs said of the clips that each had not seen.
+    Temperature and decoding are fitted on what the pairs said of the clips that each had not seen.
     """
     limit = settings.data.cross_validation
     folds = leave_groups_out(clips, None if limit == "groups" else limit)
     labelled: dict[str, list[LabelledVideo]] = {MODEL: [], NO_CONTEXT: []}
+    unseen: list[Unseen] = []
     results = []
     for number, fold in enumerate(folds, start=1):
         pair = fit_pair(fold.train, [], f", fold {number} of {len(folds)}")
@@ -163,8 +169,10 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         results.append(FoldResult(fold.groups, headline))
         for name, videos in found.items():
             labelled[name] += videos
+        chain = learn_chain(fold.train, len(classes), settings)
+        unseen += [Unseen(clip.features.steps, chain) for clip in fold.held_out]
     kept = fit_pair(clips, [], ", on all clips")
-    settled = _settle(kept, labelled, classes, settings)
+    settled = _settle(kept, labelled, unseen, learn_chain(clips, len(classes), settings), classes, settings)
     majority = majority_class(count_classes(clips, len(classes)))
     evaluation = evaluate_labels(settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background)
     text = "each clip was labelled by a model fitted without its group; the one kept was then fitted on all clips"
@@ -186,15 +194,22 @@ def _named(pair: Pair) -> list[tuple[str, FitResult]]:
 
 
 def _settle(
-    pair: Pair, labelled: dict[str, list[LabelledVideo]], classes: ClassNames, settings: TrainSettings
+    pair: Pair,
+    labelled: dict[str, list[LabelledVideo]],
+    unseen: Sequence[Unseen],
+    chain: MarkovChain | None,
+    classes: ClassNames,
+    settings: TrainSettings,
 ) -> dict[str, list[LabelledVideo]]:
-    """Sets what is fitted after the weights: temperature, and hysteresis if it is to be tuned.
+    """Sets what is fitted after the weights: temperature and decoding.
 
     Args:
         pair: Whose heads are set.
-        labelled: What heads with a temperature of 1 and no hysteresis said of clips that were new to them.
+        labelled: What heads with a temperature of 1 and no decoding said of clips that were new to them.
+        unseen: Of each of these clips, for both labellers.
+        chain: Of the clips that ``pair`` was fitted on.
         classes: In the order of the logits.
-        settings: How the hysteresis comes about.
+        settings: How decoding comes about.
 
     Returns:
         What heads that are set so would have said.
@@ -204,25 +219,7 @@ def _settle(
         temperature = best_temperature(labelled[name])
         one.head.temperature.fill_(1.0 if temperature is None else temperature)
         videos = [tempered(video, float(one.head.temperature)) for video in labelled[name]]
-        margin = settings.training.hysteresis
-        if margin == "tuned":
-            margin = _best_margin(videos, classes, settings.data.background) if videos else 0.0
-        one.head.hysteresis.fill_(margin)
-        settled[name] = [_steadied(video, margin) for video in videos]
+        parameters = settle_decoding(videos, unseen, classes, settings)
+        one.head.decoding = Decoding(parameters, settings.sample_hz, chain)
+        settled[name] = decode_videos(videos, unseen, parameters, settings.sample_hz)
     return settled
-
-
-def _best_margin(videos: Sequence[LabelledVideo], classes: ClassNames, background: str | None) -> float:
-    scores = {}
-    for margin in _MARGINS:
-        headline = measure([_steadied(video, margin) for video in videos], classes, background).metrics.headline
-        scores[margin] = (headline["macro_f1"].value or 0.0, headline["f1_at_50"].value or 0.0)
-    most = max(of_frames for of_frames, _ in scores.values())
-    affordable = [margin for margin, (of_frames, _) in scores.items() if of_frames >= most - _MAX_COST]
-    return max(affordable, key=lambda margin: scores[margin][1])  # of equals the smallest
-
-
-def _steadied(video: LabelledVideo, margin: float) -> LabelledVideo:
-    if video.probabilities is None or margin == 0:
-        return video
-    return replace(video, labels=Hysteresis(margin)(video.probabilities))

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoseq.config import HeadSettings
+from videoseq.label_decoding import Decoding
 from videoseq.reduction import Reduction
 from videoseq.state import RNNState
 from videoseq.streams import Stream
@@ -32,12 +33,11 @@ class CausalRNN(nn.Module):
         looks_ahead: Whether a step's logits depend on later steps: never.
         temperature: What logits are divided by, so that their softmax means what it says (Guo et al. 2017); 1 until
             it is fitted on clips that were not learnt from.
-        hysteresis: By how much another class must be more probable for the label to change to it.
+        decoding: How its probabilities become labels; by default the most probable class.
     """
 
     looks_ahead: Final = False
     temperature: Float[Tensor, ""]
-    hysteresis: Float[Tensor, ""]
 
     def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class CausalRNN(nn.Module):
         self.num_components = min(settings.components, feature_size) or feature_size
         self.reduction = Reduction(feature_size, self.num_components) if settings.components else nn.Identity()
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("hysteresis", torch.zeros(()))
+        self.decoding = Decoding()
         self._lags = () if settings.inputs == "features" else settings.difference_lags
         sees_features = settings.inputs in ("features", "joint")
         width = (len(self._lags) + sees_features) * self.num_components

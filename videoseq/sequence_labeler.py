@@ -12,11 +12,13 @@ from videoseq.annotations import ClassNames
 from videoseq.ensemble import Head
 from videoseq.errors import ModelError
 from videoseq.features import FeatureChunk
-from videoseq.hysteresis import Hysteresis
+from videoseq.label_queue import LabelQueue
 from videoseq.labels import FrameLabels, decode
 from videoseq.runtimes.devices import one_core
 from videoseq.sampling import step_rows
 from videoseq.state import RNNState
+
+_DECODING = "decoding."
 
 
 class SequenceLabeler:
@@ -36,10 +38,10 @@ class SequenceLabeler:
         self._state: RNNState = head.initial_state()
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
-        self._hysteresis = Hysteresis(float(head.hysteresis))
+        self._queue = LabelQueue(head.decoding, head.num_classes)
 
     def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
-        """Labels of the next frames.
+        """Labels of the next frames that are decided: of these, or where decoding looks ahead of earlier ones.
 
         Raises:
             ModelError: The network answered with something that is not a number.
@@ -47,8 +49,12 @@ class SequenceLabeler:
         return self.decode(chunk, self.push(chunk), classes)
 
     def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
-        """The labels for what :meth:`push` has just given."""
-        return decode(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._hysteresis)
+        """The labels for what :meth:`push` has just given, as :meth:`label` gives them."""
+        return self._queue.push(decode(classes, chunk.index, chunk.seconds, chunk.flags, logits), chunk.steps)
+
+    def finish(self) -> list[FrameLabels]:
+        """The labels of the frames that wait for later ones, when there are no more."""
+        return self._queue.finish()
 
     def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
         """Logits of the next frames; a frame at which no step is due gets those of the step before."""
@@ -62,10 +68,14 @@ class SequenceLabeler:
         return known[torch.from_numpy(step_of_frame + 1)]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that the next frame's label depends on, as tensors to be saved."""
+        """All that the next frame's label depends on, as tensors to be saved.
+
+        Raises:
+            ModelError: Labels look ahead.
+        """
         return {
             **self._state.tensors(), "last_features": self._last_features, "last_logits": self._last_logits,
-            "label": torch.tensor(self._hysteresis.label),
+            **{f"{_DECODING}{name}": tensor for name, tensor in self._queue.state_dict().items()},
         }  # fmt: skip
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
@@ -83,4 +93,5 @@ class SequenceLabeler:
                 )
         self._state = RNNState(**{name: tensors[name] for name in self._state.tensors()})
         self._last_features, self._last_logits = tensors["last_features"], tensors["last_logits"]
-        self._hysteresis.label = int(tensors["label"])
+        of_queue = {name.removeprefix(_DECODING): tensors[name] for name in expected if name.startswith(_DECODING)}
+        self._queue.load_state_dict(of_queue)

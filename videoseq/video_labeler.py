@@ -2,7 +2,7 @@
 
 What waits for the second pass, which begins at the video's end, lies in temporary files: for each step its components,
 in an ensemble those of every member, and what the first pass says of it, 4 bytes for each component and each class, and
-32 bytes for each frame.
+40 bytes for each frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from videoseq.bidirectional import BidirectionalRNN
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import OutputError
 from videoseq.features import FeatureChunk
-from videoseq.hysteresis import Hysteresis
+from videoseq.label_queue import LabelQueue
 from videoseq.labels import FrameLabels, decode
 from videoseq.model import CausalRNN
 from videoseq.runtimes.devices import one_core
@@ -30,7 +30,9 @@ from videoseq.sequence_labeler import SequenceLabeler
 from videoseq.state import RNNState
 
 _ROWS_AT_ONCE = 1024
-_FRAME = np.dtype([("index", np.int64), ("seconds", np.float64), ("flags", np.int64), ("step", np.int64)])
+_FRAME = np.dtype(
+    [("index", np.int64), ("seconds", np.float64), ("flags", np.int64), ("steps", np.int64), ("row", np.int64)]
+)
 
 
 def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[FrameLabels]:
@@ -79,7 +81,7 @@ class VideoLabeler(ABC):
 
 
 class _OnePass(VideoLabeler):
-    """Knows every label at once."""
+    """Knows every label at once, or as soon as decoding does."""
 
     def __init__(self, head: Head, classes: ClassNames) -> None:
         self._sequence = SequenceLabeler(head)
@@ -89,7 +91,7 @@ class _OnePass(VideoLabeler):
         return [self._sequence.label(chunk, self._classes)]
 
     def finish(self) -> Iterator[FrameLabels]:
-        yield from ()
+        yield from self._sequence.finish()
 
     def close(self) -> None:
         """Holds nothing."""
@@ -123,7 +125,7 @@ class _TwoPasses(VideoLabeler):
             logits, self._state = self._head.from_past(components, self._state)
         frames = np.empty(len(chunk.index), _FRAME)
         frames["index"], frames["seconds"], frames["flags"] = chunk.index, chunk.seconds, chunk.flags
-        frames["step"] = step_of_frame + len(self._logits)
+        frames["steps"], frames["row"] = chunk.steps, step_of_frame + len(self._logits)
         self._frames.append(frames)
         self._components.append(components[0].numpy())
         self._logits.append(logits[0].numpy())
@@ -131,12 +133,14 @@ class _TwoPasses(VideoLabeler):
 
     def finish(self) -> Iterator[FrameLabels]:
         self._add_the_future()
-        hysteresis = Hysteresis(float(self._head.hysteresis))
+        queue = LabelQueue(self._head.decoding, self._head.num_classes)
         for start in range(0, len(self._frames), _ROWS_AT_ONCE):
             frames = self._frames.read(start, start + _ROWS_AT_ONCE)
-            first, last = int(frames["step"][0]), int(frames["step"][-1])
-            logits = torch.from_numpy(self._logits.read(first, last + 1)[frames["step"] - first])
-            yield decode(self._classes, frames["index"], frames["seconds"], frames["flags"], logits, hysteresis)
+            first, last = int(frames["row"][0]), int(frames["row"][-1])
+            logits = torch.from_numpy(self._logits.read(first, last + 1)[frames["row"] - first])
+            raw = decode(self._classes, frames["index"], frames["seconds"], frames["flags"], logits)
+            yield queue.push(raw, frames["steps"])
+        yield from queue.finish()
 
     def _add_the_future(self) -> None:
         """The second pass: completes every step's logits, of which the first row is no step's."""

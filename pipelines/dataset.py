@@ -100,7 +100,7 @@ def finetuning(
             for clip, (job, show) in zip(clips, console.each(jobs, "pictures"), strict=True):
                 with videos.open(job.video) as reader:
                     pictures.add(clip, reader, settings.sample_hz, show)
-        console.detail(f"{pictures.num_bytes / 1e9:.2f} GB of pictures are kept in {cache} until training ends")
+        console.say(f"{pictures.num_pictures} pictures are kept in {cache} until training ends")
 
         def make_runtime(tuned: Backbone) -> Runtime:
             return select_runtime(tuned, choice)

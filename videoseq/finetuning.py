@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -26,7 +26,7 @@ from videoseq.config import LastBlocks, TrainingSettings, TrainSettings
 from videoseq.errors import ConfigError
 from videoseq.feature_store import ClipFeatures
 from videoseq.image_augmentation import ImageAugmentation
-from videoseq.image_clips import PictureStore
+from videoseq.image_clips import PictureStore, TensorFile
 from videoseq.lanes import LaneBatch
 from videoseq.model import CausalRNN
 from videoseq.runtimes import Runtime
@@ -67,6 +67,7 @@ class FinetuningModule(SequenceModule):
         backbone: The CNN, which is changed in place.
         trainable: Its last blocks that are fitted, or ``all``.
         pictures: Those of all clips.
+        handed_over: What the CNN makes of each before these blocks, where it was computed once for all.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class FinetuningModule(SequenceModule):
         backbone: Backbone,
         trainable: LastBlocks,
         pictures: PictureStore,
+        handed_over: TensorFile | None = None,
     ) -> None:
         super().__init__(head, weights, settings)
         self.backbone = backbone
@@ -85,6 +87,7 @@ class FinetuningModule(SequenceModule):
             parameter.requires_grad_()
         self._before, self._rest = backbone.divided(trainable)
         self._pictures = pictures
+        self._handed_over = handed_over
         self._augmentation = _augmentation(settings)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -102,12 +105,20 @@ class FinetuningModule(SequenceModule):
         """
         distinct, places = torch.unique(numbers, return_inverse=True)
         is_padding = distinct == 0  # the first, if any
-        parts = [self.backbone.mean.new_zeros(int(is_padding.sum()), self.backbone.identity.feature_size)]
-        for some in torch.split(distinct[~is_padding].cpu(), _PICTURES_AT_ONCE):
-            with torch.no_grad():
-                given = self._before(self._read(some).to(self.device))
-            parts.append(checkpoint(self._rest, given, use_reentrant=False))
-        return torch.cat(parts)[places]
+        padding = self.backbone.mean.new_zeros(int(is_padding.sum()), self.backbone.identity.feature_size)
+        parts = [
+            checkpoint(self._rest, self._given(some), use_reentrant=False)
+            for some in torch.split(distinct[~is_padding].cpu(), _PICTURES_AT_ONCE)
+        ]
+        return torch.cat([padding, *parts])[places]
+
+    def _given(self, numbers: Int64[Tensor, " pictures"]) -> Shaped[Tensor, "pictures ..."]:
+        """What the fitted blocks are given of pictures."""
+        if self._handed_over is not None:
+            return self._handed_over.read(numbers).to(self.device)
+        images = self._read(numbers).to(self.device)
+        with torch.no_grad():
+            return images if self._before is None else self._before(images)
 
     def _read(self, numbers: Int64[Tensor, " pictures"]) -> UInt8[Tensor, "pictures 3 height width"]:
         """Pictures, in training changed as is drawn for their clips in this epoch."""
@@ -178,6 +189,7 @@ class Finetuner:
         self._settings = settings
         self._make_runtime = make_runtime
         self._device = device
+        self._handed_over: TensorFile | None = None
 
     def __call__(
         self,
@@ -204,8 +216,9 @@ class Finetuner:
         backbone, trainable = deepcopy(self._backbone), self._settings.backbone.trainable
         numbered = [self._pictures.numbered(clip) for clip in (*train, *val)]
         parts = numbered[: len(train)], numbered[len(train) :]
+        handed_over = self._compute_once()
         with seeded(training.seed):
-            module = FinetuningModule(head.train(), weights, training, backbone, trainable, self._pictures)
+            module = FinetuningModule(head.train(), weights, training, backbone, trainable, self._pictures, handed_over)
             data = ClipData(*parts, training, training.seed, Augmentation())
             found = fit_module(module, data, training, self._device, on_epoch)
         tuned = backbone.with_own_weights()
@@ -213,6 +226,16 @@ class Finetuner:
         after = (replace(record, epoch=len(before) + record.epoch) for record in found.history)
         result = FitResult(found.head, len(before) + found.best_epoch, (*before, *after))
         return result, TunedBackbone(tuned, self._make_runtime(tuned), self._pictures)
+
+    def _compute_once(self) -> TensorFile | None:
+        """What the blocks that stay as they are make of each picture, unless it changes from pass to pass."""
+        if self._handed_over is None and _augmentation(self._settings.training) == ImageAugmentation():
+            backbone, device = deepcopy(self._backbone), self._device or torch.device("cpu")
+            before, _ = backbone.divided(self._settings.backbone.trainable)
+            if before is not None:
+                backbone.to(device)
+                self._handed_over = self._pictures.passed_through(lambda images: before(images.to(device)))
+        return self._handed_over
 
 
 def _augmentation(settings: TrainingSettings) -> ImageAugmentation:

@@ -142,10 +142,10 @@ class Backbone(nn.Module):
         chosen = self.blocks if num_blocks == "all" else self.blocks[len(self.blocks) - num_blocks :]
         return [self.network.get_parameter(name) for names in chosen for name in names]
 
-    def divided(self, num_blocks: LastBlocks) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    def divided(self, num_blocks: LastBlocks) -> tuple[Callable[[Tensor], Tensor] | None, Callable[[Tensor], Tensor]]:
         """What turns images into features, in two steps: what stands before so many last blocks, and the rest.
 
-        The first does nothing where the network cannot be divided, or would hand over more bytes than it is given.
+        There is no first step where the network cannot be divided, or would hand over more bytes than it is given.
         """
         if num_blocks != "all" and isinstance(self.network, DivisibleNetwork):
             before, rest = self.network.divided(num_blocks)
@@ -154,7 +154,7 @@ class Backbone(nn.Module):
                 handed_over = before(self.normalise(torch.zeros(shape, dtype=torch.uint8)))
             if handed_over.nbytes <= math.prod(shape):
                 return lambda images: before(self.normalise(images)), rest
-        return lambda images: images, self
+        return None, self
 
     def with_own_weights(self) -> Backbone:
         """The same network, whose weights are no package's any more: frozen, and named after their values."""

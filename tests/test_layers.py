@@ -18,8 +18,8 @@ DATA_PATH = """
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations hysteresis formats fitting clips splits matching augmentation image_augmentation image_clips lanes
-    model components ensemble losses metrics overview sequence_module training finetuning labels bundle labeling evaluation
-    agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
+    model components ensemble losses metrics overview sequence_module training finetuning labels bundle labeling
+    evaluation agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -49,7 +49,7 @@ class TensorFile:
         Raises:
             OutputError: There is no room for them.
         """
-        self._kind = tensors[:0]
+        self._kind = tensors[:0].clone()
         try:
             self._file.write(tensors.contiguous().numpy().tobytes())
         except OSError as error:

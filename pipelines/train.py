@@ -16,6 +16,7 @@ from .sweep import swept
 from .train_screen import EpochLines, fold_lines, metrics_table
 
 if TYPE_CHECKING:
+    from videoseq.bundle import ModelDescription
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
@@ -210,6 +211,12 @@ _MEASURED_ON = {
 }
 
 
+def _tuned(description: ModelDescription) -> str:
+    trainable = description.settings.backbone.trainable
+    named = {0: "", 1: ", last block fine-tuned", "all": ", fine-tuned"}
+    return named.get(trainable, f", last {trainable} blocks fine-tuned")
+
+
 def _save(
     trained: TrainedModel,
     out: Path,
@@ -231,7 +238,7 @@ def _save(
     metrics = metrics_json(evaluation, measured.measured_on, notices, measured.folds)
     where = _MEASURED_ON[measured.measured_on]
     facts = {
-        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…)",
+        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…{_tuned(description)})",
         "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
         "networks": description.num_members,

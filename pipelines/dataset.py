@@ -105,7 +105,16 @@ def finetuning(
         def make_runtime(tuned: Backbone) -> Runtime:
             return select_runtime(tuned, choice)
 
-        yield Finetuner(backbone, pictures, settings, make_runtime, choose_device(choice.device))
+        finetuner = Finetuner(backbone, pictures, settings, make_runtime, choose_device(choice.device))
+        with console.progress("pictures") as bar:
+            task = bar.add_task("frozen blocks", total=pictures.num_pictures, note="") if bar else None
+
+            def show(num_done: int) -> None:
+                if bar is not None and task is not None:
+                    bar.update(task, completed=num_done)
+
+            finetuner.prepare(show)
+        yield finetuner
 
 
 def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:

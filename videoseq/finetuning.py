@@ -191,6 +191,22 @@ class Finetuner:
         self._device = device
         self._handed_over: TensorFile | None = None
 
+    def prepare(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Computes what frozen blocks make of each picture, unless that changes; else the first call does.
+
+        Args:
+            on_progress: Called with how many pictures are done.
+
+        Raises:
+            OutputError: There is no room for it.
+        """
+        if self._handed_over is None and _augmentation(self._settings.training) == ImageAugmentation():
+            backbone, device = deepcopy(self._backbone), self._device or torch.device("cpu")
+            before, _ = backbone.divided(self._settings.backbone.trainable)
+            if before is not None:
+                backbone.to(device)
+                self._handed_over = self._pictures.passed_through(lambda images: before(images.to(device)), on_progress)
+
     def __call__(
         self,
         fitted: FitResult,
@@ -216,9 +232,11 @@ class Finetuner:
         backbone, trainable = deepcopy(self._backbone), self._settings.backbone.trainable
         numbered = [self._pictures.numbered(clip) for clip in (*train, *val)]
         parts = numbered[: len(train)], numbered[len(train) :]
-        handed_over = self._compute_once()
+        self.prepare()
         with seeded(training.seed):
-            module = FinetuningModule(head.train(), weights, training, backbone, trainable, self._pictures, handed_over)
+            module = FinetuningModule(
+                head.train(), weights, training, backbone, trainable, self._pictures, self._handed_over
+            )
             data = ClipData(*parts, training, training.seed, Augmentation())
             found = fit_module(module, data, training, self._device, on_epoch)
         tuned = backbone.with_own_weights()
@@ -226,16 +244,6 @@ class Finetuner:
         after = (replace(record, epoch=len(before) + record.epoch) for record in found.history)
         result = FitResult(found.head, len(before) + found.best_epoch, (*before, *after))
         return result, TunedBackbone(tuned, self._make_runtime(tuned), self._pictures)
-
-    def _compute_once(self) -> TensorFile | None:
-        """What the blocks that stay as they are make of each picture, unless it changes from pass to pass."""
-        if self._handed_over is None and _augmentation(self._settings.training) == ImageAugmentation():
-            backbone, device = deepcopy(self._backbone), self._device or torch.device("cpu")
-            before, _ = backbone.divided(self._settings.backbone.trainable)
-            if before is not None:
-                backbone.to(device)
-                self._handed_over = self._pictures.passed_through(lambda images: before(images.to(device)))
-        return self._handed_over
 
 
 def _augmentation(settings: TrainingSettings) -> ImageAugmentation:

@@ -149,8 +149,10 @@ class PictureStore:
         """Pictures by their numbers."""
         return self._pictures.read(numbers)
 
-    def passed_through(self, network: Callable[[Tensor], Tensor]) -> TensorFile:
-        """What a network makes of every picture, there as long as these are.
+    def passed_through(
+        self, network: Callable[[Tensor], Tensor], on_progress: Callable[[int], None] | None = None
+    ) -> TensorFile:
+        """What a network makes of every picture, there as long as these are; tells how many are done.
 
         Raises:
             OutputError: There is no room for it.
@@ -160,6 +162,8 @@ class PictureStore:
             for numbers in torch.split(torch.arange(1, self.num_pictures + 1), _PICTURES_AT_ONCE):
                 for some in threads.map(torch.inference_mode()(network), torch.split(self.read(numbers), _BATCH)):
                     file.append(some.cpu())
+                if on_progress is not None:
+                    on_progress(int(numbers[-1]))
         return file
 
     def seen_by(self, runtime: Runtime, clip: Clip) -> Clip:

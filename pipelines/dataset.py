@@ -109,11 +109,11 @@ def finetuning(
         with console.progress("pictures") as bar:
             task = bar.add_task("frozen blocks", total=pictures.num_pictures, note="") if bar else None
 
-            def show(num_done: int) -> None:
+            def show_done(num_pictures: int) -> None:
                 if bar is not None and task is not None:
-                    bar.update(task, completed=num_done)
+                    bar.update(task, completed=num_pictures)
 
-            finetuner.prepare(show)
+            finetuner.prepare(show_done)
         yield finetuner
 
 

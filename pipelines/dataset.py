@@ -11,12 +11,16 @@ from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
+    from videoseq.backbones import Backbone
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
+    from videoseq.config import TrainSettings
     from videoseq.errors import Notice
     from videoseq.evaluation import Evaluation
     from videoseq.feature_store import ClipFeatures
+    from videoseq.finetuning import Finetuner
     from videoseq.labeling import Model
+    from videoseq.machine import RuntimeChoice
     from videoseq.report.mistakes import WrongSpan
     from videoseq.runtimes import Runtime
 
@@ -71,6 +75,48 @@ def with_features_of(model: Model, clips: Sequence[Clip], cache: Path, console: 
                 raise ModelError(f"{text}; name another --cache to read it anew")
             seen.append(replace(clip, features=features))
     return seen
+
+
+@contextmanager
+def finetuning(
+    clips: Sequence[Clip],
+    backbone: Backbone,
+    settings: TrainSettings,
+    choice: RuntimeChoice,
+    cache: Path,
+    console: Console,
+) -> Iterator[Finetuner | None]:
+    """What fine-tunes the CNN inside, if the settings ask for it: reads the clips' pictures, with a progress bar."""
+    if settings.backbone.trainable == 0:
+        yield None
+        return
+    from videoseq.finetuning import Finetuner
+    from videoseq.image_clips import PictureStore
+    from videoseq.inputs import Job
+    from videoseq.runtimes import select_runtime
+    from videoseq.runtimes.devices import choose_device
+
+    with PictureStore(cache, backbone.identity.preprocessing) as pictures:
+        with open_videos() as videos:
+            jobs = [Job(clip.entry.video, clip.entry.video) for clip in clips]
+            for clip, (job, show) in zip(clips, console.each(jobs, "pictures"), strict=True):
+                with videos.open(job.video) as reader:
+                    pictures.add(clip, reader, settings.sample_hz, show)
+        console.say(f"{pictures.num_pictures} pictures are kept in {cache} until training ends")
+
+        def make_runtime(tuned: Backbone) -> Runtime:
+            return select_runtime(tuned, choice)
+
+        finetuner = Finetuner(backbone, pictures, settings, make_runtime, choose_device(choice.device))
+        with console.progress("pictures") as bar:
+            task = bar.add_task("frozen blocks", total=pictures.num_pictures, note="") if bar else None
+
+            def show_done(num_pictures: int) -> None:
+                if bar is not None and task is not None:
+                    bar.update(task, completed=num_pictures)
+
+            finetuner.prepare(show_done)
+        yield finetuner
 
 
 def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:

@@ -16,6 +16,7 @@ from .sweep import swept
 from .train_screen import EpochLines, fold_lines, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
+    from videoseq.bundle import ModelDescription
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
@@ -112,6 +113,7 @@ def run(
     from videoseq.backbones import load_backbone
     from videoseq.bundle import check_target
     from videoseq.clips import read_dataset
+    from videoseq.finetuning import check_finetuning
     from videoseq.formats import read_annotation
     from videoseq.overview import describe_clips
     from videoseq.recipe import train_model
@@ -125,6 +127,7 @@ def run(
     classes = found if settings.data.classes is None else ClassNames(settings.data.classes)
     console.say(f"{len(entries)} clips in {len({e.group for e in entries})} groups; classes: {', '.join(classes)}")
     backbone = load_backbone(settings.backbone)
+    check_finetuning(settings, backbone)
     clips, notices = datasets.load(
         entries,
         annotations,
@@ -141,18 +144,20 @@ def run(
     if num_trials:
         settings, notice = swept(clips, classes, settings, num_trials, device, console)
         notices.append(notice)
-    with console.progress("") as bar:
-        trained = train_model(
-            clips,
-            classes,
-            settings,
-            backbone,
-            device=device,
-            on_epoch=EpochLines(console, bar, settings.training),
-        )
-    for notice in trained.measured.notices:
-        console.warn(notice)
-    trained = _with_agreement(trained, clips, choice, cache, console)
+    with datasets.finetuning(clips, backbone, settings, choice, cache, console) as finetuner:
+        with console.progress("") as bar:
+            trained = train_model(
+                clips,
+                classes,
+                settings,
+                backbone,
+                device=device,
+                on_epoch=EpochLines(console, bar, settings.training),
+                finetuner=finetuner,
+            )
+        for notice in trained.measured.notices:
+            console.warn(notice)
+        trained = _with_agreement(trained, clips, choice, cache, console)
     shown = {
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
@@ -193,7 +198,8 @@ def _with_agreement(
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained
     runtime = select_runtime(trained.bundle.backbone, replace(choice, precision="bfloat16"))
-    share = datasets.measure_agreement(spread_clips(clips), trained.bundle, runtime, cache, console)
+    seen = trained.measured.kept.seen(spread_clips(clips))
+    share = datasets.measure_agreement(seen, trained.bundle, runtime, cache, console)
     use = "labels will be made in it" if share >= MIN_AGREEMENT else "labels will be made in float32"
     console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
     description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
@@ -206,6 +212,12 @@ _MEASURED_ON = {
     "train": "the training clips",
     "cross-validation": "clips of groups left out in turn",
 }
+
+
+def _tuned(description: ModelDescription) -> str:
+    trainable = description.settings.backbone.trainable
+    named = {0: "", 1: ", last block fine-tuned", "all": ", fine-tuned"}
+    return named.get(trainable, f", last {trainable} blocks fine-tuned")
 
 
 def _save(
@@ -229,7 +241,7 @@ def _save(
     metrics = metrics_json(evaluation, measured.measured_on, notices, measured.folds)
     where = _MEASURED_ON[measured.measured_on]
     facts = {
-        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…)",
+        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…{_tuned(description)})",
         "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
         "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
         "looks ahead": looks_ahead(trained.bundle),

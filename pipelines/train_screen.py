@@ -36,10 +36,9 @@ class EpochLines:
             member = f", network {record.member + 1}" if self._settings.ensemble > 1 else ""
             self._console.detail(f"{head}{member}: epoch {record.epoch}: {losses}")
             return
-        max_epochs = self._settings.max_epochs
         if head not in self._tasks:
-            self._tasks[head] = self._bar.add_task(head, total=max_epochs * self._settings.ensemble, note="")
-        completed = record.member * max_epochs + record.epoch + 1
+            self._tasks[head] = self._bar.add_task(head, total=record.max_epochs * self._settings.ensemble, note="")
+        completed = record.member * record.max_epochs + record.epoch + 1
         self._bar.update(self._tasks[head], completed=completed, note=losses)
 
 

@@ -59,6 +59,28 @@ def test_frozen_and_in_eval_whatever_is_said(backbone):
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
 
 
+def test_blocks_are_all_that_features_depend_on(backbone, pictures):
+    named = [name for names in backbone.blocks for name in names]
+    assert len(named) == len(set(named))
+    own = {name for name, _ in backbone.network.named_parameters()}
+    assert set(named) == {name for name in own if not name.startswith("classifier.")}
+    assert len(backbone.blocks) - 1 == {"0": 16, "1": 21, "2": 21}[backbone.identity.name[-1]]
+
+
+@torch.inference_mode()
+def test_divided_it_gives_the_same_features(pictures):
+    backbone = load_backbone(BackboneSettings())
+    images = backbone.identity.preprocessing.resize(pictures[0])[None]
+    features, num_blocks = backbone(images), len(backbone.blocks) - 1
+    for last in (1, num_blocks // 2):
+        before, rest = backbone.divided(last)
+        assert before(images).nbytes <= images.nbytes
+        torch.testing.assert_close(rest(before(images)), features)
+    for last in (num_blocks, "all"):  # would hand over more than the pictures are
+        assert backbone.divided(last)[0] is None
+        torch.testing.assert_close(backbone.divided(last)[1](images), features)
+
+
 @torch.inference_mode()
 def test_a_frame_does_not_see_its_batch():
     backbone = load_backbone(BackboneSettings())
@@ -125,6 +147,20 @@ def test_another_identity_is_refused():
         restore_backbone(identity, {})
 
 
+def test_own_weights_are_restored_and_others_refused():
+    backbone = load_backbone(BackboneSettings())
+    with torch.no_grad():
+        backbone.network.head[0][0].weight.mul_(1.01)
+    tuned = backbone.with_own_weights()
+    tensors = tuned.network.state_dict()
+    assert tuned.identity != backbone.identity
+    assert restore_backbone(tuned.identity, tensors).identity == tuned.identity
+    with pytest.raises(ModelError, match="the model was trained on features of"):
+        restore_backbone(backbone.identity, tensors)
+    with pytest.raises(ModelError, match=r"efficientnet_lite0: does not fit the backbone; .*Missing key"):
+        restore_backbone(tuned.identity, {"stem.0.0.weight": tensors["stem.0.0.weight"]})
+
+
 def test_tensor_digest_sees_values_names_and_shapes():
     tensors = {"a": torch.arange(6.0), "b": torch.tensor(3)}
     digests = [
@@ -165,6 +201,9 @@ for model in ("resnet18", "vit_tiny_patch16_224"):
     identity = loaded[0].identity
     assert loaded[1].identity == identity
     assert not loaded[0].weights_are_packaged
+    assert len(loaded[0].blocks) == {"resnet18": 1 + 8, "vit_tiny_patch16_224": 1 + 12}[model]
+    named = [name for names in loaded[0].blocks for name in names]
+    assert sorted(named) == sorted(name for name, _ in loaded[0].network.named_parameters())
     config = network.pretrained_cfg
     assert identity.preprocessing.interpolation == config["interpolation"], config
     assert np.allclose(identity.preprocessing.mean, np.array(config["mean"]) * 255)

@@ -17,9 +17,10 @@ DATA_PATH = """
     containers transport safe_file av_capture opening timing damage facts frames sampling video inputs
     packets decoding isolation
     backbones runtimes features feature_store checking
-    annotations label_decoding formats fitting clips splits matching augmentation lanes
+    annotations label_decoding formats fitting clips splits matching augmentation
+    image_augmentation image_clips lanes
     state reduction cells streams model bidirectional components ensemble losses metrics overview sequence_module
-    training labels bundle label_queue sequence_labeler video_labeler labeling evaluation
+    training finetuning labels bundle label_queue sequence_labeler video_labeler labeling evaluation
     agreement quantization tuning measuring recipe sweep journal batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()

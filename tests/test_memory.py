@@ -90,3 +90,59 @@ def test_training_on_hours_takes_the_memory_of_minutes(tmp_path):
         peaks.append(int(done.stdout))
     short, long = peaks
     assert long <= 1.1 * short, f"peak resident size: {short} KiB, twenty times the hours {long} KiB"
+
+
+FINETUNING = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from torch import nn
+from videoseq.backbones import Backbone, BackboneIdentity, Preprocessing
+from videoseq.clips import Clip, ClipEntry
+from videoseq.config import load_settings
+from videoseq.feature_store import ClipFeatures
+from videoseq.finetuning import Finetuner
+from videoseq.frames import FrameStamp, SampledFrame
+from videoseq.image_clips import PictureStore
+from videoseq.runtimes import TorchRuntime
+from videoseq.training import fit
+
+class Noise:
+    fraction_read = 0.0
+    def sampled(self, sample_hz):
+        picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        return (SampledFrame(FrameStamp(index, index / 10), 1, picture) for index in range(int(sys.argv[2])))
+
+network = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+preprocessing = Preprocessing(height=64, width=64, mean=(127, 127, 127), std=(64, 64, 64))
+identity = BackboneIdentity(name="tiny", weights_sha256="0", feature_size=32, preprocessing=preprocessing)
+blocks = (tuple(name for name, _ in network.named_parameters()),)
+backbone = Backbone(network, identity, weights_are_packaged=False, blocks=blocks)
+settings = load_settings(overrides=["backbone.trainable=all", "head.components=8", "head.hidden_size=16",
+    "training.max_epochs=1", "training.finetune_epochs=1", "training.flip=true"])
+steps, clips = np.ones(int(sys.argv[2]), np.int64), []
+with PictureStore(Path(sys.argv[1]), preprocessing) as pictures:
+    for number in range(4):
+        noise = np.random.default_rng(number).standard_normal((len(steps), 32), dtype=np.float32)
+        features = ClipFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, noise, 1.0, ())
+        file = Path(str(number))
+        clips.append(Clip(ClipEntry(file, file, None, str(number)), features, np.arange(len(steps)) // 50 % 3))
+        pictures.add(clips[-1], Noise(), 10.0)
+    fitted = fit(clips, [], 3, settings.head, settings.training)
+    runtime = lambda tuned: TorchRuntime(tuned, torch.device("cpu"), "float32", 1)
+    _, tuned = Finetuner(backbone, pictures, settings, runtime)(fitted, clips, [])
+    tuned.seen(clips)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+
+
+@pytest.mark.slow
+def test_finetuning_on_many_pictures_takes_the_memory_of_few(tmp_path):
+    """Pictures of 12 kB: 6 MB of them, then 123 MB."""
+    peaks = []
+    for num_steps in (125, 2_500):
+        command = [sys.executable, "-c", FINETUNING, str(tmp_path), str(num_steps)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    few, many = peaks
+    assert many <= 1.1 * few, f"peak resident size: {few} KiB, of twenty times the pictures {many} KiB"

@@ -44,6 +44,7 @@ DECODING_IN_STEPS = ("min_duration", *DECODING_WITH_CHAIN)
 
 _BIDIRECTIONAL_CELLS = ("rnn", "gru", "lstm")
 _MAX_TCN_LAYERS = 14  # the state doubles with each; fourteen look back on 32,766 steps
+LastBlocks = Literal["all"] | Annotated[int, Field(ge=0)]
 
 
 class _Settings(BaseModel):
@@ -59,6 +60,9 @@ class BackboneSettings(_Settings):
     """A local checkpoint (.safetensors or .pth) for a ``timm:`` backbone; the lite ones bring their own."""
     allow_download: bool = False
     """Whether a ``timm:`` backbone without ``weights`` may fetch them from its hub."""
+    trainable: LastBlocks = 0
+    """How many of the CNN's last blocks are fine-tuned together with the head, or ``all`` of it; with 0 it stays as it
+    is, and training goes through features that are computed once."""
 
 
 class HeadSettings(_Settings):
@@ -160,6 +164,17 @@ class TrainingSettings(_Settings):
     """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
+    finetune_epochs: Positive = 5
+    """With ``backbone.trainable``: passes over the training clips' pictures in which CNN and head are fitted together,
+    after ``max_epochs`` of the head alone."""
+    backbone_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-5
+    """The CNN's peak learning rate in these, beside ``learning_rate``, which stays the head's."""
+    flip: bool = False
+    """Whether in these every second clip, drawn anew in each pass, is mirrored left to right."""
+    colour_jitter: Fraction = 0.0
+    """By how much in these a clip's brightness, contrast and saturation are changed at most, as a share; 0: not."""
+    crop: Fraction = 0.0
+    """How much of a clip's picture is cut off at most in these, as a share of its height and width; 0: nothing."""
 
 
 class DecodingSettings(_Settings):

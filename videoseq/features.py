@@ -139,7 +139,7 @@ def _is_still(
 def _computed(batches: Iterator[_Batch], runtime: Runtime) -> Iterator[tuple[_Batch, Float[Tensor, "images features"]]]:
     """Each batch with its images' features, in order; every stream of the runtime is kept busy."""
     pending: deque[tuple[_Batch, Future[Tensor]]] = deque()
-    with _threads(runtime.num_streams, "cnn") as threads:
+    with one_core_threads(runtime.num_streams, "cnn") as threads:
         for batch in batches:
             pending.append((batch, threads.submit(_features_of, batch.images, runtime)))
             if len(pending) > runtime.num_streams + 1:
@@ -153,7 +153,7 @@ def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime
     return runtime(torch.stack(images)) if images else torch.empty(0, runtime.identity.feature_size)
 
 
-def _threads(number: int, name: str) -> ThreadPoolExecutor:
+def one_core_threads(number: int, name: str) -> ThreadPoolExecutor:
     """Threads in each of which torch computes on one core."""
     return ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,))
 
@@ -196,7 +196,7 @@ _T = TypeVar("_T")
 def _in_background(items: Iterator[_T], depth: int) -> Iterator[_T]:
     """The same items, made by one thread that stays at most ``depth`` ahead; its errors are raised here."""
     end = object()
-    with _threads(1, "decode") as thread:
+    with one_core_threads(1, "decode") as thread:
         ahead = deque(thread.submit(next, items, end) for _ in range(depth))
         try:
             while (item := ahead.popleft().result()) is not end:

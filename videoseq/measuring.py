@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainSettings
 from videoseq.errors import AnnotationError, Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation, evaluate_heads, evaluate_labels, label_clips
+from videoseq.finetuning import Finetuner, TunedBackbone
 from videoseq.label_decoding import Decoding, MarkovChain
 from videoseq.metrics import LabelledVideo, Metrics, best_temperature, majority_class, measure, tempered
 from videoseq.splits import count_classes, leave_groups_out, split_clips, split_notices
@@ -29,10 +31,21 @@ CROSS_VALIDATED = "cross-validation"
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A head and its baseline without context, fitted on the same clips."""
+    """A head and its baseline without context, fitted on the same clips.
+
+    Attributes:
+        head: The model's.
+        no_context: The baseline's, on the same features as the head in the end.
+        tuned: The CNN of both, where it was fine-tuned with the head.
+    """
 
     head: FitResult
     no_context: FitResult
+    tuned: TunedBackbone | None = None
+
+    def seen(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """The clips with the features that the two see."""
+        return clips if self.tuned is None else self.tuned.seen(clips)
 
     @property
     def by_labeller(self) -> dict[str, FitResult]:
@@ -80,7 +93,9 @@ class Fitter:
         settings: TrainSettings,
         device: torch.device | None = None,
         on_epoch: Callable[[str, EpochRecord], None] | None = None,
+        finetuner: Finetuner | None = None,
     ) -> None:
+        self._finetuner = finetuner
         self._num_classes = num_classes
         self._settings = settings
         self._device = device
@@ -96,19 +111,20 @@ class Fitter:
             raise AnnotationError(
                 f"training clips{note}: expected labelled frames of two classes or more; annotate more clips"
             )
-        head = self._settings.head
-        return Pair(
-            self._fit(f"head{note}", head, train, val),
-            self._fit(f"baseline without context{note}", without_context(head), train, val),
-        )
+        settings = self._settings.head
+        head, tuned = self._fit(f"head{note}", settings, train, val), None
+        if self._finetuner is not None:
+            head, tuned = self._finetuner(head, train, val, self._named(f"fine-tuning{note}"))
+            train, val = tuned.seen(train), tuned.seen(val)
+        no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val)
+        return Pair(head, no_context, tuned)
 
     def _fit(self, name: str, head: HeadSettings, train: Sequence[Clip], val: Sequence[Clip]) -> FitResult:
-        def show(record: EpochRecord) -> None:
-            if self._on_epoch is not None:
-                self._on_epoch(name, record)
-
-        training = self._settings.training
+        training, show = self._settings.training, self._named(name)
         return fit(train, val, self._num_classes, head, training, device=self._device, on_epoch=show)
+
+    def _named(self, name: str) -> Callable[[EpochRecord], None] | None:
+        return None if self._on_epoch is None else partial(self._on_epoch, name)
 
 
 def without_context(head: HeadSettings) -> HeadSettings:
@@ -122,8 +138,9 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
     counts = {name: count_classes(part, len(classes)) for name, part in splits.items()}
     kept = measured = fit_pair(splits["train"], splits["val"])
     chain = learn_chain(splits["train"], len(classes), settings)
-    _settle(measured, {name: label_clips(one.head, splits["val"], classes) for name, one in _named(measured)},
-            [Unseen(clip.features.steps, chain) for clip in splits["val"]], chain, classes, settings)  # fmt: skip
+    seen = measured.seen(splits["val"])
+    _settle(measured, {name: label_clips(one.head, seen, classes) for name, one in _named(measured)},
+            [Unseen(clip.features.steps, chain) for clip in seen], chain, classes, settings)  # fmt: skip
     measured_on = next(name for name in ("test", "val", "train") if splits[name])
     notices = split_notices(counts, measured_on, classes, chooses=settings.training.patience is not None)
     if settings.decoding.is_tuned and not splits["val"]:
@@ -143,8 +160,9 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
             text = "the numbers are of a model fitted without the validation clips; the one kept was then fitted on all"
             notices.append(Notice("refitted_on_all_clips", text))
     majority = majority_class(counts["train"])
+    seen = measured.seen(splits[measured_on])
     evaluation = evaluate_heads(
-        measured.head.head, measured.no_context.head, majority, splits[measured_on], classes, settings.data.background
+        measured.head.head, measured.no_context.head, majority, seen, classes, settings.data.background
     )
     return Measured(kept, measured.head, evaluation, measured_on, majority, tuple(notices))
 
@@ -161,7 +179,8 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
     results = []
     for number, fold in enumerate(folds, start=1):
         pair = fit_pair(fold.train, [], f", fold {number} of {len(folds)}")
-        found = {name: label_clips(one.head, fold.held_out, classes) for name, one in _named(pair)}
+        held_out = pair.seen(fold.held_out)
+        found = {name: label_clips(one.head, held_out, classes) for name, one in _named(pair)}
         headline = {
             name: headline_values(measure(videos, classes, settings.data.background).metrics)
             for name, videos in found.items()

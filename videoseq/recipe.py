@@ -15,6 +15,7 @@ from videoseq.clips import Clip
 from videoseq.config import TrainSettings
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, Evaluation
+from videoseq.finetuning import Finetuner
 from videoseq.machine import library_versions
 from videoseq.measuring import (
     Fitter,
@@ -45,6 +46,7 @@ def train_model(
     *,
     device: torch.device | None = None,
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    finetuner: Finetuner | None = None,
 ) -> TrainedModel:
     """Fits and measures a model.
 
@@ -55,13 +57,18 @@ def train_model(
         backbone: What made the features.
         device: Where the heads are fitted; the CPU by default.
         on_epoch: Called with the head's name and each epoch's record.
+        finetuner: What fine-tunes ``backbone`` with each head; ``backbone.trainable`` needs one.
 
     Raises:
         AnnotationError: There is nothing to learn: no labelled clip for training, or one class only.
     """
-    fit_pair = Fitter(len(classes), settings, device, on_epoch)
+    if (settings.backbone.trainable != 0) != (finetuner is not None):
+        raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")
+    fit_pair = Fitter(len(classes), settings, device, on_epoch, finetuner)
     measure = measure_on_split if settings.data.cross_validation is None else measure_in_folds
     measured = measure(clips, classes, settings, fit_pair)
+    kept = measured.kept
+    backbone = backbone if kept.tuned is None else kept.tuned.backbone
     description = ModelDescription(
         classes=tuple(classes),
         backbone=backbone.identity,
@@ -74,7 +81,6 @@ def train_model(
         metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
-    kept = measured.kept
     return TrainedModel(Bundle(description, classes, kept.head.head, kept.no_context.head, backbone), measured)
 
 

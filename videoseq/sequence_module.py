@@ -70,12 +70,16 @@ class SequenceModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov & Hutter 2019) with a linear warm-up, then a cosine to zero, stepped by epoch."""
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        optimizer = torch.optim.AdamW(self.head.parameters(), lr=rate, weight_decay=decay, fused=True)
+        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=rate, weight_decay=decay, fused=True)
         warmup = max(1, round(self.settings.warmup_fraction * self.settings.max_epochs))
         rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.settings.max_epochs - warmup))
         schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warmup])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What is fitted, each group with its learning rate where it has one of its own; the head's stands first."""
+        return [{"params": list(self.head.parameters())}]
 
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
         """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float32
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoseq.augmentation import Augmentation
 from videoseq.bidirectional import Network, make_network
@@ -40,6 +41,7 @@ class EpochRecord:
         val_loss: The mean over labelled frames; None without a validation split.
         learning_rate: During the epoch.
         member: Which network of an ensemble, from 0.
+        max_epochs: Of how many at most.
     """
 
     epoch: int
@@ -47,6 +49,7 @@ class EpochRecord:
     val_loss: float | None
     learning_rate: float
     member: int = 0
+    max_epochs: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +91,11 @@ class _Recorder(Callback):
         best = min((r.val_loss for r in self.history if r.val_loss is not None), default=float("inf"))
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         train_loss = float(np.mean(self._losses))
-        self.history.append(EpochRecord(trainer.current_epoch, train_loss, val_loss, rate, self._member))
+        epoch, max_epochs = trainer.current_epoch, trainer.max_epochs or 1
+        self.history.append(EpochRecord(epoch, train_loss, val_loss, rate, self._member, max_epochs))
         if not self._takes_best or (val_loss is not None and val_loss < best):
-            assert isinstance(module, SequenceModule)
             self.best_epoch = trainer.current_epoch
-            self.best_weights = copy.deepcopy(module.head.state_dict())
+            self.best_weights = copy.deepcopy(module.state_dict())
         if self._on_epoch is not None:
             self._on_epoch(self.history[-1])
 
@@ -125,13 +128,12 @@ def fit(
         ConfigError: The loss became infinite or no number; the settings ask for too large steps.
         OutputError: There is no room for the clips' components.
     """
-    counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
-    weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
+    weights = class_weights(train, num_classes, settings)
     networks: list[Network] = []
     results: list[FitResult] = []
-    with _quiet_lightning(), ExitStack() as stack:
+    with ExitStack() as stack:
         for member in range(settings.ensemble):
-            stack.enter_context(_seeded(settings.seed + member))
+            stack.enter_context(seeded(settings.seed + member))
             networks.append(make_network(train[0].features.features.shape[1], num_classes, head))
             if member == 0:
                 learn_components(networks[0], train)
@@ -139,33 +141,43 @@ def fit(
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.stretch, settings.noise * deviation)
             networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
-            module = SequenceModule(networks[-1], torch.tensor(weights, dtype=torch.float32), settings)
+            module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
-            results.append(_fit_network(module, data, settings, device, on_epoch, member))
+            results.append(fit_module(module, data, settings, device, on_epoch, member))
     return replace(results[0], head=networks[0] if len(networks) == 1 else Ensemble(networks).eval())
 
 
-def _fit_network(
+def class_weights(train: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float32[Tensor, " classes"]:
+    """What a step of each class counts in the loss."""
+    counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
+    weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def fit_module(
     module: SequenceModule,
     data: ClipData,
     settings: TrainingSettings,
     device: torch.device | None,
     on_epoch: Callable[[EpochRecord], None] | None,
-    member: int,
+    member: int = 0,
 ) -> FitResult:
-    """Fits one network, which ends on the CPU with the weights of the epoch that is taken."""
-    network = module.head
+    """Fits one module, which ends on the CPU with the weights of the epoch that is taken.
+
+    Raises:
+        ConfigError: The loss became infinite or no number.
+    """
     patience = settings.patience if data.has_validation else None
     stopping = [EarlyStopping(MONITORED, patience=patience)] if patience else []
     recorder = _Recorder(on_epoch, member, takes_best=bool(stopping))
-    trainer = _make_trainer(settings, [*stopping, recorder], device, has_validation=data.has_validation)
-    with _cores_for(network):
+    with _quiet_lightning(), _cores_for(module):
+        trainer = _make_trainer(settings, [*stopping, recorder], device, has_validation=data.has_validation)
         trainer.fit(module, datamodule=data)
     if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
         rate = settings.learning_rate
         raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
-    network.load_state_dict(recorder.best_weights)
-    return FitResult(network.cpu().eval(), recorder.best_epoch, tuple(recorder.history))
+    module.load_state_dict(recorder.best_weights)
+    return FitResult(module.cpu().head.eval(), recorder.best_epoch, tuple(recorder.history))
 
 
 def _make_trainer(
@@ -187,7 +199,7 @@ def _make_trainer(
     )
 
 
-def _cores_for(network: Network) -> AbstractContextManager[None]:
+def _cores_for(network: nn.Module) -> AbstractContextManager[None]:
     """One core for a small network: more of them gain a tenth when idle, and lose most of it when they are not.
 
     Many small products wait for one another; torch's threads spin meanwhile, against whatever else wants the cores.
@@ -197,7 +209,7 @@ def _cores_for(network: Network) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Initial weights and dropout draw from ``seed`` inside, and nothing outside notices."""
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices):
@@ -216,6 +228,8 @@ def _quiet_lightning() -> Iterator[None]:
             # The features lie in memory or in mapped files: worker processes would only copy them.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            # A backbone that is fine-tuned is meant to be in eval mode.
+            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
             # Lightning 2.6 beside torch 2.13 uses a name that torch will rename; it is theirs to mend.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield

@@ -45,6 +45,8 @@ def restore_backbone(identity: BackboneIdentity, tensors: Mapping[str, Tensor]) 
     """
     if identity.name.startswith(timm_models.PREFIX):
         backbone = timm_models.restore(identity.name, tensors)
+    elif identity.name in efficientnet_lite.VARIANTS and tensors:
+        backbone = efficientnet_lite.restore(identity.name, tensors)
     else:
         backbone = load_backbone(BackboneSettings(name=identity.name))
     if backbone.identity != identity:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from jaxtyping import Float, UInt8
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+
+from videoseq.config import LastBlocks
+from videoseq.errors import ConfigError
 
 
 class Preprocessing(BaseModel):
@@ -52,7 +56,8 @@ class BackboneIdentity(BaseModel):
 
     Attributes:
         name: As in the settings.
-        weights_sha256: Of the package's weight file for the lite backbones, of the tensors for ``timm:`` ones.
+        weights_sha256: Of the package's weight file for the lite backbones; of the tensors for ``timm:`` ones and for
+            all that were fine-tuned.
         feature_size: Length of a feature vector.
         preprocessing: What happens to a frame before the CNN.
     """
@@ -70,6 +75,14 @@ class BackboneIdentity(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+class DivisibleNetwork(nn.Module):
+    """A network that can be run up to one of its blocks, and from there on."""
+
+    def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
+        """What stands before so many last blocks, and the rest; both share their parameters with the network."""
+        raise NotImplementedError
+
+
 class Backbone(nn.Module):
     """A frozen CNN with its preprocessing: uint8 images → feature vectors.
 
@@ -79,15 +92,25 @@ class Backbone(nn.Module):
     Attributes:
         identity: Name, weights' hash, preprocessing, feature size.
         weights_are_packaged: Whether the weights come with an installed package; if not, a model carries them.
+        blocks: Names of the network's parameters from the input to the output: of the stem, then of each block; those
+            between two blocks belong to the first of them, those after the last to the last.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, identity: BackboneIdentity, *, weights_are_packaged: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        identity: BackboneIdentity,
+        *,
+        weights_are_packaged: bool,
+        blocks: tuple[tuple[str, ...], ...] = (),
+    ) -> None:
         super().__init__()
         self.identity = identity
         self.weights_are_packaged = weights_are_packaged
+        self.blocks = blocks
         self.network = network.requires_grad_(requires_grad=False)
         self.register_buffer("mean", torch.tensor(identity.preprocessing.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(identity.preprocessing.std).view(3, 1, 1), persistent=False)
@@ -102,6 +125,42 @@ class Backbone(nn.Module):
         """Feature vectors of images that ``identity.preprocessing.resize`` made."""
         features: Tensor = self.network(self.normalise(images))
         return features
+
+    def last_parameters(self, num_blocks: LastBlocks) -> list[nn.Parameter]:
+        """The parameters of so many last blocks, or of all blocks and the stem.
+
+        Raises:
+            ConfigError: There are not so many blocks.
+        """
+        num_known = max(0, len(self.blocks) - 1)
+        if num_blocks != "all" and num_blocks > num_known:
+            name = self.identity.name
+            raise ConfigError(
+                f"backbone.trainable: expected a number up to {num_known} or all, got {num_blocks}; "
+                f"{name} has {num_known} blocks"
+            )
+        chosen = self.blocks if num_blocks == "all" else self.blocks[len(self.blocks) - num_blocks :]
+        return [self.network.get_parameter(name) for names in chosen for name in names]
+
+    def divided(self, num_blocks: LastBlocks) -> tuple[Callable[[Tensor], Tensor] | None, Callable[[Tensor], Tensor]]:
+        """What turns images into features, in two steps: what stands before so many last blocks, and the rest.
+
+        There is no first step where the network cannot be divided, or would hand over more bytes than it is given.
+        """
+        if num_blocks != "all" and isinstance(self.network, DivisibleNetwork):
+            before, rest = self.network.divided(num_blocks)
+            shape = 1, 3, self.identity.preprocessing.height, self.identity.preprocessing.width
+            with torch.no_grad():
+                handed_over = before(self.normalise(torch.zeros(shape, dtype=torch.uint8)))
+            if handed_over.nbytes <= math.prod(shape):
+                return lambda images: before(self.normalise(images)), rest
+        return None, self
+
+    def with_own_weights(self) -> Backbone:
+        """The same network, whose weights are no package's any more: frozen, and named after their values."""
+        digest = tensors_sha256(self.network.state_dict())
+        identity = self.identity.model_copy(update={"weights_sha256": digest})
+        return Backbone(self.network, identity, weights_are_packaged=False, blocks=self.blocks)
 
     def normalise(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """What the network itself is given."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoseq.backbones.base import Backbone, BackboneIdentity, Preprocessing
+from videoseq.backbones.base import Backbone, BackboneIdentity, DivisibleNetwork, Preprocessing, tensors_sha256
 from videoseq.errors import ConfigError, ModelError
 from videoseq.files import file_sha256
 
@@ -113,7 +114,7 @@ class InvertedResidual(nn.Module):
         return x + out if self.adds_input else out
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(DivisibleNetwork):
     """Normalised RGB images → pooled features; ``classifier`` turns those into ImageNet logits."""
 
     def __init__(self, width: float, depth: float) -> None:
@@ -138,6 +139,19 @@ class EfficientNetLite(nn.Module):
         """Features averaged over the picture."""
         features: Tensor = self.head(self.blocks(self.stem(images)))
         return features.mean(dim=(2, 3))
+
+    def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
+        """What stands before so many last blocks, and the rest."""
+        blocks = list(self.blocks)
+        at = len(blocks) - num_blocks
+        return nn.Sequential(self.stem, *blocks[:at]), nn.Sequential(*blocks[at:], self.head, _Pool())
+
+
+class _Pool(nn.Module):
+    """The mean over the picture."""
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+        return x.mean(dim=(2, 3))
 
 
 def _scaled_channels(channels: int, width: float, divisor: int = 8) -> int:
@@ -164,6 +178,25 @@ def load(name: str) -> Backbone:
         )
     network = EfficientNetLite(variant.width, variant.depth)
     _copy_in_order(torch.load(path, map_location="cpu", weights_only=True), network, path)
+    return _backbone(name, network, sha256, weights_are_packaged=True)
+
+
+def restore(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
+    """The backbone with the fine-tuned tensors that a model folder carries; its package is not needed.
+
+    Raises:
+        ModelError: The tensors do not fit the architecture.
+    """
+    network = EfficientNetLite(VARIANTS[name].width, VARIANTS[name].depth)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{name}: does not fit the backbone; {' '.join(str(error).split())}") from None
+    return _backbone(name, network, tensors_sha256(network.state_dict()), weights_are_packaged=False)
+
+
+def _backbone(name: str, network: EfficientNetLite, sha256: str, *, weights_are_packaged: bool) -> Backbone:
+    variant = VARIANTS[name]
     preprocessing = Preprocessing(
         height=variant.input_size,
         width=variant.input_size,
@@ -173,7 +206,16 @@ def load(name: str) -> Backbone:
     identity = BackboneIdentity(
         name=name, weights_sha256=sha256, feature_size=_FEATURE_SIZE, preprocessing=preprocessing
     )
-    return Backbone(network, identity, weights_are_packaged=True)
+    return Backbone(network, identity, weights_are_packaged=weights_are_packaged, blocks=_blocks(network))
+
+
+def _blocks(network: EfficientNetLite) -> tuple[tuple[str, ...], ...]:
+    """The stem's parameters and each block's; the head's belong to the last, the classifier's to no feature."""
+    last = len(network.blocks) - 1
+    parts: list[tuple[str, ...]] = [("stem.",), *((f"blocks.{index}.",) for index in range(last))]
+    parts.append((f"blocks.{last}.", "head."))
+    names = [name for name, _ in network.named_parameters()]
+    return tuple(tuple(name for name in names if name.startswith(prefixes)) for prefixes in parts)
 
 
 def _weight_file(name: str, variant: Variant) -> Path:

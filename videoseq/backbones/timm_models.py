@@ -74,7 +74,17 @@ def _backbone(name: str, network: Any) -> Backbone:  # noqa: ANN401
         feature_size=network.num_features,
         preprocessing=preprocessing,
     )
-    return Backbone(network, identity, weights_are_packaged=False)
+    return Backbone(network, identity, weights_are_packaged=False, blocks=_blocks(network))
+
+
+def _blocks(network: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401
+    """The parameters' names as timm itself groups them by depth; in one group where it does not."""
+    if not hasattr(network, "group_matcher"):
+        return (tuple(name for name, _ in network.named_parameters()),)
+    from timm.models import group_parameters
+
+    groups = group_parameters(network, network.group_matcher(coarse=False))
+    return tuple(tuple(names) for _, names in sorted(groups.items()))
 
 
 def _read_checkpoint(path: Path) -> Mapping[str, Tensor]:

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
+    from videoseq.config import Task
     from videoseq.errors import Notice
-    from videoseq.evaluation import Evaluation
     from videoseq.feature_store import ClipFeatures
     from videoseq.labeling import Model
     from videoseq.report.mistakes import WrongSpan
     from videoseq.runtimes import Runtime
+    from videoseq.tasks import AnyEvaluation
 
     from .console import Console
 
@@ -29,6 +30,7 @@ def load(
     classes: ClassNames,
     *,
     background: str | None,
+    task: Task,
     runtime: Runtime,
     sample_hz: float | None,
     cache: Path,
@@ -38,7 +40,7 @@ def load(
     from videoseq.clips import load_clips
 
     with _shown_features("features", len(entries), runtime, sample_hz, cache, console) as features_of:
-        clips, notices = load_clips(entries, annotations, features_of, classes, background)
+        clips, notices = load_clips(entries, annotations, features_of, classes, background, task)
     for notice in notices:
         console.warn(notice)
     return clips, notices
@@ -73,7 +75,7 @@ def with_features_of(model: Model, clips: Sequence[Clip], cache: Path, console: 
     return seen
 
 
-def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:
+def read_pictures(evaluation: AnyEvaluation, console: Console) -> dict[WrongSpan, bytes]:
     """Frames of the longest spans that the model labelled wrongly, for its report."""
     from videoseq.report import mistakes
 

@@ -17,8 +17,9 @@ DATA_PATH = """
     containers transport safe_file av_capture opening timing damage facts frames sampling video
     packets decoding isolation
     backbones runtimes features feature_store checking
-    annotations hysteresis formats fitting clips splits matching augmentation lanes
-    model components ensemble losses metrics overview sequence_module training labels bundle labeling evaluation
+    annotations multilabel hysteresis formats fitting clips splits matching augmentation lanes
+    model components ensemble thresholds losses metrics overview sequence_module training
+    labelled_frames labels label_sets bundle labeling evaluation multilabel_evaluation tasks
     agreement quantization measuring recipe sweep inputs journal batch worker worker_process workers report
 """
 ORDER = DATA_PATH.split()

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "none"]
 Inputs = Literal["two_streams", "joint", "features", "differences"]
+Task = Literal["multiclass", "multilabel"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -64,6 +65,8 @@ class HeadSettings(_Settings):
 class DataSettings(_Settings):
     """How annotations become targets, and clips become splits."""
 
+    task: Task = "multiclass"
+    """``multiclass``: a frame has one class; ``multilabel``: behaviours overlap, and a frame has any number of them."""
     background: str | None = None
     """The class of frames that no row covers; without it they are unlabelled and count nowhere."""
     classes: tuple[str, ...] | None = None
@@ -132,6 +135,20 @@ class TrainSettings(_Settings):
     head: HeadSettings = HeadSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _suit_the_task(self) -> TrainSettings:
+        if self.data.task == "multilabel" and self.data.background is not None:
+            raise ValueError(
+                "data.background: expected none with data.task=multilabel, where a frame that no row covers has no "
+                f"class, got {self.data.background!r}"
+            )
+        if self.data.task == "multilabel" and self.training.hysteresis != 0:
+            raise ValueError(
+                "training.hysteresis: expected 0 with data.task=multilabel, whose classes do not take turns, "
+                f"got {self.training.hysteresis!r}"
+            )
+        return self
 
 
 def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
@@ -211,6 +228,9 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     if problem["type"] == "model_type":
         known = _fields_at(TrainSettings, location)
         return where, f"expected a group of settings ({', '.join(known)}), got {problem['input']!r}"
+    if problem["type"] == "value_error":  # our own, of settings that do not go together; it names one of them
+        where, _, text = str(problem["ctx"]["error"]).partition(": ")
+        return where, text
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

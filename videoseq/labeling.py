@@ -24,12 +24,15 @@ from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
 from videoseq.hysteresis import Hysteresis
-from videoseq.labels import FrameLabels, LabelWriter, decode
+from videoseq.label_sets import ClassSegmentBuilder, decode_sets
+from videoseq.labelled_frames import LabelledFrames, joined_labels
+from videoseq.labels import LabelWriter, SegmentBuilder, decode
 from videoseq.model import RNNState
 from videoseq.runtimes import Runtime, RuntimeChoice, select_runtime
 from videoseq.runtimes.machine import one_core
 from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler, step_rows
+from videoseq.thresholds import thresholds_of
 from videoseq.video import VideoReader
 
 
@@ -42,8 +45,9 @@ class SequenceLabeler:
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
         self._hysteresis = Hysteresis(float(head.hysteresis))
+        self._thresholds = thresholds_of(head)
 
-    def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
+    def label(self, chunk: FeatureChunk, classes: ClassNames) -> LabelledFrames:
         """Labels of the next frames.
 
         Raises:
@@ -51,8 +55,12 @@ class SequenceLabeler:
         """
         return self.decode(chunk, self.push(chunk), classes)
 
-    def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
+    def decode(
+        self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames
+    ) -> LabelledFrames:
         """The labels for what :meth:`push` has just given."""
+        if self._thresholds is not None:
+            return decode_sets(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._thresholds)
         return decode(classes, chunk.index, chunk.seconds, chunk.flags, logits, self._hysteresis)
 
     def push(self, chunk: FeatureChunk) -> Float[Tensor, "frames classes"]:
@@ -93,7 +101,7 @@ class SequenceLabeler:
 
 @dataclass(frozen=True, eq=False)
 class FrameLabel:
-    """The label of one frame; ``logits`` are in the order of the model's classes."""
+    """The label of one frame, in multilabel its classes joined by ``|``; ``logits`` are in the order of the classes."""
 
     index: int
     seconds: float
@@ -164,22 +172,18 @@ class Model:
         """A labeler for the frames of one video, from its first on."""
         return FrameLabeler(self)
 
-    def label(self, video: str | os.PathLike[str]) -> FrameLabels:
+    def label(self, video: str | os.PathLike[str]) -> LabelledFrames:
         """The labels of every frame of a video, in memory; :func:`label_video` writes them instead.
+
+        Returns:
+            :class:`~videoseq.labels.FrameLabels`, or of a multilabel model
+            :class:`~videoseq.label_sets.FrameLabelSets`.
 
         Raises:
             VideoError: The video cannot be read.
         """
         with VideoReader(video) as reader:
-            parts = list(label_frames(reader, self))
-        return FrameLabels(
-            self.classes,
-            np.concatenate([part.index for part in parts]),
-            np.concatenate([part.seconds for part in parts]),
-            np.concatenate([part.flags for part in parts]),
-            np.concatenate([part.probabilities for part in parts]),
-            np.concatenate([part.class_index for part in parts]),
-        )
+            return joined_labels(list(label_frames(reader, self)))
 
 
 def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
@@ -198,7 +202,7 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
 
 def label_frames(
     reader: FrameReader, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
-) -> Iterator[FrameLabels]:
+) -> Iterator[LabelledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
     Raises:
@@ -241,7 +245,9 @@ def label_video(
         OutputError: The files cannot be written.
     """
     watch, has_raw = FileWatch(Path(video)), bool(model.bundle.head.hysteresis > 0)
-    with open_video(Path(video)) as reader, LabelWriter(target, model.classes, has_raw=has_raw) as writer:
+    builder = SegmentBuilder() if thresholds_of(model.bundle.head) is None else ClassSegmentBuilder()
+    new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
+    with open_video(Path(video)) as reader, new_writer as writer:
         for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)
         watch.check()

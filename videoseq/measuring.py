@@ -9,22 +9,38 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainSettings
 from videoseq.errors import AnnotationError, Notice
-from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation, evaluate_heads, evaluate_labels, label_clips
+from videoseq.evaluation import MODEL, NO_CONTEXT, label_clips
 from videoseq.hysteresis import Hysteresis
-from videoseq.metrics import LabelledVideo, Metrics, best_temperature, majority_class, measure, tempered
+from videoseq.metrics import LabelledVideo, best_temperature, measure, tempered
+from videoseq.multilabel_evaluation import settle_thresholds
 from videoseq.splits import count_classes, leave_groups_out, split_clips, split_notices
+from videoseq.tasks import (
+    AnyEvaluation,
+    AnyMetrics,
+    Majority,
+    evaluate_heads,
+    evaluate_labels,
+    is_learnable,
+    majority_of,
+    measured_metrics,
+)
+from videoseq.thresholds import copy_thresholds
 from videoseq.training import EpochRecord, FitResult, fit
 
 CROSS_VALIDATED = "cross-validation"
 """What a model was measured on when each clip was labelled by one that had not seen its group."""
 
+_THRESHOLDS_TUNED = Notice(
+    "thresholds_tuned",
+    "the classes' thresholds were tuned on the clips that measure, so that F1 is a little too good; mark clips as test "
+    "to know better",
+)
 _MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 _MAX_COST = 0.01
 
@@ -59,16 +75,16 @@ class Measured:
         fit: Of the head that was measured; in cross-validation, of the one that is kept.
         evaluation: On the clips of ``measured_on``.
         measured_on: ``test``, ``val``, ``cross-validation``, or ``train`` where there was nothing else.
-        majority: The class of most training frames.
+        majority: What most training frames have.
         notices: What the user should know.
         folds: In cross-validation, each turn by itself.
     """
 
     kept: Pair
     fit: FitResult
-    evaluation: Evaluation
+    evaluation: AnyEvaluation
     measured_on: str
-    majority: int
+    majority: Majority
     notices: tuple[Notice, ...]
     folds: tuple[FoldResult, ...] = ()
 
@@ -94,7 +110,7 @@ class Fitter:
         Raises:
             AnnotationError: The training clips have labelled frames of fewer than two classes.
         """
-        if np.count_nonzero(count_classes(train, self._num_classes)) < 2:
+        if not is_learnable(train, self._num_classes):
             raise AnnotationError(
                 f"training clips{note}: expected labelled frames of two classes or more; annotate more clips"
             )
@@ -132,12 +148,15 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
         for name, one in _named(kept):
             one.head.temperature.copy_(measured.by_labeller[name].head.temperature)
             one.head.hysteresis.copy_(measured.by_labeller[name].head.hysteresis)
+            copy_thresholds(measured.by_labeller[name].head, one.head)
         if measured_on == "test":
             measured = kept
         else:
             text = "the numbers are of a model fitted without the validation clips; the one kept was then fitted on all"
             notices.append(Notice("refitted_on_all_clips", text))
-    majority = majority_class(counts["train"])
+    if settings.data.task == "multilabel" and measured_on == "val":
+        notices.append(_THRESHOLDS_TUNED)
+    majority = majority_of(splits["train"], len(classes))
     evaluation = evaluate_heads(
         measured.head.head, measured.no_context.head, majority, splits[measured_on], classes, settings.data.background
     )
@@ -157,7 +176,7 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         pair = fit_pair(fold.train, [], f", fold {number} of {len(folds)}")
         found = {name: label_clips(one.head, fold.held_out, classes) for name, one in _named(pair)}
         headline = {
-            name: headline_values(measure(videos, classes, settings.data.background).metrics)
+            name: headline_values(measured_metrics(videos, classes, settings.data.background))
             for name, videos in found.items()
         }
         results.append(FoldResult(fold.groups, headline))
@@ -165,14 +184,16 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
             labelled[name] += videos
     kept = fit_pair(clips, [], ", on all clips")
     settled = _settle(kept, labelled, classes, settings)
-    majority = majority_class(count_classes(clips, len(classes)))
-    evaluation = evaluate_labels(settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background)
+    majority = majority_of(clips, len(classes))
+    evaluation = evaluate_labels(
+        kept.head.head, settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background
+    )
     text = "each clip was labelled by a model fitted without its group; the one kept was then fitted on all clips"
-    notices = (Notice("cross_validated", text),)
-    return Measured(kept, kept.head, evaluation, CROSS_VALIDATED, majority, notices, tuple(results))
+    notices = [Notice("cross_validated", text), *([_THRESHOLDS_TUNED] if settings.data.task == "multilabel" else [])]
+    return Measured(kept, kept.head, evaluation, CROSS_VALIDATED, majority, tuple(notices), tuple(results))
 
 
-def headline_values(metrics: Metrics) -> dict[str, Any]:
+def headline_values(metrics: AnyMetrics) -> dict[str, Any]:
     """The headline numbers without intervals, and how much they are of."""
     return {
         "num_videos": metrics.num_videos,
@@ -199,6 +220,8 @@ def _settle(
     Returns:
         What heads that are set so would have said.
     """
+    if settings.data.task == "multilabel":
+        return settle_thresholds({name: one.head for name, one in _named(pair)}, labelled)
     settled = {}
     for name, one in _named(pair):
         temperature = best_temperature(labelled[name])

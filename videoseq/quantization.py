@@ -16,6 +16,7 @@ from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import FrameReader
 from videoseq.labeling import SequenceLabeler
+from videoseq.labelled_frames import num_equal_answers
 from videoseq.runtimes import QuantizedNetwork, Runtime
 from videoseq.runtimes.quantized import Quantization
 
@@ -37,14 +38,14 @@ class Comparison:
         num_equal: Those among them with one label from both.
         num_images: Pictures of which features were compared.
         cosine_sum: The sum of the cosines between the features of each picture.
-        classes: The labels from the first of the two, as indices into the classes.
+        names: The labels from the first of the two.
     """
 
     num_frames: int = 0
     num_equal: int = 0
     num_images: int = 0
     cosine_sum: float = 0.0
-    classes: frozenset[int] = frozenset()
+    names: frozenset[str] = frozenset()
 
     def __add__(self, other: Comparison) -> Comparison:
         return Comparison(
@@ -52,7 +53,7 @@ class Comparison:
             self.num_equal + other.num_equal,
             self.num_images + other.num_images,
             self.cosine_sum + other.cosine_sum,
-            self.classes | other.classes,
+            self.names | other.names,
         )
 
     @property
@@ -122,14 +123,11 @@ def compare_labels(
     found = Comparison()
     with closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks:
         for pair in chunks:
-            labels = [
-                sequence.label(chunk, bundle.classes).class_index
-                for chunk, sequence in zip(pair, sequences, strict=True)
-            ]
+            labels = [sequence.label(chunk, bundle.classes) for chunk, sequence in zip(pair, sequences, strict=True)]
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
-            num_equal = int((labels[0] == labels[1]).sum())
-            classes = frozenset(np.unique(labels[0]).tolist())
-            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()), classes)
+            num_equal = num_equal_answers(labels[0].answers, labels[1].answers)
+            names = frozenset(labels[0].names)
+            found += Comparison(len(labels[0]), num_equal, len(cosines), float(cosines.sum()), names)
             if found.num_frames >= max_frames:
                 break
     return found

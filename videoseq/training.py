@@ -22,10 +22,10 @@ from videoseq.components import as_components, learn_components, mean_deviation
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
-from videoseq.metrics import sqrt_inverse_weights
 from videoseq.model import CausalRNN
 from videoseq.runtimes.machine import one_core
-from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
+from videoseq.sequence_module import MONITORED, ClipData, SequenceModule, loss_weights
+from videoseq.thresholds import add_thresholds
 
 _SMALL_NETWORK = 500_000
 
@@ -125,8 +125,7 @@ def fit(
         ConfigError: The loss became infinite or no number; the settings ask for too large steps.
         OutputError: There is no room for the clips' components.
     """
-    counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
-    weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
+    weights = loss_weights(train, num_classes, settings)
     networks: list[CausalRNN] = []
     results: list[FitResult] = []
     with _quiet_lightning(), ExitStack() as stack:
@@ -139,10 +138,13 @@ def fit(
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.stretch, settings.noise * deviation)
             networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
-            module = SequenceModule(networks[-1], torch.tensor(weights, dtype=torch.float32), settings)
+            module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
             results.append(_fit_network(module, data, settings, device, on_epoch, member))
-    return replace(results[0], head=networks[0] if len(networks) == 1 else Ensemble(networks).eval())
+    fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    if train[0].is_multilabel:
+        add_thresholds(fitted)
+    return replace(results[0], head=fitted)
 
 
 def _fit_network(

@@ -34,6 +34,7 @@ def frames(light: Spans, square: Spans, seed: int, num_frames: int = 40) -> list
 
 def write_overlapping(folder: Path) -> Path:
     """The clips, annotated by intervals that overlap; the last one frame by frame."""
+    folder.mkdir(parents=True, exist_ok=True)
     for number, (light, square) in enumerate(CLIPS):
         video = write_video(folder / f"clip{number}.mp4", frames(light, square, number), FPS)
         rows = ["start_s,stop_s,label"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from videoseq.facts import VideoInfo
     from videoseq.frames import Frame
+    from videoseq.label_sets import FrameLabelSets
     from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
     from videoseq.labels import FrameLabels, Segment
     from videoseq.video import probe, read_frames
@@ -35,6 +36,7 @@ _HOMES = {
     "ConfigError": "errors",
     "Frame": "frames",
     "FrameLabel": "labeling",
+    "FrameLabelSets": "label_sets",
     "FrameLabeler": "labeling",
     "FrameLabels": "labels",
     "Model": "labeling",
@@ -56,6 +58,7 @@ __all__ = [
     "ConfigError",
     "Frame",
     "FrameLabel",
+    "FrameLabelSets",
     "FrameLabeler",
     "FrameLabels",
     "Model",

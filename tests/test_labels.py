@@ -17,7 +17,8 @@ from videoseq.annotations import ClassNames
 from videoseq.errors import ModelError, OutputError
 from videoseq.formats import read_annotation
 from videoseq.hysteresis import Hysteresis
-from videoseq.labels import FrameLabels, LabelWriter, Segment, SegmentBuilder, decode, label_paths
+from videoseq.labelled_frames import Segment
+from videoseq.labels import FrameLabels, LabelWriter, SegmentBuilder, decode, label_paths
 
 Array = np.ndarray
 

@@ -11,7 +11,7 @@ import torch
 
 from tests.overlapping import CLIPS, label_at, write_overlapping
 from tests.test_bundle import edit_tensors, refusal
-from tests.test_cli import cache, call, check_one_line
+from tests.test_cli import call, check_one_line
 from tests.test_training import HEAD, SETTINGS, make_clip
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.backbones import load_backbone
@@ -20,7 +20,7 @@ from videoseq.clips import Clip
 from videoseq.config import BackboneSettings, DataSettings, TrainSettings
 from videoseq.ensemble import Ensemble
 from videoseq.errors import AnnotationError
-from videoseq.evaluation import label_clips, label_features
+from videoseq.evaluation import label_clips, label_clips_as, label_features
 from videoseq.formats import read_annotation
 from videoseq.label_sets import FrameLabelSets
 from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES, best_thresholds, settled
@@ -32,7 +32,7 @@ from videoseq.sweep import sweep
 from videoseq.thresholds import add_thresholds, thresholds_of
 from videoseq.training import fit
 
-__all__ = ["cache", "call"]  # fixtures
+__all__ = ["call"]  # fixture
 
 CLASSES = ClassNames(["left", "right"])
 TRAINING = SETTINGS.model_copy(update={"max_epochs": 16, "patience": None})
@@ -157,10 +157,22 @@ def test_test_clips_are_measured_with_thresholds_that_they_did_not_tune(backbone
 
 def test_one_class_can_be_learnt_and_nothing_cannot(clips, backbone):
     nothing = [replace(clip, targets=np.zeros_like(clip.targets)) for clip in clips[:2]]
-    with pytest.raises(AnnotationError, match=r"^training clips"):
+    with pytest.raises(
+        AnnotationError, match=r"^training clips: expected frames that have a class and frames that have not;"
+    ):
         train_model(nothing, CLASSES, settings_of(), backbone)
     only = [replace(clip, targets=clip.targets[:, :1]) for clip in clips[:2]]
     assert fit(only, [], 1, HEAD, TRAINING.model_copy(update={"max_epochs": 1})).head.num_classes == 1
+
+
+def test_a_model_with_its_classes_in_another_order_stands_beside(clips):
+    """Its labels come out in the order that is asked for; targets are in that order already."""
+    head = fit(clips, [], 2, HEAD, TRAINING.model_copy(update={"max_epochs": 1})).head
+    (plain,) = label_clips(head, clips[:1], CLASSES)
+    (turned,) = label_clips_as(head, clips[:1], ClassNames(["right", "left"]), CLASSES)
+    assert np.array_equal(turned.labels, plain.labels[:, ::-1])
+    assert np.array_equal(turned.probabilities, plain.probabilities[:, ::-1])
+    assert np.array_equal(turned.targets, plain.targets)
 
 
 def test_a_sweep_tries_settings(clips):
@@ -202,11 +214,11 @@ def test_settling_changes_nothing_that_is_settled(trained):
 
 
 @pytest.mark.slow
-def test_from_videos_to_labels_that_can_be_trained_on_again(call, cache, tmp_path):
+def test_from_videos_to_labels_that_can_be_trained_on_again(call, tmp_path):
     clips = write_overlapping(tmp_path / "clips")
-    model, labels = tmp_path / "model", tmp_path / "labels"
-    options = ["--set", "data.task=multilabel", "--set", "training.max_epochs=150", "--cache", cache]
-    assert call("train", clips, "--out", model, *options).status == 0
+    model, labels, cache = tmp_path / "model", tmp_path / "labels", tmp_path / "cache"
+    options = ["--set", "data.task=multilabel", "--cache", cache]
+    assert call("train", clips, "--out", model, "--set", "training.max_epochs=150", *options).status == 0
     assert json.loads((model / "metrics.json").read_text(encoding="utf-8"))["task"] == "multilabel"
     ended = call("evaluate", model, clips, "--out", tmp_path / "report", "--cache", cache, "--json")
     found = json.loads(ended.out)["labellers"]["model"]["headline"]
@@ -219,5 +231,5 @@ def test_from_videos_to_labels_that_can_be_trained_on_again(call, cache, tmp_pat
         assert np.mean([said[frame] == label_at(number, frame) for frame in range(40)]) > 0.7
         assert written.labels <= {"lit", "square"}
         (labels / f"clip{number}.mp4.segments.csv").replace(clips / f"clip{number}.csv")
-    assert call("train", clips, "--out", tmp_path / "again", *options).status == 0
+    assert call("train", clips, "--out", tmp_path / "again", "--set", "training.max_epochs=1", *options).status == 0
     check_one_line(call("evaluate", model, clips, "--background", "lit"), 2, "--background: expected none, got 'lit'")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from videoseq.frames import Frame
     from videoseq.label_sets import FrameLabelSets
     from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
-    from videoseq.labels import FrameLabels, Segment
+    from videoseq.labelled_frames import Segment
+    from videoseq.labels import FrameLabels
     from videoseq.video import probe, read_frames
 
 _HOMES = {
@@ -42,7 +43,7 @@ _HOMES = {
     "Model": "labeling",
     "ModelError": "errors",
     "OutputError": "errors",
-    "Segment": "labels",
+    "Segment": "labelled_frames",
     "VideoError": "errors",
     "VideoInfo": "facts",
     "VideoseqError": "errors",

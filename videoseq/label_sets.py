@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from videoseq.annotations import ClassNames
-from videoseq.labelled_frames import LabelledFrames, check_finite
-from videoseq.labels import Segment, SegmentBuilder
+from videoseq.labelled_frames import LabelledFrames, Segment, check_finite
+from videoseq.labels import SegmentBuilder
 from videoseq.multilabel import joined
 
 

@@ -17,6 +17,18 @@ from videoseq.errors import ModelError
 Labels = TypeVar("Labels", bound="LabelledFrames")
 
 
+@dataclass(frozen=True)
+class Segment:
+    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
+
+    start_seconds: float
+    stop_seconds: float
+    start_frame: int
+    stop_frame: int
+    label: str
+    confidence: float
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledFrames(ABC):
     """What labels of consecutive frames have in common, one class a frame or several.
@@ -58,6 +70,10 @@ class LabelledFrames(ABC):
     @abstractmethod
     def confidence(self) -> Float[np.ndarray, " frames"]:
         """How sure each frame's label is, from 0 to 1."""
+
+    @abstractmethod
+    def segments(self, end_seconds: float) -> list[Segment]:
+        """The segments, in order of their start; ``end_seconds`` is where the last frame ends."""
 
     @property
     def raw_names(self) -> list[str]:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from videoseq.annotations import ClassNames
 from videoseq.files import staged_file
 from videoseq.hysteresis import Hysteresis
-from videoseq.labelled_frames import LabelledFrames, check_finite
+from videoseq.labelled_frames import LabelledFrames, Segment, check_finite
 from videoseq.timing import FrameFlag
 
 _SECONDS = ".6f"
@@ -76,18 +76,6 @@ def decode(
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
     class_index = (hysteresis or Hysteresis(0.0))(probabilities)
     return FrameLabels(classes, index, seconds, flags, probabilities, class_index)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
-
-    start_seconds: float
-    stop_seconds: float
-    start_frame: int
-    stop_frame: int
-    label: str
-    confidence: float
 
 
 class SegmentBuilder:

@@ -14,7 +14,7 @@ import torch
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainSettings
-from videoseq.errors import AnnotationError, Notice
+from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, label_clips
 from videoseq.hysteresis import Hysteresis
 from videoseq.metrics import LabelledVideo, best_temperature, measure, tempered
@@ -24,9 +24,9 @@ from videoseq.tasks import (
     AnyEvaluation,
     AnyMetrics,
     Majority,
+    check_learnable,
     evaluate_heads,
     evaluate_labels,
-    is_learnable,
     majority_of,
     measured_metrics,
 )
@@ -110,10 +110,7 @@ class Fitter:
         Raises:
             AnnotationError: The training clips have labelled frames of fewer than two classes.
         """
-        if not is_learnable(train, self._num_classes):
-            raise AnnotationError(
-                f"training clips{note}: expected labelled frames of two classes or more; annotate more clips"
-            )
+        check_learnable(train, self._num_classes, note)
         head = self._settings.head
         return Pair(
             self._fit(f"head{note}", head, train, val),

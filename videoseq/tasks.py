@@ -10,6 +10,7 @@ import numpy as np
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
 from videoseq.ensemble import Head
+from videoseq.errors import AnnotationError
 from videoseq.evaluation import MAJORITY, Evaluation, label_clips
 from videoseq.evaluation import evaluate_labels as evaluate_multiclass
 from videoseq.metrics import (
@@ -39,12 +40,19 @@ Majority: TypeAlias = int | ClassSet
 """What the baseline that looks at nothing always says: a class index, or the indices of a set of classes."""
 
 
-def is_learnable(clips: Sequence[Clip], num_classes: int) -> bool:
-    """Whether there is something to tell apart: two classes, or frames that have a class and frames that have not."""
+def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> None:
+    """Holds training clips to showing something that can be told apart; ``note`` says in the message which they are.
+
+    Raises:
+        AnnotationError: They have labelled frames of one class only, or in multilabel no class has some of them.
+    """
     counts = count_classes(clips, num_classes)
+    wanted, is_there = "labelled frames of two classes or more", np.count_nonzero(counts) > 1
     if clips and clips[0].is_multilabel:
-        return bool(((counts > 0) & (counts < sum(int(clip.is_labelled.sum()) for clip in clips))).any())
-    return int(np.count_nonzero(counts)) > 1
+        num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
+        wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labelled].any()
+    if not is_there:
+        raise AnnotationError(f"training clips{note}: expected {wanted}; annotate more clips")
 
 
 def majority_of(clips: Sequence[Clip], num_classes: int) -> Majority:

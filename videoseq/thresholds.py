@@ -25,8 +25,7 @@ def add_thresholds(head: Head) -> None:
 
 def thresholds_of(head: Head) -> Float[Tensor, " classes"] | None:
     """A head's thresholds, to be read or set in place; None for a head of one class a frame."""
-    found = dict(head.named_buffers(recurse=False)).get(_NAME)
-    return None if found is None else found
+    return dict(head.named_buffers(recurse=False)).get(_NAME)
 
 
 def copy_thresholds(source: Head, target: Head) -> None:

@@ -82,7 +82,7 @@ def _best_threshold(probabilities: Float[np.ndarray, " frames"], is_there: Bool[
     return float(_THRESHOLDS[best[np.argmin(np.abs(_THRESHOLDS[best] - _USUAL))]])
 
 
-def _logits(probabilities: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+def _logits(probabilities: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     p = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, _ALMOST_SURE)
     logits: np.ndarray = np.log(p) - np.log1p(-p)
     return logits

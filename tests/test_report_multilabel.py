@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -39,7 +40,8 @@ def clip(name: str, num_classes: int, *, shift: int = 2) -> LabelledVideo:
     return LabelledVideo(name, name, np.arange(40) / 10, 4.0, targets, labels, probabilities)
 
 
-def evaluation_of(names: list[str]) -> tuple[MultilabelEvaluation, ClassNames]:
+@cache
+def evaluation_of(*names: str) -> tuple[MultilabelEvaluation, ClassNames]:
     classes = ClassNames(names)
     videos = [clip(f"{name}.mp4", len(names), shift=2 + row) for row, name in enumerate(names[:2])]
     blind = [clip(f"{name}.mp4", len(names), shift=7) for name in names[:2]]
@@ -48,7 +50,7 @@ def evaluation_of(names: list[str]) -> tuple[MultilabelEvaluation, ClassNames]:
 
 
 def page_of(names: list[str], picture: bytes = b"") -> str:
-    evaluation, classes = evaluation_of(names)
+    evaluation, classes = evaluation_of(*names)
     return render_report(
         f"Model {names[2]}",
         evaluation,
@@ -84,14 +86,14 @@ def test_mistakes_are_of_one_class_each():
 
 
 def test_advice_has_no_confusions_and_speaks_of_the_same_classes():
-    evaluation, _ = evaluation_of(NAMES)
+    evaluation, _ = evaluation_of(*NAMES)
     texts = " ".join(f"{one.action} {one.because}" for one in advise(evaluation, []))
     assert "meets" not in texts
     assert "Measure on 10 or more videos." in texts
 
 
 def test_the_model_card_names_both_numbers():
-    evaluation, classes = evaluation_of(NAMES)
+    evaluation, classes = evaluation_of(*NAMES)
     card = render_model_card(
         classes=classes, facts={}, measured_on="the test clips", metrics=evaluation.metrics, is_multilabel=True
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from pipelines.beside import load_previous
 from tests.overlapping import CLIPS, label_at, write_overlapping
 from tests.test_bundle import edit_tensors, refusal
 from tests.test_cli import call, check_one_line
@@ -19,14 +21,18 @@ from videoseq.bundle import load_bundle, save_bundle
 from videoseq.clips import Clip
 from videoseq.config import BackboneSettings, DataSettings, TrainSettings
 from videoseq.ensemble import Ensemble
-from videoseq.errors import AnnotationError
+from videoseq.errors import AnnotationError, ModelError
 from videoseq.evaluation import label_clips, label_clips_as, label_features
+from videoseq.features import FeatureChunk
 from videoseq.formats import read_annotation
 from videoseq.label_sets import FrameLabelSets
+from videoseq.labeling import SequenceLabeler
+from videoseq.labelled_frames import joined_labels
 from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES, best_thresholds, settled
 from videoseq.model import CausalRNN
 from videoseq.overview import describe_clips
 from videoseq.recipe import metrics_json, train_model
+from videoseq.runtimes import RuntimeChoice
 from videoseq.sequence_module import loss_weights
 from videoseq.sweep import sweep
 from videoseq.thresholds import add_thresholds, thresholds_of
@@ -120,6 +126,29 @@ def test_a_model_folder_gives_the_same_labels(bundle, clips, tmp_path):
     assert np.array_equal(one.probabilities, other.probabilities)
     assert np.array_equal(one.is_active, one.probabilities >= thresholds_of(loaded.head).numpy())
     assert 0 < one.is_active.mean() < 1
+
+
+def test_frames_one_by_one_have_the_labels_of_the_whole(trained, clips):
+    features, sequence = clips[0].features, SequenceLabeler(trained.bundle.head)
+    (whole,) = label_features(trained.bundle.head, features, CLASSES)
+    found = []
+    for frame in range(len(features.seconds)):
+        one = slice(frame, frame + 1)
+        columns = np.array([frame]), features.seconds[one], features.flags[one], features.steps[one]
+        found.append(sequence.label(FeatureChunk(*columns, torch.from_numpy(features.features[one])), CLASSES))
+    joined = joined_labels(found)
+    assert joined.names == whole.names
+    assert len(set(joined.names)) > 2
+    np.testing.assert_allclose(joined.probabilities, whole.probabilities, atol=1e-6)
+    assert joined.segments(7.0)[0].label == whole.segments(7.0)[0].label
+
+
+def test_a_model_of_the_other_task_does_not_stand_beside(bundle, model_folder):
+    given = SimpleNamespace(bundle=bundle, classes=CLASSES)
+    with pytest.raises(
+        ModelError, match=r": expected a model of the task multilabel, as the other is, got multiclass$"
+    ):
+        load_previous(model_folder, given, RuntimeChoice(device="cpu"))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])

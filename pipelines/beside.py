@@ -13,10 +13,10 @@ from .console import Console, table
 if TYPE_CHECKING:
     from videoseq.annotations import ClassNames
     from videoseq.clips import Clip
-    from videoseq.evaluation import Evaluation
     from videoseq.labeling import Model
     from videoseq.machine import RuntimeChoice
     from videoseq.metrics import LabelledVideo
+    from videoseq.tasks import AnyEvaluation
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,16 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
     """The previous model.
 
     Raises:
-        ModelError: It cannot be loaded, or its classes are not those of ``model``.
+        ModelError: It cannot be loaded, or its task or its classes are not those of ``model``.
     """
     from videoseq.errors import ModelError
     from videoseq.evaluation import check_same_classes
     from videoseq.labeling import load_model
 
     loaded = load_model(folder, choice)
+    tasks = [one.bundle.description.settings.data.task for one in (model, loaded)]
+    if tasks[0] != tasks[1]:
+        raise ModelError(f"{folder}: expected a model of the task {tasks[0]}, as the other is, got {tasks[1]}")
     try:
         check_same_classes(loaded.classes, model.classes)
     except ModelError as error:
@@ -61,18 +64,18 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
     return Previous(folder, loaded)
 
 
-def difference_table(evaluation: Evaluation) -> list[str]:
+def difference_table(evaluation: AnyEvaluation) -> list[str]:
     """What the model is better at than the previous one, number by number; nothing without one."""
-    from videoseq.metrics import HEADLINES
+    from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES
 
     from .train_screen import IN_TABLES
 
-    found = evaluation.minus_previous
+    found, headlines = evaluation.minus_previous, {**HEADLINES, **MULTILABEL_HEADLINES}
     rows = []
     for name in (name for name in IN_TABLES if name in found):
         one = found[name]
         numbers = [_points(value) for value in (one.value, one.low, one.high)]
-        rows.append([HEADLINES[name].title, *numbers, "–" if one.p_value is None else f"{one.p_value:.3f}"])
+        rows.append([headlines[name].title, *numbers, "–" if one.p_value is None else f"{one.p_value:.3f}"])
     return ["", *table(["model minus previous model, %", "", "from", "to", "p"], rows)] if rows else []
 
 

@@ -31,6 +31,9 @@ def check(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Where repaired copies of annotations go; videos are never written."),
     ] = None,
+    multilabel: Annotated[
+        bool, typer.Option("--multilabel", help="Let behaviours overlap, as training does with data.task=multilabel.")
+    ] = False,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
     video_timeout: options.VideoTimeout = 43200.0,
@@ -60,7 +63,8 @@ def check(
     with DecoderProcess(limits) as decoder:
         checked = []
         for job, show in console.each(jobs, "checking"):
-            found = _examine(job, _annotation_of(job) if is_folder else annotations, decoder, show)
+            annotation = _annotation_of(job) if is_folder else annotations
+            found = _examine(job, annotation, decoder, show, is_multilabel=multilabel)
             checked.append(found)
             if found.fit is not None and fix is not None:
                 _write_fix(found, fix, annotations if is_folder else None)
@@ -97,7 +101,9 @@ class Checked:
         return described
 
 
-def _examine(job: Job, annotation: Path | None, decoder: DecoderProcess, show: Progress) -> Checked:
+def _examine(
+    job: Job, annotation: Path | None, decoder: DecoderProcess, show: Progress, *, is_multilabel: bool
+) -> Checked:
     from videoseq.checking import check_video
     from videoseq.errors import AnnotationError
     from videoseq.fitting import check_fit
@@ -106,7 +112,8 @@ def _examine(job: Job, annotation: Path | None, decoder: DecoderProcess, show: P
     if annotation is None or video.facts is None or video.info is None:
         return Checked(video, annotation, None, "")
     try:
-        fit = check_fit(annotation, video.seconds, video.facts.duration_seconds, video.info.fps_from_header)
+        times = video.seconds, video.facts.duration_seconds, video.info.fps_from_header
+        fit = check_fit(annotation, *times, is_multilabel=is_multilabel)
     except AnnotationError as error:
         return Checked(video, annotation, None, str(error))
     return Checked(video, annotation, fit, "")

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from videoseq.backbones import Backbone
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
-    from videoseq.config import TrainSettings
+    from videoseq.config import Task, TrainSettings
     from videoseq.errors import Notice
-    from videoseq.evaluation import Evaluation
     from videoseq.feature_store import ClipFeatures
     from videoseq.finetuning import Finetuner
     from videoseq.labeling import Model
     from videoseq.machine import RuntimeChoice
     from videoseq.report.mistakes import WrongSpan
     from videoseq.runtimes import Runtime
+    from videoseq.tasks import AnyEvaluation
 
     from .console import Console
 
@@ -33,6 +33,7 @@ def load(
     classes: ClassNames,
     *,
     background: str | None,
+    task: Task,
     runtime: Runtime,
     sample_hz: float | None,
     cache: Path,
@@ -42,7 +43,7 @@ def load(
     from videoseq.clips import load_clips
 
     with _shown_features("features", len(entries), runtime, sample_hz, cache, console) as features_of:
-        clips, notices = load_clips(entries, annotations, features_of, classes, background)
+        clips, notices = load_clips(entries, annotations, features_of, classes, background, task)
     for notice in notices:
         console.warn(notice)
     return clips, notices
@@ -119,7 +120,7 @@ def finetuning(
         yield finetuner
 
 
-def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:
+def read_pictures(evaluation: AnyEvaluation, console: Console) -> dict[WrongSpan, bytes]:
     """Frames of the longest spans that the model labelled wrongly, for its report."""
     from videoseq.report import mistakes
 

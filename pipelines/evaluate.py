@@ -18,9 +18,10 @@ from .train_screen import looks_ahead, metrics_table
 if TYPE_CHECKING:
     from videoseq.annotations import Annotation, ClassNames
     from videoseq.clips import ClipEntry
+    from videoseq.config import Task
     from videoseq.errors import Notice
-    from videoseq.evaluation import Evaluation
     from videoseq.labeling import Model
+    from videoseq.tasks import AnyEvaluation
 
 
 def evaluate(
@@ -52,10 +53,10 @@ def evaluate(
     With a second person's clips, manifest or annotation files in the model's place, it says how far the two people
     agree, which is what a model's numbers are to be read beside.
     """
-    from videoseq.errors import AnnotationError
-    from videoseq.evaluation import evaluate_heads
+    from videoseq.errors import AnnotationError, ConfigError
     from videoseq.labeling import load_model
     from videoseq.overview import describe_clips
+    from videoseq.tasks import evaluate_heads, majority_from
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
@@ -65,13 +66,20 @@ def evaluate(
     choice, cache = options.runtime_choice(device, runtime, precision, threads, compiled), options.cache_folder(cache)
     loaded = load_model(model, choice)
     previous = None if beside is None else load_previous(beside, loaded, choice)
-    entries, annotations = _read_annotated(dataset, split, loaded.classes)
-    background_class = background or loaded.bundle.description.settings.data.background
+    description = loaded.bundle.description
+    if background and description.is_multilabel:
+        raise ConfigError(
+            f"--background: expected none, got {background!r}; {model} is multilabel and knows no such class"
+        )
+    task = description.settings.data.task
+    entries, annotations = _read_annotated(dataset, split, loaded.classes, task)
+    background_class = background or description.settings.data.background
     clips, notices = datasets.load(
         entries,
         annotations,
         loaded.classes,
         background=background_class,
+        task=task,
         runtime=loaded.runtime,
         sample_hz=loaded.sample_hz,
         cache=cache,
@@ -79,7 +87,7 @@ def evaluate(
     )
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
-    majority = loaded.classes.index(loaded.bundle.description.majority_class)
+    majority = majority_from(description.majority_names, loaded.classes, is_multilabel=description.is_multilabel)
     labelled = previous.label(clips, loaded.classes, cache, console) if previous is not None else ()
     evaluation = evaluate_heads(
         loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class, labelled
@@ -130,7 +138,9 @@ def _has_model(folder: Path) -> bool:
     return os.path.exists(folder / "model.json")  # noqa: PTH110 (as above)
 
 
-def _read_annotated(dataset: Path, split: str, classes: ClassNames) -> tuple[list[ClipEntry], list[Annotation]]:
+def _read_annotated(
+    dataset: Path, split: str, classes: ClassNames, task: Task
+) -> tuple[list[ClipEntry], list[Annotation]]:
     """The clips of the split and their annotations, held to the model's classes before any feature is computed."""
     from videoseq.clips import read_dataset
     from videoseq.errors import AnnotationError
@@ -139,7 +149,7 @@ def _read_annotated(dataset: Path, split: str, classes: ClassNames) -> tuple[lis
     entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
     if not entries:
         raise AnnotationError(f"{dataset}: expected clips of the split {split}, got none")
-    annotations = [read_annotation(entry.annotation) for entry in entries]
+    annotations = [read_annotation(entry.annotation, task) for entry in entries]
     for annotation in annotations:
         for interval in annotation.intervals:
             classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
@@ -147,7 +157,7 @@ def _read_annotated(dataset: Path, split: str, classes: ClassNames) -> tuple[lis
 
 
 def _save(
-    evaluation: Evaluation,
+    evaluation: AnyEvaluation,
     loaded: Model,
     previous: Previous | None,
     out: Path | None,

@@ -185,8 +185,8 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
             f"{model}: expected int8 to give float32's labels on {percent(MIN_AGREEMENT)} % of the frames, got "
             f"{100 * found.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
         )
-    if len(found.classes) < min(2, len(bundle.classes)):
-        (only,) = (bundle.classes[index] for index in found.classes)
+    if len(found.names) < (2 if bundle.description.is_multilabel else min(2, len(bundle.classes))):
+        (only,) = found.names
         raise ModelError(
             f"{model}: expected videos in which labels change, got {only!r} on all of {where}, which would agree "
             "whatever int8 does; nothing was written, take others"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from videoseq.machine import RuntimeChoice
     from videoseq.overview import ClassOverview
     from videoseq.recipe import TrainedModel
+    from videoseq.tasks import AnyEvaluation
 
 
 def train(
@@ -115,6 +116,7 @@ def run(
     from videoseq.clips import read_dataset
     from videoseq.finetuning import check_finetuning
     from videoseq.formats import read_annotation
+    from videoseq.multilabel import check_separable
     from videoseq.overview import describe_clips
     from videoseq.recipe import train_model
     from videoseq.runtimes import select_runtime
@@ -122,9 +124,12 @@ def run(
 
     check_target(out, overwrite=overwrite)
     entries = read_dataset(dataset)
-    annotations = [read_annotation(entry.annotation) for entry in entries]
+    task = settings.data.task
+    annotations = [read_annotation(entry.annotation, task) for entry in entries]
     found = find_classes(annotations, settings.data.background)
     classes = found if settings.data.classes is None else ClassNames(settings.data.classes)
+    if task == "multilabel":
+        check_separable(classes)
     console.say(f"{len(entries)} clips in {len({e.group for e in entries})} groups; classes: {', '.join(classes)}")
     backbone = load_backbone(settings.backbone)
     check_finetuning(settings, backbone)
@@ -133,6 +138,7 @@ def run(
         annotations,
         classes,
         background=settings.data.background,
+        task=task,
         runtime=select_runtime(backbone, choice),
         sample_hz=settings.sample_hz,
         cache=cache,
@@ -169,10 +175,9 @@ def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[
     """Says what was annotated, class by class, and what is wrong with it."""
     from videoseq.overview import dataset_notices
 
-    total = max(1, sum(one.num_frames for one in overview))
     rows = [
         [
-            one.name, str(one.num_frames), percent(one.num_frames / total), str(one.num_bouts),
+            one.name, str(one.num_frames), percent(one.share), str(one.num_bouts),
             "–" if one.median_bout_seconds is None else f"{one.median_bout_seconds:.1f}", str(len(one.groups)),
         ]
         for one in overview
@@ -204,6 +209,15 @@ def _with_agreement(
     console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
     description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
     return replace(trained, bundle=replace(trained.bundle, description=description))
+
+
+def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str, str]:
+    """What was fitted after the weights, besides the temperature."""
+    from videoseq.multilabel_evaluation import MultilabelEvaluation
+
+    if isinstance(evaluation, MultilabelEvaluation):
+        return {"thresholds": ", ".join(f"{value:.2f}" for value in evaluation.thresholds.values())}
+    return {"decoding": trained.bundle.head.decoding.parameters.text}
 
 
 _MEASURED_ON = {
@@ -247,7 +261,7 @@ def _save(
         "looks ahead": looks_ahead(trained.bundle),
         "networks": description.num_members,
         "temperature": f"{float(trained.bundle.head.temperature):.3f}",
-        "decoding": trained.bundle.head.decoding.parameters.text,
+        **_settled_facts(evaluation, trained),
         "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
         "seed": description.settings.training.seed,
         **description.versions,
@@ -259,8 +273,9 @@ def _save(
             settings=dump_settings(description.settings), folds=measured.folds, **shown,
         )  # fmt: skip
         card = render_model_card(
-            classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics
-        )
+            classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics,
+            is_multilabel=description.is_multilabel,
+        )  # fmt: skip
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         (folder / "report.html").write_text(page, encoding="utf-8")
         (folder / "README.md").write_text(card, encoding="utf-8")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from videoseq.bundle import Bundle
     from videoseq.config import TrainingSettings
-    from videoseq.evaluation import Evaluation
     from videoseq.measuring import FoldResult
     from videoseq.metrics import Estimate
+    from videoseq.tasks import AnyEvaluation, AnyMetrics
     from videoseq.training import EpochRecord
 
 
@@ -62,20 +62,25 @@ def looks_ahead(bundle: Bundle) -> str:
     return f"yes, {how_far}; it cannot stream"
 
 
-IN_TABLES = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision", "edit", "f1_at_10", "f1_at_50")
-"""The headline numbers that fit a terminal."""
+IN_TABLES = (
+    "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "exact_match", "mean_average_precision", "edit",
+    "f1_at_10", "f1_at_50",
+)  # fmt: skip
+"""The headline numbers that fit a terminal, of whichever task."""
 
 
-def metrics_table(evaluation: Evaluation) -> list[str]:
+def metrics_table(evaluation: AnyEvaluation) -> list[str]:
     """The headline numbers of every labeller, side by side, with their intervals and what they were drawn over."""
-    from videoseq.metrics import HEADLINES
+    from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES
 
-    labellers = list(evaluation.metrics.values())
-    rows = [
-        [f"{HEADLINES[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
-        for name in IN_TABLES
-    ]
+    headlines = {**HEADLINES, **MULTILABEL_HEADLINES}
+    labellers: list[AnyMetrics] = [*evaluation.metrics.values()]
     model = labellers[0]
+    rows = [
+        [f"{headlines[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
+        for name in IN_TABLES
+        if name in model.headline
+    ]
     lines = table(["", *evaluation.metrics], rows)
     drawn = f"{model.num_resampled} {model.resampled}"
     note = f"95 % intervals over {drawn}" if model.num_resampled > 1 else f"no intervals from {drawn[:-1]}"

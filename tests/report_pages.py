@@ -76,7 +76,7 @@ def make_page(names: list[str], picture: bytes = b"") -> str:
         {"dataset": Path(names[1]), names[0]: names[1]},
         [Notice("labels_past_end", f"{names[1]}: row 3")],
         [EpochRecord(0, 1.5, None, 1e-3), EpochRecord(1, 0.5, 0.7, 1e-4)],
-        overview=[ClassOverview(name, 4, 2, 0.4, (names[0], names[1])) for name in names],
+        overview=[ClassOverview(name, 4, 2, 0.4, (names[0], names[1]), 0.1) for name in names],
         folds=[FoldResult((names[0], names[1]), {"model": FOLD, "no context": FOLD | {"macro_f1": None}})],
         settings=f"data:\n  background: {names[2]}\n",
         pictures={span: picture for span in wrong_spans(videos) if picture},

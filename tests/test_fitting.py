@@ -377,3 +377,22 @@ def test_other_ways_to_count_frames_are_undone(tmp_path_factory, kind, is_inclus
     write_repaired(fit, folder / "zero.csv")
     assert targets_of(folder / "zero.csv", video) == (labels, [])
     assert ClassNames(sorted({row["label"] for row in fit.rows})) == tuple(sorted(set(labels)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "codes", "repaired"),
+    [
+        ("i", "0,9,a 5,12,b 5,9,c", [], "0,9,a 5,12,b 5,9,c"),
+        ("i", "0,9,a 2,5,b 3,12,a", ["overlap+"], "0,12,a 2,5,b"),
+        ("i", "0,9,A 5,12,a 6,8,b", ["alike_labels!+", "overlap+"], "0,12,A 6,8,b"),
+        ("f", "0,a|b 1, 2,", ["gap_unlabelled"], "0,a|b 1, 2,"),
+    ],
+)
+def test_behaviours_that_overlap_are_left_alone_and_what_no_interval_covers_is_no_gap(
+    tmp_path, kind, rows, codes, repaired
+):
+    path = write(tmp_path, kind, rows)
+    fit = check_fit(path, TWENTY.seconds, TWENTY.duration, None, is_multilabel=True)
+    found = [f.code + "!" * f.is_error + "+" * bool(f.fix) for f in fit.findings]
+    assert found == codes
+    assert repaired_text(fit, tmp_path / "out.csv") == repaired

@@ -19,7 +19,8 @@ from videoseq.errors import ModelError, OutputError
 from videoseq.formats import read_annotation
 from videoseq.inputs import label_paths
 from videoseq.label_decoding import Hysteresis
-from videoseq.labels import FrameLabels, LabelWriter, Segment, SegmentBuilder, decode
+from videoseq.labelled_frames import Segment
+from videoseq.labels import FrameLabels, LabelWriter, SegmentBuilder, decode
 
 Array = np.ndarray
 

@@ -17,11 +17,12 @@ DATA_PATH = """
     containers transport safe_file av_capture opening timing damage facts frames sampling video inputs
     packets decoding isolation
     backbones runtimes features feature_store checking
-    annotations label_decoding formats fitting clips splits matching augmentation
+    annotations multilabel label_decoding formats fitting clips splits matching augmentation
     image_augmentation image_clips lanes
-    state reduction cells streams model bidirectional components ensemble losses metrics overview sequence_module
-    training finetuning labels bundle label_queue sequence_labeler video_labeler labeling evaluation
-    agreement quantization tuning measuring recipe sweep journal batch worker_process worker workers report
+    state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
+    sequence_module training finetuning labelled_frames labels label_sets bundle label_queue sequence_labeler
+    video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning measuring recipe
+    sweep journal batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.config import TrainingSettings
-from videoseq.losses import chunk_loss
+from videoseq.losses import chunk_loss, multilabel_chunk_loss
 
 WEIGHTS = (0.5, 1.0, 2.0)
 
@@ -65,3 +65,67 @@ def test_unlabelled_steps_cost_nothing_and_pull_at_nothing(option):
     assert torch.isfinite(logits.grad).all()
     pulled = (logits.grad != 0).any(dim=3)[0]
     assert pulled.nonzero().tolist() == [[0, 2], [0, 3]]
+
+
+TWO_WEIGHTS = ((0.5, 2.0), (1.0, 1.0), (0.0, 3.0))
+
+
+def slow_multilabel_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings) -> tuple[float, float]:
+    streams, lanes, steps, classes = logits.shape
+    total = weight = jumps = pairs = 0.0
+    sigmoid = 1 / (1 + np.exp(-logits))
+    logs = np.stack((np.log(1 - sigmoid), np.log(sigmoid)), axis=-1)
+    for lane in range(lanes):
+        for step in range(steps):
+            if targets[lane, step, 0] == IGNORE_INDEX:
+                continue
+            is_pair = step > 0 and targets[lane, step - 1, 0] != IGNORE_INDEX
+            pairs += is_pair
+            for k in range(classes):
+                truth = targets[lane, step, k]
+                weight += TWO_WEIGHTS[k][truth]
+                for stream in range(streams):
+                    row, half = logs[stream, lane, step, k], options.label_smoothing / 2
+                    shares = [half, half]
+                    shares[truth] += 1 - options.label_smoothing
+                    one = -sum(shares[a] * TWO_WEIGHTS[k][a] * row[a] for a in (0, 1))
+                    total += one * (1 - math.exp(row[truth])) ** options.focal_gamma / streams
+                    if is_pair:
+                        jump = np.minimum((row - logs[stream, lane, step - 1, k]) ** 2, 16.0)
+                        jumps += jump.mean() / streams / classes
+    return total + options.smoothing * weight * jumps / max(pairs, 1), weight
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 1 << 16), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 0.15]))
+def test_the_multilabel_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 3, (2, 2, 5, 3))
+    targets = random.integers(0, 2, (2, 5, 3))
+    targets[random.random((2, 5)) < 0.3] = IGNORE_INDEX
+    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, smoothing=smoothing)
+    loss, weight = multilabel_chunk_loss(
+        torch.tensor(logits, dtype=torch.float32), torch.tensor(targets), torch.tensor(TWO_WEIGHTS), options
+    )
+    assert (float(loss), float(weight)) == pytest.approx(
+        slow_multilabel_loss(logits, targets, options), rel=1e-4, abs=1e-5
+    )
+
+
+def test_unweighted_it_is_torchs_binary_cross_entropy():
+    logits, targets = torch.randn(1, 2, 6, 3), torch.randint(0, 2, (2, 6, 3))
+    loss, weight = multilabel_chunk_loss(logits, targets, torch.ones(3, 2), TrainingSettings())
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[0], targets.float())
+    torch.testing.assert_close(loss / weight, expected)
+
+
+@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"smoothing": 0.15}])
+def test_unlabelled_steps_of_several_classes_cost_nothing_and_pull_at_nothing(option):
+    logits = torch.randn(2, 2, 6, 3, requires_grad=True)
+    targets = torch.full((2, 6, 3), IGNORE_INDEX)
+    loss, weight = multilabel_chunk_loss(logits, targets, torch.ones(3, 2), TrainingSettings(**option))
+    assert (loss.item(), weight.item()) == (0.0, 0.0)
+    targets[0, 2:4] = 1
+    multilabel_chunk_loss(logits, targets, torch.ones(3, 2), TrainingSettings(**option))[0].backward()
+    assert torch.isfinite(logits.grad).all()
+    assert (logits.grad != 0).any(dim=3)[0].nonzero().tolist() == [[0, 2], [0, 3]]

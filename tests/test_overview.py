@@ -11,7 +11,7 @@ from videoseq.overview import ClassOverview, dataset_notices, describe_clips
 
 
 def overview_of(name="a", num_bouts=9, groups=("x", "y")):
-    return ClassOverview(name, 10 * num_bouts, num_bouts, 1.0, tuple(groups))
+    return ClassOverview(name, 10 * num_bouts, num_bouts, 1.0, tuple(groups), 0.1)
 
 
 def codes(*overviews) -> list[str]:

@@ -351,7 +351,7 @@ def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, 
 @pytest.mark.slow
 def test_labels_that_never_change_prove_nothing(model_folder, clip, network, call, monkeypatch, tmp_path):
     def only_dark(*args: object) -> Comparison:
-        return replace(compare_labels(*args), classes=frozenset({1}))
+        return replace(compare_labels(*args), names=frozenset({"dark"}))
 
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)

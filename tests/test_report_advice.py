@@ -67,7 +67,7 @@ def test_every_sentence_names_a_number():
 
 def test_a_class_far_below_the_others_wants_more_bouts():
     labels = [label if label != 2 else 0 for label in GOOD]
-    overview = [ClassOverview("groom", 120, 1, 2.0, ("a",))]
+    overview = [ClassOverview("groom", 120, 1, 2.0, ("a",), 0.1)]
     one = about(advise(changed(labels), [], overview), "Annotate more bouts of “groom”")
     assert one.because.startswith("Its F1 is 0.0 %, that of the others 90.0 % on average; 1 bout of it was")
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     )
     from videoseq.facts import VideoInfo
     from videoseq.frames import Frame
+    from videoseq.label_sets import FrameLabelSets
     from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
-    from videoseq.labels import FrameLabels, Segment
+    from videoseq.labelled_frames import Segment
+    from videoseq.labels import FrameLabels
     from videoseq.video import probe, read_frames
 
 _HOMES = {
@@ -35,12 +37,13 @@ _HOMES = {
     "ConfigError": "errors",
     "Frame": "frames",
     "FrameLabel": "labeling",
+    "FrameLabelSets": "label_sets",
     "FrameLabeler": "labeling",
     "FrameLabels": "labels",
     "Model": "labeling",
     "ModelError": "errors",
     "OutputError": "errors",
-    "Segment": "labels",
+    "Segment": "labelled_frames",
     "VideoError": "errors",
     "VideoInfo": "facts",
     "VideoseqError": "errors",
@@ -56,6 +59,7 @@ __all__ = [
     "ConfigError",
     "Frame",
     "FrameLabel",
+    "FrameLabelSets",
     "FrameLabeler",
     "FrameLabels",
     "Model",

@@ -7,7 +7,7 @@ interval covers is *unlabelled*: it has the target ``IGNORE_INDEX`` and counts i
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,11 +53,13 @@ class Annotation:
         path: The file.
         unit: What ``start`` and ``stop`` count: seconds of video, or frames from 0 in decode order.
         intervals: In order of their start.
+        described: In a file with a row per frame, the runs of frames that have one, labelled or not; else None.
     """
 
     path: Path
     unit: Literal["seconds", "frames"]
     intervals: tuple[Interval, ...]
+    described: tuple[range, ...] | None = None
 
     def __post_init__(self) -> None:
         for interval in self.intervals:
@@ -163,7 +165,20 @@ def make_targets(
     """
     fill = IGNORE_INDEX if background is None else classes.index_of(background, "data.background")
     targets = np.full(len(seconds), fill, dtype=np.int64)
-    notices = list(_check_overlaps(annotation))
+    notices = list(check_overlaps(annotation))
+    for interval, where, covered in frames_covered(annotation, seconds, duration_seconds, notices):
+        targets[covered] = classes.index_of(interval.label, where)
+    return targets, notices
+
+
+def frames_covered(
+    annotation: Annotation, seconds: Float[np.ndarray, " frames"], duration_seconds: float, notices: list[Notice]
+) -> Iterator[tuple[Interval, str, slice]]:
+    """Each interval with its file and row, and the frames that it covers; misfits are added to ``notices``.
+
+    Raises:
+        AnnotationError: An interval starts after the video's end.
+    """
     end, unit = (duration_seconds if annotation.unit == "seconds" else len(seconds)), annotation.unit
     for interval in annotation.intervals:
         where = f"{annotation.path}: row {interval.row}"
@@ -180,8 +195,7 @@ def make_targets(
             notices.append(
                 Notice("interval_without_frames", f"{where}: {interval.label!r} is too short to cover a frame")
             )
-        targets[covered] = classes.index_of(interval.label, where)
-    return targets, notices
+        yield interval, where, covered
 
 
 def frames_in(interval: Interval, unit: str, seconds: Float[np.ndarray, " frames"]) -> slice:
@@ -202,7 +216,12 @@ def end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
     return max(last_frame, _TIME_TOLERANCE_SECONDS)
 
 
-def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
+def check_overlaps(annotation: Annotation) -> Iterator[Notice]:
+    """Says where intervals of one class overlap.
+
+    Raises:
+        AnnotationError: Two of different classes do.
+    """
     reaching: Interval | None = None  # of the intervals so far, the one that stops last
     for interval in annotation.intervals:
         if reaching is not None and interval.start < reaching.stop - 1e-9:
@@ -210,7 +229,8 @@ def _check_overlaps(annotation: Annotation) -> Iterable[Notice]:
             if interval.label != reaching.label:
                 raise AnnotationError(
                     f"{rows}: {reaching.label!r} and {interval.label!r} overlap from {interval.start:.12g} to "
-                    f"{min(interval.stop, reaching.stop):.12g} {annotation.unit}; a frame has one label"
+                    f"{min(interval.stop, reaching.stop):.12g} {annotation.unit}; a frame has one label, "
+                    "or several with data.task=multilabel"
                 )
             yield Notice("intervals_overlap", f"{rows}: two intervals of {interval.label!r} overlap; taken as one")
         if reaching is None or interval.stop > reaching.stop:

@@ -15,14 +15,14 @@ class StepSequence(NamedTuple):
     Attributes:
         features: Of the whole clip, perhaps in a mapped file.
         rows: Which of them each step sees.
-        targets: Class indices.
+        targets: Those of the clip.
         next_rows: In a clip that is stretched, which features come after.
         shares: How much of those a step sees, from 0 to 1.
     """
 
     features: Float32[np.ndarray, "sampled features"]
     rows: Int64[np.ndarray, " steps"]
-    targets: Int64[np.ndarray, " steps"]
+    targets: Int64[np.ndarray, "steps ..."]
     next_rows: Int64[np.ndarray, " steps"] | None = None
     shares: Float32[np.ndarray, " steps"] | None = None
 

@@ -28,7 +28,9 @@ from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
 from videoseq.files import staged_folder
 from videoseq.label_decoding import Decoding, DecodingParameters
+from videoseq.multilabel import SEPARATOR, check_separable
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
+from videoseq.thresholds import add_thresholds, check_thresholds
 
 _SCHEMA_VERSION: Final = 3
 _MAX_JSON_BYTES = 16 << 20
@@ -51,7 +53,8 @@ class ModelDescription(BaseModel):
         no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
         decoding: How the head's probabilities become labels.
         no_context_decoding: How the baseline's do.
-        majority_class: The class of most training frames, the other baseline.
+        majority_class: The class of most training frames, the other baseline; in multilabel the set of classes that
+            most have, joined as a label.
         settings: What training was told.
         metrics: The numbers that the model was measured at, by split.
         agreement: On which share of frames labels from features of another precision were float32's, by precision.
@@ -79,6 +82,18 @@ class ModelDescription(BaseModel):
     int8: Quantization | None = None
     versions: dict[str, str]
     tensors_sha256: str = ""
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a frame may have several classes, or none."""
+        return self.settings.data.task == "multilabel"
+
+    @property
+    def majority_names(self) -> tuple[str, ...]:
+        """The class of most training frames, or in multilabel the classes, of which there may be none."""
+        if not self.is_multilabel:
+            return (self.majority_class,)
+        return tuple(self.majority_class.split(SEPARATOR)) if self.majority_class else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +194,12 @@ def load_bundle(folder: Path) -> Bundle:
         )
     try:
         classes = ClassNames(description.classes)
+        if description.is_multilabel:
+            check_separable(classes)
         tensors = load_tensors(stored)
     except (AnnotationError, SafetensorError) as error:
         raise ModelError(f"{folder}: {error}") from None
-    if description.majority_class not in classes:
+    if not set(description.majority_names) <= set(classes):
         raise ModelError(f"{folder}: model.json: majority_class: expected a class, got {description.majority_class!r}")
     head = _load_head(description, description.head, "head", tensors, folder)
     no_context = _load_head(description, description.no_context_head, "no_context", tensors, folder)
@@ -230,6 +247,8 @@ def _load_head(
         size, num_classes = description.backbone.feature_size, len(description.classes)
         members = [make_network(size, num_classes, settings) for _ in range(description.num_members)]
         head = members[0] if len(members) == 1 else Ensemble(members)
+        if description.is_multilabel:
+            add_thresholds(head)
     try:
         head.load_state_dict(own, assign=True)
     except RuntimeError as error:
@@ -245,8 +264,9 @@ def _load_head(
     try:
         chain = _unprefixed("decoding", tensors)
         head.decoding = Decoding.load(parameters, description.sample_hz, chain, len(description.classes))
+        check_thresholds(head)
     except ModelError as error:
-        raise ModelError(f"{folder}: {error}") from None
+        raise ModelError(f"{folder}: model.safetensors: {prefix}: {error}") from None
     return head.eval()
 
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, make_targets
+from videoseq.config import Task
 from videoseq.errors import AnnotationError, Notice, did_you_mean
 from videoseq.feature_store import ClipFeatures
 from videoseq.formats import ANNOTATION_SUFFIXES
 from videoseq.formats.csv_table import misspelt, read_rows
+from videoseq.multilabel import make_multilabel_targets
 from videoseq.video import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
@@ -117,18 +119,38 @@ def _check_entries(path: Path, entries: Sequence[ClipEntry]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """An annotated video ready for training: its features and one target per native frame."""
+    """An annotated video ready for training.
+
+    Attributes:
+        entry: Where it is from.
+        features: Of its sampled frames.
+        targets: Of every native frame: a class index, or in multilabel a 0 or 1 for each class.
+    """
 
     entry: ClipEntry
     features: ClipFeatures
-    targets: Int64[np.ndarray, " frames"]
+    targets: Int64[np.ndarray, "frames ..."]
 
     def __post_init__(self) -> None:
         if len(self.targets) != len(self.features.seconds):
             raise ValueError(f"expected {len(self.features.seconds)} targets, got {len(self.targets)}")
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a frame may have several classes, or none."""
+        return self.targets.ndim == 2
+
+    @property
+    def is_labelled(self) -> Bool[np.ndarray, " frames"]:
+        """Which frames have a target."""
+        of_frames: np.ndarray = (self.targets.reshape(len(self.targets), -1) != IGNORE_INDEX).all(axis=1)
+        return of_frames
+
     def class_counts(self, num_classes: int) -> Int64[np.ndarray, " classes"]:
         """Labelled frames of each class."""
+        if self.is_multilabel:
+            counts: np.ndarray = (self.targets == 1).sum(axis=0)
+            return counts
         return np.bincount(self.targets[self.targets != IGNORE_INDEX], minlength=num_classes)
 
 
@@ -138,6 +160,7 @@ def load_clips(
     features_of: Callable[[Path], ClipFeatures],
     classes: ClassNames,
     background: str | None = None,
+    task: Task = "multiclass",
 ) -> tuple[list[Clip], list[Notice]]:
     """The clips of a dataset that have a labelled frame, and what a user should know about the others.
 
@@ -147,6 +170,7 @@ def load_clips(
         features_of: Gives a video's features, from a store or by computing them.
         classes: The classes; a label outside them is an error.
         background: The class of frames that no row covers; without it they stay unlabelled.
+        task: Whether a frame has one class or any number of them, and then no background.
 
     Raises:
         VideoError: A video cannot be read; a dataset with a hole in it is not trained on silently.
@@ -163,7 +187,11 @@ def load_clips(
             if (twin.split, twin.group) != (entry.split, entry.group):
                 raise AnnotationError(f"{text} in two splits or groups; leave one out, or give both one group")
             notices.append(Notice("duplicate_video", text))
-        targets, found = make_targets(annotation, features.seconds, features.duration_seconds, classes, background)
+        video = features.seconds, features.duration_seconds
+        if task == "multilabel":
+            targets, found = make_multilabel_targets(annotation, *video, classes)
+        else:
+            targets, found = make_targets(annotation, *video, classes, background)
         notices += [*features.notices, *found]
         if (targets != IGNORE_INDEX).any():
             clips.append(Clip(entry, features, targets))

@@ -18,6 +18,7 @@ from videoseq.errors import ConfigError, did_you_mean, one_line
 
 Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
 Inputs = Literal["two_streams", "joint", "features", "differences"]
+Task = Literal["multiclass", "multilabel"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -110,6 +111,8 @@ class HeadSettings(_Settings):
 class DataSettings(_Settings):
     """How annotations become targets, and clips become splits."""
 
+    task: Task = "multiclass"
+    """``multiclass``: a frame has one class; ``multilabel``: behaviours overlap, and a frame has any number of them."""
     background: str | None = None
     """The class of frames that no row covers; without it they are unlabelled and count nowhere."""
     classes: tuple[str, ...] | None = None
@@ -234,6 +237,20 @@ class TrainSettings(_Settings):
         if self.sample_hz is not None and method == "lag" and delay_seconds * self.sample_hz < 1.0:
             expected = f"expected a step or more, {1.0 / self.sample_hz:g} s"
             raise ValueError(f"decoding.delay_seconds: {expected}, got {delay_seconds:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _suit_the_task(self) -> TrainSettings:
+        if self.data.task == "multilabel" and self.data.background is not None:
+            raise ValueError(
+                "data.background: expected none with data.task=multilabel, where a frame that no row covers has no "
+                f"class, got {self.data.background!r}"
+            )
+        if self.data.task == "multilabel" and self.decoding.method != "none":
+            raise ValueError(
+                "decoding.method: expected none with data.task=multilabel, whose classes do not take turns, "
+                f"got {self.decoding.method}"
+            )
         return self
 
 

@@ -13,7 +13,7 @@ from videoseq.clips import Clip
 from videoseq.ensemble import Head
 from videoseq.errors import ModelError
 from videoseq.feature_store import ClipFeatures
-from videoseq.labels import FrameLabels
+from videoseq.labelled_frames import LabelledFrames, num_equal_answers
 from videoseq.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
 from videoseq.video_labeler import label_chunks
 
@@ -42,7 +42,7 @@ class Evaluation:
     minus_previous: Mapping[str, Difference] = field(default_factory=dict)
 
 
-def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[FrameLabels]:
+def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[LabelledFrames]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     return label_chunks(head, features.chunks(), classes)
 
@@ -127,7 +127,11 @@ def label_clips_as(
     place = np.array([classes.index(name) for name in head_classes])
     order = np.argsort(place)
     return [
-        replace(video, labels=place[video.labels], probabilities=_columns(video, order))
+        replace(
+            video,
+            labels=video.labels[:, order] if video.is_multilabel else place[video.labels],
+            probabilities=_columns(video, order),
+        )
         for video in label_clips(head, clips, head_classes)
     ]
 
@@ -162,13 +166,13 @@ def label_agreement(head: Head, pairs: Iterable[tuple[ClipFeatures, ClipFeatures
     num_equal = num_frames = 0
     for pair in pairs:
         one, other = (_labels_of(head, features, classes) for features in pair)
-        num_equal += int((one == other).sum())
+        num_equal += num_equal_answers(one, other)
         num_frames += len(one)
     return num_equal / num_frames
 
 
-def _labels_of(head: Head, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, " frames"]:
-    return np.concatenate([labels.class_index for labels in label_features(head, features, classes)])
+def _labels_of(head: Head, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, "frames ..."]:
+    return np.concatenate([labels.answers for labels in label_features(head, features, classes)])
 
 
 def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
@@ -179,7 +183,7 @@ def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
         seconds=clip.features.seconds,
         duration_seconds=clip.features.duration_seconds,
         targets=clip.targets,
-        labels=np.concatenate([part.class_index for part in parts]),
+        labels=np.concatenate([part.answers for part in parts]),
         probabilities=np.concatenate([part.probabilities.astype(np.float32) for part in parts]),
         path=clip.entry.video,
     )

@@ -31,8 +31,8 @@ from videoseq.image_augmentation import ImageAugmentation
 from videoseq.image_clips import PictureStore, TensorFile
 from videoseq.lanes import LaneBatch
 from videoseq.runtimes import Runtime
-from videoseq.sequence_module import ClipData, SequenceModule
-from videoseq.training import EpochRecord, FitResult, class_weights, fit_module, seeded
+from videoseq.sequence_module import ClipData, SequenceModule, loss_weights
+from videoseq.training import EpochRecord, FitResult, fit_module, seeded
 
 _PICTURES_AT_ONCE = 16  # what the CNN computes of so many pictures is in memory at once, whatever a chunk has
 
@@ -74,7 +74,7 @@ class FinetuningModule(SequenceModule):
     def __init__(
         self,
         head: Network,
-        weights: Float[Tensor, " classes"],
+        weights: Float[Tensor, "classes ..."],
         settings: TrainingSettings,
         backbone: Backbone,
         trainable: LastBlocks,
@@ -229,7 +229,7 @@ class Finetuner:
         head, training = fitted.head, self._settings.training
         assert not isinstance(head, Ensemble)  # which check_finetuning has refused
         training = training.model_copy(update={"max_epochs": training.finetune_epochs})
-        weights = class_weights(train, head.num_classes, training)
+        weights = loss_weights(train, head.num_classes, training)
         backbone, trainable = deepcopy(self._backbone), self._settings.backbone.trainable
         numbered = [self._pictures.numbered(clip) for clip in (*train, *val)]
         parts = numbered[: len(train)], numbered[len(train) :]

@@ -1,4 +1,4 @@
-"""The labels of one video's frames, in order, where decoding may have them wait for later ones."""
+"""Logits of one video's frames → their labels, in order, where decoding may have them wait for later ones."""
 
 from __future__ import annotations
 
@@ -6,40 +6,62 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from videoseq.label_decoding import Decoding
-from videoseq.labels import FrameLabels
+from videoseq.annotations import ClassNames
+from videoseq.ensemble import Head
+from videoseq.label_sets import decode_sets
+from videoseq.labelled_frames import LabelledFrames, joined_labels
+from videoseq.labels import FrameLabels, decode
+from videoseq.thresholds import thresholds_of
 
 
 class LabelQueue:
-    """Most probable classes → labels as a head's decoding has them, however much later.
+    """Frames come with logits, and leave with labels as the head's decoding or its thresholds have them.
 
     Args:
-        decoding: The head's.
-        num_classes: How many classes there are.
+        head: The logits'.
     """
 
-    def __init__(self, decoding: Decoding, num_classes: int) -> None:
-        self._decoding = decoding
-        self._decoder = decoding.start(num_classes)
+    def __init__(self, head: Head) -> None:
+        self._thresholds = thresholds_of(head)
+        self._decoding = head.decoding
+        self._decoder = head.decoding.start(head.num_classes)
         self._waiting: list[FrameLabels] = []
 
-    def push(self, raw: FrameLabels, steps: Int[np.ndarray, " frames"]) -> FrameLabels:
+    def push(
+        self,
+        classes: ClassNames,
+        index: Int[np.ndarray, " frames"],
+        seconds: Float[np.ndarray, " frames"],
+        flags: Int[np.ndarray, " frames"],
+        steps: Int[np.ndarray, " frames"],
+        logits: Float[Tensor, "frames classes"],
+    ) -> LabelledFrames:
         """Takes the next frames; those that are decided: of these, or where decoding looks ahead of earlier ones.
 
         Args:
-            raw: The next frames with their most probable classes.
+            classes: In the order of the logits.
+            index: The frames'.
+            seconds: Their times.
+            flags: As of :class:`~videoseq.features.FeatureChunk`.
             steps: Of the network, taken at each of them.
+            logits: Of each of them.
+
+        Raises:
+            ModelError: A logit is not a number.
         """
+        if self._thresholds is not None:
+            return decode_sets(classes, index, seconds, flags, logits, self._thresholds)
+        raw = decode(classes, index, seconds, flags, logits)
         decided = self._decoder.push(raw.probabilities, steps)
-        frames = FrameLabels.join([*self._waiting, raw]) if self._waiting else raw
+        frames = joined_labels([*self._waiting, raw])
         ready, rest = frames.part(slice(len(decided))), frames.part(slice(len(decided), None))
         self._waiting = [rest] if len(rest) else []
         return replace(ready, class_index=decided)
 
-    def finish(self) -> list[FrameLabels]:
+    def finish(self) -> list[LabelledFrames]:
         """The frames that wait for later ones, when there are no more; nothing where none does."""
         decided = self._decoder.finish()
         waiting, self._waiting = self._waiting, []

@@ -22,19 +22,22 @@ from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import Frame, FrameReader
-from videoseq.labels import FrameLabels, LabelWriter
+from videoseq.label_sets import ClassSegmentBuilder
+from videoseq.labelled_frames import LabelledFrames, joined_labels
+from videoseq.labels import LabelWriter, SegmentBuilder
 from videoseq.machine import RuntimeChoice
 from videoseq.runtimes import Runtime, select_runtime
 from videoseq.safe_file import FileWatch
 from videoseq.sampling import Sampler
 from videoseq.sequence_labeler import SequenceLabeler
+from videoseq.thresholds import thresholds_of
 from videoseq.video import VideoReader
 from videoseq.video_labeler import label_chunks
 
 
 @dataclass(frozen=True, eq=False)
 class FrameLabel:
-    """The label of one frame; ``logits`` are in the order of the model's classes."""
+    """The label of one frame, in multilabel its classes joined by ``|``; ``logits`` are in the order of the classes."""
 
     index: int
     seconds: float
@@ -124,14 +127,18 @@ class Model:
         """
         return FrameLabeler(self)
 
-    def label(self, video: str | os.PathLike[str]) -> FrameLabels:
+    def label(self, video: str | os.PathLike[str]) -> LabelledFrames:
         """The labels of every frame of a video, in memory; :func:`label_video` writes them instead.
+
+        Returns:
+            :class:`~videoseq.labels.FrameLabels`, or of a multilabel model
+            :class:`~videoseq.label_sets.FrameLabelSets`.
 
         Raises:
             VideoError: The video cannot be read.
         """
         with VideoReader(video) as reader:
-            return FrameLabels.join(list(label_frames(reader, self)))
+            return joined_labels(list(label_frames(reader, self)))
 
 
 def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
@@ -150,7 +157,7 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
 
 def label_frames(
     reader: FrameReader, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
-) -> Iterator[FrameLabels]:
+) -> Iterator[LabelledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
     Raises:
@@ -193,7 +200,9 @@ def label_video(
         OutputError: The files cannot be written.
     """
     watch, has_raw = FileWatch(Path(video)), model.bundle.head.decoding.is_on
-    with open_video(Path(video)) as reader, LabelWriter(target, model.classes, has_raw=has_raw) as writer:
+    builder = SegmentBuilder() if thresholds_of(model.bundle.head) is None else ClassSegmentBuilder()
+    new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
+    with open_video(Path(video)) as reader, new_writer as writer:
         for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
             writer.add(labels)
         watch.check()

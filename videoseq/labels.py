@@ -7,7 +7,7 @@ in frames and in seconds. Numbers have fixed decimals, so that two runs can be c
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float, Int
 
 from videoseq.annotations import ClassNames
-from videoseq.errors import ModelError
 from videoseq.files import staged_file
 from videoseq.inputs import label_paths
+from videoseq.labelled_frames import LabelledFrames, Segment, check_finite
 from videoseq.timing import FrameFlag
 
 _SECONDS = ".6f"
@@ -28,33 +28,19 @@ _PROBABILITY = ".4f"
 
 
 @dataclass(frozen=True, eq=False)
-class FrameLabels:
-    """Labels of consecutive frames.
+class FrameLabels(LabelledFrames):
+    """One class for each of consecutive frames; probabilities are the softmax of the logits.
 
     Attributes:
-        classes: What the columns of ``probabilities`` mean.
-        index: Frame indices.
-        seconds: Frame times.
-        flags: :class:`videoseq.timing.FrameFlag` of each frame, as numbers.
-        probabilities: Softmax of the logits.
         class_index: Each frame's label as an index into ``classes``: the most probable, or what decoding made of it.
     """
 
-    classes: ClassNames
-    index: Int[np.ndarray, " frames"]
-    seconds: Float[np.ndarray, " frames"]
-    flags: Int[np.ndarray, " frames"]
-    probabilities: Float[np.ndarray, "frames classes"]
     class_index: Int[np.ndarray, " frames"]
 
-    def __post_init__(self) -> None:
-        expected, columns = (len(self.index), len(self.classes)), (self.seconds, self.flags, self.class_index)
-        if self.probabilities.shape != expected or {len(column) for column in columns} != {len(self.index)}:
-            got = f"{self.probabilities.shape}, {', '.join(str(len(column)) for column in columns)}"
-            raise ValueError(f"expected probabilities of shape {expected}, times, flags and labels, got {got}")
-
-    def __len__(self) -> int:
-        return len(self.index)
+    @property
+    def answers(self) -> Int[np.ndarray, " frames"]:
+        """The class indices."""
+        return self.class_index
 
     @property
     def names(self) -> list[str]:
@@ -66,24 +52,6 @@ class FrameLabels:
         """The probability of each frame's label."""
         of_label: np.ndarray = np.take_along_axis(self.probabilities, self.class_index[:, None], axis=1)[:, 0]
         return of_label
-
-    @property
-    def raw_names(self) -> list[str]:
-        """Each frame's most probable class."""
-        return [self.classes[i] for i in self.probabilities.argmax(axis=1)]
-
-    def part(self, frames: slice) -> FrameLabels:
-        """Some of them."""
-        return FrameLabels(self.classes, *(column[frames] for column in self._columns))
-
-    @staticmethod
-    def join(parts: Sequence[FrameLabels]) -> FrameLabels:
-        """One after the other; at least one part."""
-        return FrameLabels(parts[0].classes, *map(np.concatenate, zip(*(one._columns for one in parts), strict=True)))
-
-    @property
-    def _columns(self) -> tuple[np.ndarray, ...]:
-        return self.index, self.seconds, self.flags, self.probabilities, self.class_index
 
     def segments(self, end_seconds: float) -> list[Segment]:
         """The runs of equal labels; ``end_seconds`` is where the last frame ends."""
@@ -103,23 +71,9 @@ def decode(
     Raises:
         ModelError: A logit is not a number; answering with the first class would be a lie.
     """
-    if not torch.isfinite(logits).all():
-        first = int(index[int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])])
-        raise ModelError(f"frame {first}: expected finite logits, got NaN or infinity; the model is damaged")
+    check_finite(logits, index)
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
     return FrameLabels(classes, index, seconds, flags, probabilities, probabilities.argmax(axis=1))
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
-
-    start_seconds: float
-    stop_seconds: float
-    start_frame: int
-    stop_frame: int
-    label: str
-    confidence: float
 
 
 class SegmentBuilder:
@@ -132,7 +86,7 @@ class SegmentBuilder:
         self._next_frame = 0
         self._confidence_sum = 0.0
 
-    def add(self, labels: FrameLabels) -> Iterator[Segment]:
+    def add(self, labels: LabelledFrames) -> Iterator[Segment]:
         """The segments that these frames end; a segment stops where the next one's first frame starts."""
         rows = zip(
             labels.index.tolist(),
@@ -170,16 +124,19 @@ class LabelWriter:
         target: As of :func:`~videoseq.inputs.label_paths`.
         classes: The model's.
         has_raw: Whether labels may differ from the most probable classes, which then get a column, ``raw_label``.
+        segments: What makes segments of the labels; by default runs of equal ones.
 
     Raises:
         OutputError: A file cannot be written; what stood there before still stands.
     """
 
-    def __init__(self, target: Path, classes: ClassNames, *, has_raw: bool = False) -> None:
+    def __init__(
+        self, target: Path, classes: ClassNames, *, has_raw: bool = False, segments: SegmentBuilder | None = None
+    ) -> None:
         self._target = target
         self._has_raw = has_raw
         self._classes = classes
-        self._segments = SegmentBuilder()
+        self._segments = segments or SegmentBuilder()
         self._is_finished = False
         self._stack = ExitStack()
 
@@ -197,7 +154,7 @@ class LabelWriter:
         self._segment_rows.writerow(["start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence"])
         return self
 
-    def add(self, labels: FrameLabels) -> None:
+    def add(self, labels: LabelledFrames) -> None:
         """Appends rows for these frames."""
         rows = zip(
             labels.index.tolist(), labels.seconds.tolist(), labels.names, labels.confidence.tolist(),

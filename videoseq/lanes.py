@@ -27,7 +27,7 @@ def to_sequence(clip: Clip) -> StepSequence:
     Catch-up steps, which repeat earlier features, have no frame of their own and no target.
     """
     rows, step_of_frame = step_rows(clip.features.steps)
-    targets = np.full(len(rows), IGNORE_INDEX, dtype=np.int64)
+    targets = np.full((len(rows), *clip.targets.shape[1:]), IGNORE_INDEX, dtype=np.int64)
     is_sampled = clip.features.steps > 0
     targets[step_of_frame[is_sampled]] = clip.targets[is_sampled]
     return StepSequence(clip.features.features, rows - 1, targets)
@@ -38,13 +38,13 @@ class LaneBatch(NamedTuple):
 
     Attributes:
         features: What the network sees.
-        targets: Class indices, ``IGNORE_INDEX`` where unlabelled and where a video has ended.
+        targets: Those of the clips, ``IGNORE_INDEX`` where unlabelled and where a video has ended.
         is_start: Lanes in which this chunk is a video's first, so that the state is reset.
         num_steps: How many steps of each lane there are; padding follows. None if it is all of them.
     """
 
     features: Float[Tensor, "lanes steps features"]
-    targets: Int64[Tensor, "lanes steps"]
+    targets: Int64[Tensor, "lanes steps ..."]
     is_start: Bool[Tensor, " lanes"]
     num_steps: Int64[Tensor, " lanes"] | None = None
 
@@ -95,7 +95,8 @@ class LaneBatches(IterableDataset[LaneBatch]):
     def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int, generator: np.random.Generator) -> LaneBatch:
         width = self._clips[0].features.features.shape[1]
         features = np.empty((self._num_lanes, num_steps, width), dtype=np.float32)
-        targets = np.full((self._num_lanes, num_steps), IGNORE_INDEX, dtype=np.int64)
+        shape = self._num_lanes, num_steps, *self._clips[0].targets.shape[1:]
+        targets = np.full(shape, IGNORE_INDEX, dtype=np.int64)
         is_start = np.zeros(self._num_lanes, dtype=bool)
         num_taken = np.zeros(self._num_lanes, dtype=np.int64)
         for lane, chunk in enumerate(chunks):

@@ -45,12 +45,46 @@ def chunk_loss(
     weight = class_weights[targets[is_labelled]].sum()
     loss = losses.sum() / len(logits)
     if settings.smoothing > 0:
-        loss = loss + settings.smoothing * weight * _jumps(logits, is_labelled[:, 1:] & is_labelled[:, :-1])
+        jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1])
+        loss = loss + settings.smoothing * weight * jumps
     return loss, weight
 
 
-def _jumps(logits: Tensor, are_labelled: Tensor) -> Tensor:
-    """The mean over neighbouring steps that are both labelled, and over classes; 0 where there are none."""
-    logs = logits.log_softmax(dim=-1)
+def multilabel_chunk_loss(
+    logits: Float[Tensor, "streams lanes steps classes"],
+    targets: Int64[Tensor, "lanes steps classes"],
+    class_weights: Float[Tensor, "classes 2"],
+    settings: TrainingSettings,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The same where each class is a question of its own, there or not there: binary cross-entropy.
+
+    A logit is that of *there* beside 0 for *not there*, whose softmax is the logit's sigmoid; what the settings do to
+    the cross-entropy of classes they do to that of these two answers. The mean is over steps and classes.
+
+    Args:
+        logits: Of every stream; each is judged by itself, the loss is their mean.
+        targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learnt.
+        class_weights: What *not there* and *there* count, for each class.
+        settings: As for :func:`chunk_loss`.
+    """
+    logs = torch.stack((nn.functional.logsigmoid(-logits), nn.functional.logsigmoid(logits)), dim=-1)
+    is_labelled = targets != IGNORE_INDEX
+    answers = nn.functional.one_hot(targets.clamp_min(0), 2).to(logs.dtype) * is_labelled[..., None]
+    spread = answers * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    losses = -(spread * class_weights * logs).sum(dim=-1) * is_labelled
+    if settings.focal_gamma > 0:
+        is_wrong = (1 - (answers * logs.exp()).sum(dim=-1)).clamp_min(torch.finfo(logs.dtype).eps)
+        losses = losses * is_wrong.pow(settings.focal_gamma)
+    weight = (answers * class_weights).sum()
+    loss = losses.sum() / len(logits)
+    if settings.smoothing > 0:
+        is_step = is_labelled.all(dim=2)
+        jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1])
+        loss = loss + settings.smoothing * weight * jumps
+    return loss, weight
+
+
+def _jumps(logs: Tensor, are_labelled: Tensor) -> Tensor:
+    """The mean over neighbouring steps that are both labelled, and over answers; 0 where there are none."""
     jumps = (logs[:, :, 1:] - logs[:, :, :-1].detach()).square().clamp(max=_MAX_JUMP**2).mean(dim=(0, 3))
     return (jumps * are_labelled).sum() / are_labelled.sum().clamp_min(1)

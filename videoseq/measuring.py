@@ -5,52 +5,41 @@ Whatever the plan, the numbers are of clips that the measured network did not le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
-
-import numpy as np
-import torch
 
 from videoseq.annotations import ClassNames
 from videoseq.clips import Clip
-from videoseq.config import HeadSettings, TrainSettings
-from videoseq.errors import AnnotationError, Notice
-from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation, evaluate_heads, evaluate_labels, label_clips
-from videoseq.finetuning import Finetuner, TunedBackbone
+from videoseq.config import TrainSettings
+from videoseq.errors import Notice
+from videoseq.evaluation import MODEL, NO_CONTEXT, label_clips
 from videoseq.label_decoding import Decoding, MarkovChain
-from videoseq.metrics import LabelledVideo, Metrics, best_temperature, majority_class, measure, tempered
+from videoseq.metrics import LabelledVideo, best_temperature, tempered
+from videoseq.multilabel_evaluation import settle_thresholds
+from videoseq.pairs import Fitter, Pair
 from videoseq.splits import count_classes, leave_groups_out, split_clips, split_notices
-from videoseq.training import EpochRecord, FitResult, fit
+from videoseq.tasks import (
+    AnyEvaluation,
+    AnyMetrics,
+    Majority,
+    evaluate_heads,
+    evaluate_labels,
+    majority_of,
+    measured_metrics,
+)
+from videoseq.thresholds import copy_thresholds
+from videoseq.training import FitResult
 from videoseq.tuning import Unseen, decode_videos, learn_chain, settle_decoding
 
 CROSS_VALIDATED = "cross-validation"
 """What a model was measured on when each clip was labelled by one that had not seen its group."""
 
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """A head and its baseline without context, fitted on the same clips.
-
-    Attributes:
-        head: The model's.
-        no_context: The baseline's, on the same features as the head in the end.
-        tuned: The CNN of both, where it was fine-tuned with the head.
-    """
-
-    head: FitResult
-    no_context: FitResult
-    tuned: TunedBackbone | None = None
-
-    def seen(self, clips: Sequence[Clip]) -> Sequence[Clip]:
-        """The clips with the features that the two see."""
-        return clips if self.tuned is None else self.tuned.seen(clips)
-
-    @property
-    def by_labeller(self) -> dict[str, FitResult]:
-        """The two by the names that they have in results."""
-        return {MODEL: self.head, NO_CONTEXT: self.no_context}
+_THRESHOLDS_TUNED = Notice(
+    "thresholds_tuned",
+    "the classes' thresholds were tuned on the clips that measure, so that F1 is a little too good; mark clips as test "
+    "to know better",
+)
 
 
 @dataclass(frozen=True)
@@ -70,66 +59,18 @@ class Measured:
         fit: Of the head that was measured; in cross-validation, of the one that is kept.
         evaluation: On the clips of ``measured_on``.
         measured_on: ``test``, ``val``, ``cross-validation``, or ``train`` where there was nothing else.
-        majority: The class of most training frames.
+        majority: What most training frames have.
         notices: What the user should know.
         folds: In cross-validation, each turn by itself.
     """
 
     kept: Pair
     fit: FitResult
-    evaluation: Evaluation
+    evaluation: AnyEvaluation
     measured_on: str
-    majority: int
+    majority: Majority
     notices: tuple[Notice, ...]
     folds: tuple[FoldResult, ...] = ()
-
-
-class Fitter:
-    """Fits pairs as the settings say."""
-
-    def __init__(
-        self,
-        num_classes: int,
-        settings: TrainSettings,
-        device: torch.device | None = None,
-        on_epoch: Callable[[str, EpochRecord], None] | None = None,
-        finetuner: Finetuner | None = None,
-    ) -> None:
-        self._finetuner = finetuner
-        self._num_classes = num_classes
-        self._settings = settings
-        self._device = device
-        self._on_epoch = on_epoch
-
-    def __call__(self, train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> Pair:
-        """A pair; ``note`` is added to the names of the two as ``on_epoch`` hears them.
-
-        Raises:
-            AnnotationError: The training clips have labelled frames of fewer than two classes.
-        """
-        if np.count_nonzero(count_classes(train, self._num_classes)) < 2:
-            raise AnnotationError(
-                f"training clips{note}: expected labelled frames of two classes or more; annotate more clips"
-            )
-        settings = self._settings.head
-        head, tuned = self._fit(f"head{note}", settings, train, val), None
-        if self._finetuner is not None:
-            head, tuned = self._finetuner(head, train, val, self._named(f"fine-tuning{note}"))
-            train, val = tuned.seen(train), tuned.seen(val)
-        no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val)
-        return Pair(head, no_context, tuned)
-
-    def _fit(self, name: str, head: HeadSettings, train: Sequence[Clip], val: Sequence[Clip]) -> FitResult:
-        training, show = self._settings.training, self._named(name)
-        return fit(train, val, self._num_classes, head, training, device=self._device, on_epoch=show)
-
-    def _named(self, name: str) -> Callable[[EpochRecord], None] | None:
-        return None if self._on_epoch is None else partial(self._on_epoch, name)
-
-
-def without_context(head: HeadSettings) -> HeadSettings:
-    """The same network as the baseline has it: one frame alone."""
-    return head.model_copy(update={"cell": "none", "bidirectional": False, "inputs": "features"})
 
 
 def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings, fit_pair: Fitter) -> Measured:
@@ -154,13 +95,16 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
         for name, one in _named(kept):
             one.head.temperature.copy_(measured.by_labeller[name].head.temperature)
             one.head.decoding = replace(measured.by_labeller[name].head.decoding, chain=chain)
+            copy_thresholds(measured.by_labeller[name].head, one.head)
         if measured_on == "test":
             measured = kept
         else:
             text = "the numbers are of a model fitted without the validation clips; the one kept was then fitted on all"
             notices.append(Notice("refitted_on_all_clips", text))
-    majority = majority_class(counts["train"])
     seen = measured.seen(splits[measured_on])
+    if settings.data.task == "multilabel" and measured_on == "val":
+        notices.append(_THRESHOLDS_TUNED)
+    majority = majority_of(splits["train"], len(classes))
     evaluation = evaluate_heads(
         measured.head.head, measured.no_context.head, majority, seen, classes, settings.data.background
     )
@@ -182,7 +126,7 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         held_out = pair.seen(fold.held_out)
         found = {name: label_clips(one.head, held_out, classes) for name, one in _named(pair)}
         headline = {
-            name: headline_values(measure(videos, classes, settings.data.background).metrics)
+            name: headline_values(measured_metrics(videos, classes, settings.data.background))
             for name, videos in found.items()
         }
         results.append(FoldResult(fold.groups, headline))
@@ -192,14 +136,16 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         unseen += [Unseen(clip.features.steps, chain) for clip in fold.held_out]
     kept = fit_pair(clips, [], ", on all clips")
     settled = _settle(kept, labelled, unseen, learn_chain(clips, len(classes), settings), classes, settings)
-    majority = majority_class(count_classes(clips, len(classes)))
-    evaluation = evaluate_labels(settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background)
+    majority = majority_of(clips, len(classes))
+    evaluation = evaluate_labels(
+        kept.head.head, settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background
+    )
     text = "each clip was labelled by a model fitted without its group; the one kept was then fitted on all clips"
-    notices = (Notice("cross_validated", text),)
-    return Measured(kept, kept.head, evaluation, CROSS_VALIDATED, majority, notices, tuple(results))
+    notices = [Notice("cross_validated", text), *([_THRESHOLDS_TUNED] if settings.data.task == "multilabel" else [])]
+    return Measured(kept, kept.head, evaluation, CROSS_VALIDATED, majority, tuple(notices), tuple(results))
 
 
-def headline_values(metrics: Metrics) -> dict[str, Any]:
+def headline_values(metrics: AnyMetrics) -> dict[str, Any]:
     """The headline numbers without intervals, and how much they are of."""
     return {
         "num_videos": metrics.num_videos,
@@ -233,6 +179,8 @@ def _settle(
     Returns:
         What heads that are set so would have said.
     """
+    if settings.data.task == "multilabel":
+        return settle_thresholds({name: one.head for name, one in _named(pair)}, labelled)
     settled = {}
     for name, one in _named(pair):
         temperature = best_temperature(labelled[name])

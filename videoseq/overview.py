@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,6 +26,7 @@ class ClassOverview:
     Attributes:
         name: The class.
         num_frames: Its labelled frames.
+        share: Of all labelled frames.
         num_bouts: Its uninterrupted stretches.
         median_bout_seconds: Their median duration; None without any.
         groups: The groups in which it occurs, sorted.
@@ -36,6 +37,7 @@ class ClassOverview:
     num_bouts: int
     median_bout_seconds: float | None
     groups: tuple[str, ...]
+    share: float
 
 
 def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOverview]:
@@ -45,11 +47,11 @@ def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOver
     groups: list[set[str]] = [set() for _ in classes]
     for clip in clips:
         num_frames += clip.class_counts(len(classes))
-        segments = segment_video(clip.targets, clip.targets).targets
         edges = np.append(clip.features.seconds, clip.features.duration_seconds)
-        for index, start, stop in zip(*(column.tolist() for column in segments), strict=True):
+        for index, start, stop in _bouts_of(clip):
             bouts[index].append(float(edges[stop] - edges[start]))
             groups[index].add(clip.entry.group)
+    num_labelled = max(1, sum(int(clip.is_labelled.sum()) for clip in clips))
     return [
         ClassOverview(
             name,
@@ -57,9 +59,20 @@ def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOver
             len(bouts[i]),
             float(np.median(bouts[i])) if bouts[i] else None,
             tuple(sorted(groups[i])),
+            int(num_frames[i]) / num_labelled,
         )
         for i, name in enumerate(classes)
     ]
+
+
+def _bouts_of(clip: Clip) -> Iterator[tuple[int, int, int]]:
+    """Class, first frame and the frame after the last of each uninterrupted stretch of a class."""
+    if not clip.is_multilabel:
+        yield from zip(*(column.tolist() for column in segment_video(clip.targets, clip.targets).targets), strict=True)
+        return
+    for index, target in enumerate(clip.targets.T):
+        found = segment_video(target, target, background=0).targets
+        yield from ((index, start, stop) for start, stop in zip(found.start.tolist(), found.stop.tolist(), strict=True))
 
 
 def dataset_notices(overview: Sequence[ClassOverview]) -> list[Notice]:

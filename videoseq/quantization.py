@@ -15,7 +15,7 @@ from torch import Tensor
 from videoseq.bundle import Bundle
 from videoseq.features import FeatureChunk, Progress, stream_features
 from videoseq.frames import FrameReader
-from videoseq.labels import FrameLabels
+from videoseq.labelled_frames import LabelledFrames, num_equal_answers
 from videoseq.runtimes import QuantizedNetwork, Runtime
 from videoseq.runtimes.quantized import Quantization
 from videoseq.video_labeler import video_labeler
@@ -38,14 +38,14 @@ class Comparison:
         num_equal: Those among them with one label from both.
         num_images: Pictures of which features were compared.
         cosine_sum: The sum of the cosines between the features of each picture.
-        classes: The labels from the first of the two, as indices into the classes.
+        names: The labels from the first of the two.
     """
 
     num_frames: int = 0
     num_equal: int = 0
     num_images: int = 0
     cosine_sum: float = 0.0
-    classes: frozenset[int] = frozenset()
+    names: frozenset[str] = frozenset()
 
     def __add__(self, other: Comparison) -> Comparison:
         return Comparison(
@@ -53,7 +53,7 @@ class Comparison:
             self.num_equal + other.num_equal,
             self.num_images + other.num_images,
             self.cosine_sum + other.cosine_sum,
-            self.classes | other.classes,
+            self.names | other.names,
         )
 
     @property
@@ -136,11 +136,10 @@ def compare_labels(
     return found
 
 
-def _compare(ones: Iterable[FrameLabels], others: Iterable[FrameLabels]) -> Comparison:
+def _compare(ones: Iterable[LabelledFrames], others: Iterable[LabelledFrames]) -> Comparison:
     found = Comparison()
     for one, other in zip(ones, others, strict=True):
-        num_equal = int((one.class_index == other.class_index).sum())
-        found += Comparison(len(one), num_equal, classes=frozenset(np.unique(one.class_index).tolist()))
+        found += Comparison(len(one), num_equal_answers(one.answers, other.answers), names=frozenset(one.names))
     return found
 
 

@@ -18,15 +18,15 @@ from videoseq.evaluation import MODEL, Evaluation
 from videoseq.finetuning import Finetuner
 from videoseq.machine import library_versions
 from videoseq.measuring import (
-    Fitter,
     FoldResult,
     Measured,
     headline_values,
     measure_in_folds,
     measure_on_split,
-    without_context,
 )
 from videoseq.metrics import METRICS_SCHEMA_VERSION
+from videoseq.pairs import Fitter, without_context
+from videoseq.tasks import AnyEvaluation, majority_name
 from videoseq.training import EpochRecord
 
 
@@ -76,7 +76,7 @@ def train_model(
         head=settings.head,
         num_members=settings.training.ensemble,
         no_context_head=without_context(settings.head),
-        majority_class=classes[measured.majority],
+        majority_class=majority_name(measured.majority, classes),
         settings=settings,
         metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
         versions=library_versions(),
@@ -85,14 +85,14 @@ def train_model(
 
 
 def metrics_json(
-    evaluation: Evaluation, measured_on: str, notices: Sequence[Notice], folds: Sequence[FoldResult] = ()
+    evaluation: AnyEvaluation, measured_on: str, notices: Sequence[Notice], folds: Sequence[FoldResult] = ()
 ) -> dict[str, Any]:
     """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
     minus_previous = {name: one.model_dump() for name, one in evaluation.minus_previous.items()}
     return {
         "schema_version": METRICS_SCHEMA_VERSION,
         "measured_on": measured_on,
-        "background": evaluation.background,
+        **_of_task(evaluation),
         "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
         "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
         **({"model_minus_previous": minus_previous} if minus_previous else {}),
@@ -107,3 +107,10 @@ def metrics_json(
         "folds": [asdict(fold) for fold in folds],
         "notices": [notice.as_dict() for notice in notices],
     }
+
+
+def _of_task(evaluation: AnyEvaluation) -> dict[str, Any]:
+    """The task, and what there is in it alone."""
+    if isinstance(evaluation, Evaluation):
+        return {"task": "multiclass", "background": evaluation.background}
+    return {"task": "multilabel", "thresholds": dict(evaluation.thresholds)}

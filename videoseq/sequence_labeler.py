@@ -13,7 +13,7 @@ from videoseq.ensemble import Head
 from videoseq.errors import ModelError
 from videoseq.features import FeatureChunk
 from videoseq.label_queue import LabelQueue
-from videoseq.labels import FrameLabels, decode
+from videoseq.labelled_frames import LabelledFrames
 from videoseq.runtimes.devices import one_core
 from videoseq.sampling import step_rows
 from videoseq.state import RNNState
@@ -38,9 +38,9 @@ class SequenceLabeler:
         self._state: RNNState = head.initial_state()
         self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
-        self._queue = LabelQueue(head.decoding, head.num_classes)
+        self._queue = LabelQueue(head)
 
-    def label(self, chunk: FeatureChunk, classes: ClassNames) -> FrameLabels:
+    def label(self, chunk: FeatureChunk, classes: ClassNames) -> LabelledFrames:
         """Labels of the next frames that are decided: of these, or where decoding looks ahead of earlier ones.
 
         Raises:
@@ -48,11 +48,13 @@ class SequenceLabeler:
         """
         return self.decode(chunk, self.push(chunk), classes)
 
-    def decode(self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames) -> FrameLabels:
+    def decode(
+        self, chunk: FeatureChunk, logits: Float[Tensor, "frames classes"], classes: ClassNames
+    ) -> LabelledFrames:
         """The labels for what :meth:`push` has just given, as :meth:`label` gives them."""
-        return self._queue.push(decode(classes, chunk.index, chunk.seconds, chunk.flags, logits), chunk.steps)
+        return self._queue.push(classes, chunk.index, chunk.seconds, chunk.flags, chunk.steps, logits)
 
-    def finish(self) -> list[FrameLabels]:
+    def finish(self) -> list[LabelledFrames]:
         """The labels of the frames that wait for later ones, when there are no more."""
         return self._queue.finish()
 

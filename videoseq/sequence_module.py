@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -21,7 +23,8 @@ from videoseq.bidirectional import BidirectionalRNN, Network
 from videoseq.clips import Clip
 from videoseq.config import TrainingSettings
 from videoseq.lanes import LaneBatch, LaneBatches
-from videoseq.losses import chunk_loss
+from videoseq.losses import chunk_loss, multilabel_chunk_loss
+from videoseq.metrics import sqrt_inverse_weights
 from videoseq.state import RNNState
 
 MONITORED = "val_loss"
@@ -98,7 +101,19 @@ class SequenceModule(pl.LightningModule):
             targets = targets.clone()
             # At a video's first frame the state is right as it is.
             targets[~batch.is_start, : self.settings.burn_in_steps] = IGNORE_INDEX
-        return chunk_loss(logits, targets, self.class_weights, self.settings if self.training else _PLAIN)
+        loss = multilabel_chunk_loss if targets.ndim == 3 else chunk_loss
+        return loss(logits, targets, self.class_weights, self.settings if self.training else _PLAIN)
+
+
+def loss_weights(clips: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float[Tensor, "classes ..."]:
+    """What a labelled step counts by its class, or in multilabel by each class not being there and being there."""
+    counts = np.sum([clip.class_counts(num_classes) for clip in clips], axis=0)
+    if clips[0].is_multilabel:
+        num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
+        counts = np.stack((num_labelled - counts, counts), axis=1)
+    if settings.class_weighting == "none":
+        return torch.ones(counts.shape)
+    return torch.tensor(np.apply_along_axis(sqrt_inverse_weights, -1, counts), dtype=torch.float32)
 
 
 class ClipData(pl.LightningDataModule):

@@ -81,7 +81,7 @@ def leave_groups_out(clips: Sequence[Clip], max_folds: int | None = None) -> lis
     """
     sizes: dict[str, int] = {}
     for clip in clips:
-        sizes[clip.entry.group] = sizes.get(clip.entry.group, 0) + int(clip.class_counts(1).sum())
+        sizes[clip.entry.group] = sizes.get(clip.entry.group, 0) + int(clip.is_labelled.sum())
     if len(sizes) < 2:
         raise AnnotationError("cross-validation: expected clips of two groups or more, got one group")
     if any(clip.entry.split is not None for clip in clips):

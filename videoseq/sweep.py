@@ -19,7 +19,7 @@ from videoseq.clips import Clip
 from videoseq.config import TrainSettings
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation import label_clips
-from videoseq.metrics import confusion_matrix, frame_metrics
+from videoseq.metrics import best_macro_f1, confusion_matrix, frame_metrics
 from videoseq.splits import leave_groups_out, split_clips
 from videoseq.training import fit
 
@@ -142,9 +142,13 @@ def _macro_f1(
     settings: TrainSettings,
     device: torch.device | None,
 ) -> float:
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    videos = []
     for train, val in folds:
         head = fit(train, val, len(classes), settings.head, settings.training, device=device).head
-        for video in label_clips(head, val, classes):
-            confusion += confusion_matrix(video.targets, video.labels, len(classes))
+        videos += label_clips(head, val, classes)
+    if videos[0].is_multilabel:
+        return best_macro_f1(videos, len(classes))
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for video in videos:
+        confusion += confusion_matrix(video.targets, video.labels, len(classes))
     return frame_metrics(confusion, classes).macro_f1 or 0.0

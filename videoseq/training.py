@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float32
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 
@@ -24,9 +23,9 @@ from videoseq.components import as_components, learn_components, mean_deviation
 from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import ConfigError
-from videoseq.metrics import sqrt_inverse_weights
 from videoseq.runtimes.devices import one_core
-from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
+from videoseq.sequence_module import MONITORED, ClipData, SequenceModule, loss_weights
+from videoseq.thresholds import add_thresholds
 
 _SMALL_NETWORK = 500_000
 
@@ -128,7 +127,7 @@ def fit(
         ConfigError: The loss became infinite or no number; the settings ask for too large steps.
         OutputError: There is no room for the clips' components.
     """
-    weights = class_weights(train, num_classes, settings)
+    weights = loss_weights(train, num_classes, settings)
     networks: list[Network] = []
     results: list[FitResult] = []
     with ExitStack() as stack:
@@ -144,14 +143,10 @@ def fit(
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
             results.append(fit_module(module, data, settings, device, on_epoch, member))
-    return replace(results[0], head=networks[0] if len(networks) == 1 else Ensemble(networks).eval())
-
-
-def class_weights(train: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float32[Tensor, " classes"]:
-    """What a step of each class counts in the loss."""
-    counts = np.sum([clip.class_counts(num_classes) for clip in train], axis=0)
-    weights = sqrt_inverse_weights(counts) if settings.class_weighting == "sqrt_inverse" else np.ones(num_classes)
-    return torch.tensor(weights, dtype=torch.float32)
+    fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    if train[0].is_multilabel:
+        add_thresholds(fitted)
+    return replace(results[0], head=fitted)
 
 
 def fit_module(

@@ -22,7 +22,7 @@ from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import OutputError
 from videoseq.features import FeatureChunk
 from videoseq.label_queue import LabelQueue
-from videoseq.labels import FrameLabels, decode
+from videoseq.labelled_frames import LabelledFrames
 from videoseq.model import CausalRNN
 from videoseq.runtimes.devices import one_core
 from videoseq.sampling import step_rows
@@ -35,7 +35,7 @@ _FRAME = np.dtype(
 )
 
 
-def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[FrameLabels]:
+def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[LabelledFrames]:
     """The labels of a whole video, in order, in bounded memory; where the head looks ahead, none before the last chunk.
 
     Raises:
@@ -63,7 +63,7 @@ class VideoLabeler(ABC):
     """Takes a video's features chunk by chunk, and gives the labels of its frames in order when they are known."""
 
     @abstractmethod
-    def add(self, chunk: FeatureChunk) -> list[FrameLabels]:
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
         """Takes the next frames; the labels that are known by now and were not before.
 
         Raises:
@@ -72,7 +72,7 @@ class VideoLabeler(ABC):
         """
 
     @abstractmethod
-    def finish(self) -> Iterator[FrameLabels]:
+    def finish(self) -> Iterator[LabelledFrames]:
         """The labels that were not known before it was clear that no frame follows; raises what :meth:`add` does."""
 
     @abstractmethod
@@ -87,10 +87,10 @@ class _OnePass(VideoLabeler):
         self._sequence = SequenceLabeler(head)
         self._classes = classes
 
-    def add(self, chunk: FeatureChunk) -> list[FrameLabels]:
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
         return [self._sequence.label(chunk, self._classes)]
 
-    def finish(self) -> Iterator[FrameLabels]:
+    def finish(self) -> Iterator[LabelledFrames]:
         yield from self._sequence.finish()
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class _TwoPasses(VideoLabeler):
     def close(self) -> None:
         self._files.close()
 
-    def add(self, chunk: FeatureChunk) -> list[FrameLabels]:
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
         rows, step_of_frame = step_rows(chunk.steps)
         seen = torch.cat((self._last_features, chunk.features))  # row 0: the features before this chunk
         self._last_features = seen[-1:]
@@ -131,15 +131,15 @@ class _TwoPasses(VideoLabeler):
         self._logits.append(logits[0].numpy())
         return []
 
-    def finish(self) -> Iterator[FrameLabels]:
+    def finish(self) -> Iterator[LabelledFrames]:
         self._add_the_future()
-        queue = LabelQueue(self._head.decoding, self._head.num_classes)
+        queue = LabelQueue(self._head)
         for start in range(0, len(self._frames), _ROWS_AT_ONCE):
             frames = self._frames.read(start, start + _ROWS_AT_ONCE)
             first, last = int(frames["row"][0]), int(frames["row"][-1])
             logits = torch.from_numpy(self._logits.read(first, last + 1)[frames["row"] - first])
-            raw = decode(self._classes, frames["index"], frames["seconds"], frames["flags"], logits)
-            yield queue.push(raw, frames["steps"])
+            index, seconds, flags, steps = (frames[name] for name in ("index", "seconds", "flags", "steps"))
+            yield queue.push(self._classes, index, seconds, flags, steps, logits)
         yield from queue.finish()
 
     def _add_the_future(self) -> None:

@@ -59,7 +59,12 @@ class Fit:
 
 
 def check_fit(
-    path: Path, seconds: Float[np.ndarray, " frames"], duration_seconds: float, fps_from_header: float | None
+    path: Path,
+    seconds: Float[np.ndarray, " frames"],
+    duration_seconds: float,
+    fps_from_header: float | None,
+    *,
+    is_multilabel: bool = False,
 ) -> Fit:
     """What is wrong with an annotation CSV, and the table with all repaired that is certain.
 
@@ -80,6 +85,7 @@ def check_fit(
         seconds: The time of every frame of the video, of which there is at least one.
         duration_seconds: The time of the end of its last frame, after 0.
         fps_from_header: The rate that the container claims, if it does.
+        is_multilabel: Whether behaviours may overlap, and a frame that no interval covers has none.
 
     Raises:
         AnnotationError: The file cannot be read as a table, or lacks a column.
@@ -87,7 +93,9 @@ def check_fit(
     columns, rows = read_rows(path)
     kind = find_kind(path, columns)
     usual_fps = [fps for fps in (*_COMMON_FPS, fps_from_header or 0.0) if 0 < fps < math.inf]
-    table = Table(kind[:-1], [Row(*row) for row in rows], seconds, duration_seconds, usual_fps)
+    table = Table(
+        kind[:-1], [Row(*row) for row in rows], seconds, duration_seconds, usual_fps, is_multilabel=is_multilabel
+    )
     findings = tuple(finding for step in _STEPS for finding in step(table))
     repaired = [row.repaired(table.columns) for row in table.rows]
     return Fit(findings, list(dict.fromkeys(columns)), repaired, repaired != [cells for _, cells in rows])

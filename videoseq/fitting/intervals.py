@@ -70,19 +70,21 @@ def check_length(table: Table) -> Iterator[Finding]:
 
 
 def check_overlaps(table: Table) -> Iterator[Finding]:
-    """Intervals that overlap: a frame has one label."""
+    """Intervals that overlap: a frame has one label, or with behaviours that overlap each label once."""
     pairs: dict[str, list[tuple[Row, Row]]] = {"cut": [], "tied": [], "joined": []}
-    kept: Row | None = None
+    kept_rows: dict[str, Row] = {}
     for row in [] if table.is_per_frame else table.labelled:
+        track = row.label if table.is_multilabel else ""
+        kept = kept_rows.get(track)
         if kept is None or row.start >= kept.stop - 1e-9:
-            kept = row
+            kept_rows[track] = row
         elif row.label == kept.label:
             pairs["joined"].append((kept, row))
             kept.stop = max(kept.stop, row.stop)
         else:
             pairs["tied" if row.start == kept.start else "cut"].append((kept, row))
             kept.stop = row.start if row.start > kept.start else kept.stop
-            kept = row
+            kept_rows[track] = row
     for what, text, fix in (
         ("cut", "different labels overlap, and a frame has one", "the later start wins, the earlier row stops there"),
         ("tied", "different labels start together, and a frame has one; keep one of them", ""),
@@ -95,7 +97,9 @@ def check_overlaps(table: Table) -> Iterator[Finding]:
 
 
 def check_gaps(table: Table) -> Iterator[Finding]:
-    """Frames that no row covers."""
+    """Frames that no row covers, if that makes them unlabelled."""
+    if table.is_multilabel and not table.is_per_frame:
+        return
     is_covered = np.zeros(len(table.seconds), dtype=bool)
     for row in table.complete:
         is_covered[frames_in(row.interval, table.unit, table.seconds)] = True

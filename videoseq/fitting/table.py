@@ -66,6 +66,7 @@ class Table:
     duration_seconds: float
     usual_fps: Sequence[float]
     past_end: Literal["report", "cut", "keep"] = "report"
+    is_multilabel: bool = False
 
     def __post_init__(self) -> None:
         self.is_per_frame = self.columns == ("frame",)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from videoseq.annotations import Annotation
+from videoseq.config import Task
 from videoseq.errors import AnnotationError
 from videoseq.formats import csv_table
+from videoseq.multilabel import split_labels
 
 __all__ = ["ANNOTATION_SUFFIXES", "read_annotation"]
 
@@ -14,8 +16,12 @@ _READERS = {".csv": csv_table.read, ".tsv": csv_table.read}
 ANNOTATION_SUFFIXES = frozenset(_READERS)
 
 
-def read_annotation(path: Path) -> Annotation:
+def read_annotation(path: Path, task: Task = "multiclass") -> Annotation:
     """The annotation in a file, its format told by the suffix and the header.
+
+    Args:
+        path: The file.
+        task: With ``multilabel``, a label may name several classes (:func:`videoseq.multilabel.split_labels`).
 
     Raises:
         AnnotationError: The format is unknown, or the file cannot be read as what it claims to be.
@@ -24,4 +30,4 @@ def read_annotation(path: Path) -> Annotation:
     if reader is None:
         known = ", ".join(sorted(ANNOTATION_SUFFIXES))
         raise AnnotationError(f"{path}: expected an annotation file ({known}), got {path.suffix or 'no suffix'}")
-    return reader(path)
+    return split_labels(reader(path)) if task == "multilabel" else reader(path)

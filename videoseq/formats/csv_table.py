@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from videoseq.annotations import Annotation, Interval
@@ -32,7 +32,8 @@ def read(path: Path) -> Annotation:
     columns, rows = read_rows(path)
     kind = find_kind(path, columns)
     if kind == ("frame", "label"):
-        return Annotation(path, "frames", tuple(_runs(path, rows)))
+        labels = _labels_of_frames(path, rows)
+        return Annotation(path, "frames", tuple(_runs(labels)), described=_described(labels))
     return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
 
 
@@ -124,8 +125,8 @@ def _intervals(path: Path, kind: tuple[str, ...], rows: Iterable[Row]) -> Iterat
             yield Interval(start, stop, label, number)
 
 
-def _runs(path: Path, rows: Iterable[Row]) -> Iterator[Interval]:
-    """Rows of single frames as intervals of equal labels."""
+def _labels_of_frames(path: Path, rows: Iterable[Row]) -> dict[int, tuple[str, int]]:
+    """The label of each frame that has a row, perhaps an empty one, and the row."""
     labels: dict[int, tuple[str, int]] = {}
     for number, cells in rows:
         frame = int(_number(path, number, "frame", cells.get("frame", "")))
@@ -134,6 +135,20 @@ def _runs(path: Path, rows: Iterable[Row]) -> Iterator[Interval]:
                 f"{path}: row {number}: frame {frame} stands in row {labels[frame][1]} already; a frame has one label"
             )
         labels[frame] = (cells.get("label", ""), number)
+    return labels
+
+
+def _described(labels: Iterable[int]) -> tuple[range, ...]:
+    """The runs of frames that have a row."""
+    runs: list[range] = []
+    for frame in sorted(labels):
+        start = runs.pop().start if runs and runs[-1].stop == frame else frame
+        runs.append(range(start, frame + 1))
+    return tuple(runs)
+
+
+def _runs(labels: Mapping[int, tuple[str, int]]) -> Iterator[Interval]:
+    """Rows of single frames as intervals of equal labels."""
     start: int | None = None
     for frame in sorted(labels):
         label, _ = labels[frame]

@@ -7,26 +7,52 @@ is NaN. docs/metrics.md says what each number means.
 from __future__ import annotations
 
 from videoseq.metrics.frames import confusion_matrix, frame_metrics, majority_class, sqrt_inverse_weights
-from videoseq.metrics.headline import HEADLINES, LabelledVideo
-from videoseq.metrics.results import METRICS_SCHEMA_VERSION, Difference, Estimate, Metrics, VideoMetrics
+from videoseq.metrics.headline import HEADLINES, Headline, LabelledVideo
+from videoseq.metrics.multilabel import (
+    MULTILABEL_HEADLINES,
+    MultilabelMeasurement,
+    compare_multilabel,
+    measure_multilabel,
+)
+from videoseq.metrics.results import (
+    METRICS_SCHEMA_VERSION,
+    Difference,
+    Estimate,
+    Metrics,
+    MultilabelMetrics,
+    MultilabelVideoMetrics,
+    VideoMetrics,
+)
 from videoseq.metrics.summary import Measurement, compare, measure
 from videoseq.metrics.temperature import best_temperature, tempered
+from videoseq.metrics.thresholds import best_macro_f1, best_thresholds, multilabel_temperature, settled
 
 __all__ = [
     "HEADLINES",
     "METRICS_SCHEMA_VERSION",
+    "MULTILABEL_HEADLINES",
     "Difference",
     "Estimate",
+    "Headline",
     "LabelledVideo",
     "Measurement",
     "Metrics",
+    "MultilabelMeasurement",
+    "MultilabelMetrics",
+    "MultilabelVideoMetrics",
     "VideoMetrics",
+    "best_macro_f1",
     "best_temperature",
+    "best_thresholds",
     "compare",
+    "compare_multilabel",
     "confusion_matrix",
     "frame_metrics",
     "majority_class",
     "measure",
+    "measure_multilabel",
+    "multilabel_temperature",
+    "settled",
     "sqrt_inverse_weights",
     "tempered",
 ]

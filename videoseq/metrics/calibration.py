@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from pydantic import BaseModel, ConfigDict
 
 from videoseq.annotations import IGNORE_INDEX
@@ -47,14 +47,30 @@ def calibration_counts(
     """What calibration is computed from; unlabelled frames are left out."""
     is_labelled = targets != IGNORE_INDEX
     target, probability = targets[is_labelled], probabilities[is_labelled].astype(np.float64)
-    confidence, is_right = probability.max(axis=1), probability.argmax(axis=1) == target
-    row = np.clip(np.ceil(confidence * NUM_BINS).astype(np.int64) - 1, 0, NUM_BINS - 1)
-    columns = [np.bincount(row, weights, NUM_BINS) for weights in (None, is_right, confidence)]
+    bins = _binned(probability.max(axis=1), probability.argmax(axis=1) == target)
     of_target = probability[np.arange(len(target)), target]
     likelihood = -np.log(np.maximum(of_target, _MIN_PROBABILITY)).sum()
     brier = np.sum(probability**2) - 2 * of_target.sum() + len(target)  # Σ (p − y)² with y one-hot
     losses = np.array([len(target), likelihood, brier], np.float64)
-    return CalibrationCounts(np.stack(columns, axis=1).astype(np.float64), losses)
+    return CalibrationCounts(bins, losses)
+
+
+def multilabel_calibration_counts(
+    targets: Int[np.ndarray, "frames classes"], probabilities: Float[np.ndarray, "frames classes"]
+) -> CalibrationCounts:
+    """The same of classes that overlap, each frame counted once for each class: is it there as often as is said?"""
+    is_labelled = targets != IGNORE_INDEX
+    target, probability = targets[is_labelled], probabilities[is_labelled].astype(np.float64)
+    of_target = np.where(target == 1, probability, 1 - probability)
+    likelihood = -np.log(np.maximum(of_target, _MIN_PROBABILITY)).sum()
+    losses = np.array([len(target), likelihood, np.square(1 - of_target).sum()], np.float64)
+    return CalibrationCounts(_binned(probability, target == 1), losses)
+
+
+def _binned(confidence: Float[np.ndarray, " answers"], is_right: Bool[np.ndarray, " answers"]) -> np.ndarray:
+    row = np.clip(np.ceil(confidence * NUM_BINS).astype(np.int64) - 1, 0, NUM_BINS - 1)
+    columns = [np.bincount(row, weights, NUM_BINS) for weights in (None, is_right, confidence)]
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
 def expected_calibration_error(bins: Num[np.ndarray, "sets 15 3"]) -> Float[np.ndarray, " sets"]:

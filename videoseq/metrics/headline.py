@@ -59,8 +59,8 @@ class LabelledVideo:
         group: What videos are drawn by: a subject, a room; by default each video is its own.
         seconds: The time of every frame.
         duration_seconds: The time of the end of the last frame.
-        targets: Indices into the classes, ``IGNORE_INDEX`` where unlabelled.
-        labels: Indices into the classes; a second annotator's may be ``IGNORE_INDEX`` too.
+        targets: Indices into the classes, ``IGNORE_INDEX`` where unlabelled; in multilabel a 0 or 1 for each class.
+        labels: Likewise; a second annotator's may be ``IGNORE_INDEX`` too.
         probabilities: Of every class, float32; None for a labeller that has none.
         path: The video file, for who wants to look at it.
     """
@@ -69,10 +69,15 @@ class LabelledVideo:
     group: str
     seconds: Float[np.ndarray, " frames"]
     duration_seconds: float
-    targets: Int64[np.ndarray, " frames"]
-    labels: Int64[np.ndarray, " frames"]
+    targets: Int64[np.ndarray, "frames ..."]
+    labels: Int64[np.ndarray, "frames ..."]
     probabilities: Float[np.ndarray, "frames classes"] | None = None
     path: Path | None = field(default=None, kw_only=True)
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a frame may have several classes, or none."""
+        return self.targets.ndim == 2
 
     def segments(self, background: int | None) -> SegmentedVideo:
         """Its segments, none of which is of the background."""
@@ -110,7 +115,7 @@ def video_statistics(
         "segments": np.stack([part.segments.sum(axis=1) for part in parts]),
         "video_accuracy": _value_and_count(frames.accuracy(confusion)),
         "edit": _value_and_count(np.array([part.edit for part in parts])),
-        "bouts": np.stack([_bout_sums(part.bouts) for part in parts]),
+        "bouts": np.stack([bout_sums(part.bouts) for part in parts]),
     }
     probabilities = [video.probabilities for video in videos if video.probabilities is not None]
     if len(probabilities) == len(videos):
@@ -125,8 +130,7 @@ def video_statistics(
 
 def headline_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]]:
     """The headline numbers of sums over videos; NaN where there is no denominator."""
-    confusion, bouts = totals["confusion"], totals["bouts"]
-    f1 = segment_f1(totals["segments"])
+    confusion = totals["confusion"]
     numbers = {
         "accuracy": frames.accuracy(confusion),
         "video_accuracy": ratio(totals["video_accuracy"][:, 0], totals["video_accuracy"][:, 1]),
@@ -134,6 +138,14 @@ def headline_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]
         "macro_f1": frames.macro_f1(confusion),
         "kappa": frames.cohen_kappa(confusion),
         "edit": ratio(totals["edit"][:, 0], totals["edit"][:, 1]),
+    }
+    return numbers | segment_numbers(totals) | probability_numbers(totals)
+
+
+def segment_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]]:
+    """Those of segments and bouts."""
+    f1, bouts = segment_f1(totals["segments"]), totals["bouts"]
+    return {
         "f1_at_10": f1[:, 0],
         "f1_at_25": f1[:, 1],
         "f1_at_50": f1[:, 2],
@@ -143,6 +155,11 @@ def headline_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]
         "detection_delay_seconds": ratio(bouts[:, 4], bouts[:, 5]),
         "false_alarms_per_hour": ratio(3600 * bouts[:, 7], bouts[:, 8]),
     }
+
+
+def probability_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]]:
+    """Those of probabilities, as far as there are any."""
+    numbers = {}
     if "losses" in totals:
         losses = totals["losses"]
         numbers["expected_calibration_error"] = expected_calibration_error(totals["bins"])
@@ -162,7 +179,8 @@ def _value_and_count(values: Float[np.ndarray, " videos"]) -> Float[np.ndarray, 
     return np.stack((np.nan_to_num(values), ~np.isnan(values)), axis=1)
 
 
-def _bout_sums(times: BoutTimes) -> Float[np.ndarray, " 9"]:
+def bout_sums(times: BoutTimes) -> Float[np.ndarray, " 9"]:
+    """What a video's bouts add to the sums of :func:`segment_numbers`."""
     delay = times.delay.seconds[np.isfinite(times.delay.seconds)]
     sums = [
         np.abs(times.onset.seconds).sum(),

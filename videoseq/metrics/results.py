@@ -99,3 +99,47 @@ class Metrics(BaseModel):
     def macro_f1(self) -> float | None:
         """Mean F1 of the classes that occur in targets or labels."""
         return self.headline["macro_f1"].value
+
+
+class MultilabelVideoMetrics(BaseModel):
+    """One video by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_frames: int
+    exact_match: float | None
+    macro_f1: float | None
+    micro_f1: float | None
+    f1_at_10: float | None
+    f1_at_25: float | None
+    f1_at_50: float | None
+
+
+class MultilabelMetrics(BaseModel):
+    """Labels of any number of videos against their targets.
+
+    Attributes:
+        num_videos: Videos with a labelled frame.
+        num_frames: Labelled frames that were compared.
+        labelled_seconds: Their duration.
+        resampled: What intervals are drawn over: groups where the videos have two or more, else videos.
+        num_resampled: How many of those there are.
+        headline: By the names of :data:`videoseq.metrics.multilabel.MULTILABEL_HEADLINES`.
+        per_class: Frame by frame, by class name.
+        segments: Runs of the class, by class name.
+        bouts: In seconds, by class name.
+        reliability: How often classes are there against their probability; None without probabilities.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    num_videos: int
+    num_frames: int
+    labelled_seconds: float
+    resampled: Literal["videos", "groups"]
+    num_resampled: int
+    headline: dict[str, Estimate]
+    per_class: dict[str, ClassMetrics]
+    segments: dict[str, SegmentMetrics]
+    bouts: dict[str, BoutMetrics]
+    reliability: list[ReliabilityBin] | None

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.metrics.bouts import BoutMetrics, bout_metrics, join_bout_times
 from videoseq.metrics.calibration import reliability_curve
+from videoseq.metrics.comparison import Compared, by_unit, differences, estimated, resampled_units
 from videoseq.metrics.frames import FrameMetrics, f1_scores, frame_metrics
 from videoseq.metrics.headline import (
     HEADLINES,
@@ -22,12 +23,11 @@ from videoseq.metrics.headline import (
 )
 from videoseq.metrics.ranking import average_precision
 from videoseq.metrics.ratios import known, known_mean
-from videoseq.metrics.results import Difference, Estimate, Metrics, SegmentMetrics, VideoMetrics
+from videoseq.metrics.results import Difference, Metrics, SegmentMetrics, VideoMetrics
 from videoseq.metrics.segments import segment_f1
 from videoseq.metrics.since_start import accuracy_since_start
 from videoseq.metrics.uncertainty import (
     Statistics,
-    exchange_p_values,
     measured,
     percentile_interval,
     resampling_weights,
@@ -64,10 +64,8 @@ def measure(
     """
     hidden = None if background is None else classes.index_of(background, "background")
     parts = [count_video(video, len(classes), hidden) for video in videos]
-    groups = [video.group for video in videos]
-    has_groups = 1 < len(set(groups)) < len(videos)
-    units = groups if has_groups else range(len(videos))
-    statistics = {name: _by_unit(values, units) for name, values in video_statistics(videos, parts, hidden).items()}
+    units = resampled_units([video.group for video in videos])
+    statistics = {name: by_unit(values, units) for name, values in video_statistics(videos, parts, hidden).items()}
     num_units = len(next(iter(statistics.values())))
     everything = measured(statistics, np.ones((1, num_units)), headline_numbers)
     values = {name: known(number[0]) for name, number in everything.items()}
@@ -82,9 +80,9 @@ def measure(
         num_videos=len(videos),
         num_frames=of_frames.num_frames,
         labelled_seconds=sum(part.bouts.compared_seconds for part in parts),
-        resampled="groups" if has_groups else "videos",
+        resampled=units.kind,
         num_resampled=num_units,
-        headline={name: _estimate(values.get(name), resampled.get(name)) for name in HEADLINES},
+        headline={name: estimated(values.get(name), resampled.get(name)) for name in HEADLINES},
         per_class=of_frames.per_class,
         segments=_segments_by_class(parts, foreground),
         bouts=_bouts_by_class(parts, foreground),
@@ -101,34 +99,11 @@ def compare(one: Measurement, other: Measurement) -> dict[str, Difference]:
     The interval is of a paired bootstrap: both are computed on the same resamples. The p-value is of exchanging the two
     per video; average precision ranks all videos' frames together, which cannot be exchanged, and has none.
     """
-    shared = one.statistics.keys() & other.statistics.keys() - {"ranking"}
-    p_values = exchange_p_values(
-        {name: one.statistics[name] for name in shared},
-        {name: other.statistics[name] for name in shared},
+    return differences(
+        Compared(one.metrics.headline, one.statistics, one.resampled),
+        Compared(other.metrics.headline, other.statistics, other.resampled),
         headline_numbers,
     )
-    found = {}
-    for name in HEADLINES:
-        first, second = one.metrics.headline[name].value, other.metrics.headline[name].value
-        if first is not None and second is not None:
-            differences = one.resampled[name] - other.resampled[name] if name in one.resampled else None
-            estimate = _estimate(first - second, differences)
-            p_value = p_values.get(name) if differences is not None else None
-            found[name] = Difference(**estimate.model_dump(), p_value=p_value)
-    return found
-
-
-def _by_unit(values: np.ndarray, units: Sequence[str] | range) -> np.ndarray:
-    """What videos add up to in each unit, in the order in which units first occur."""
-    row_of = {unit: row for row, unit in enumerate(dict.fromkeys(units))}
-    summed = np.zeros((len(row_of), *values.shape[1:]), values.dtype)
-    np.add.at(summed, [row_of[unit] for unit in units], values)
-    return summed
-
-
-def _estimate(value: float | None, resampled: Float[np.ndarray, " resamples"] | None) -> Estimate:
-    interval = percentile_interval(resampled) if value is not None and resampled is not None else None
-    return Estimate(value=value) if interval is None else Estimate(value=value, low=interval.low, high=interval.high)
 
 
 def _with_ranking(of_frames: FrameMetrics, videos: Sequence[LabelledVideo]) -> FrameMetrics:

@@ -28,7 +28,12 @@ def best_temperature(videos: Sequence[LabelledVideo]) -> float | None:
         return None
     probabilities, targets = (np.concatenate(column) for column in zip(*known, strict=True))
     best = fit_temperature(_logits(probabilities), targets)
-    return None if best is None else min(max(best, 1 / _CAUTION), _CAUTION)
+    return None if best is None else cautious(best)
+
+
+def cautious(temperature: float) -> float:
+    """The temperature, or the nearest that few clips justify: from 1/4 to 4."""
+    return min(max(temperature, 1 / _CAUTION), _CAUTION)
 
 
 def tempered(video: LabelledVideo, temperature: float) -> LabelledVideo:

@@ -8,10 +8,11 @@ from itertools import combinations
 import numpy as np
 
 from videoseq.errors import Notice
-from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, Evaluation
+from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation
 from videoseq.metrics import Metrics
 from videoseq.overview import ClassOverview
 from videoseq.report.verdicts import COMPARED, Advice, percent, signed_points
+from videoseq.tasks import AnyEvaluation, AnyMetrics, background_of, looks_at_nothing, share_right
 
 _FEW_BOUTS = 5  # of a class, to learn from or to measure on
 _FEW_UNITS = 10  # videos or groups, below which intervals are too narrow
@@ -23,7 +24,9 @@ _MANY_PIECES = 1.5  # labelled segments for each true one
 _VIDEO_FAR_BELOW = 0.25  # of accuracy below the mean of the videos
 
 
-def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence[ClassOverview] = ()) -> list[Advice]:
+def advise(
+    evaluation: AnyEvaluation, notices: Sequence[Notice], overview: Sequence[ClassOverview] = ()
+) -> list[Advice]:
     """What to do next, the most important first.
 
     Args:
@@ -35,8 +38,8 @@ def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence
     found = [
         *_on_what_was_measured(evaluation, notices),
         *_on_baselines(evaluation),
-        *_on_classes(model, evaluation.background, {one.name: one for one in overview}),
-        *_on_confusions(model),
+        *_on_classes(model, background_of(evaluation), {one.name: one for one in overview}),
+        *(_on_confusions(model) if isinstance(model, Metrics) else ()),
         *_on_pieces(model),
         *_on_calibration(model),
         *_on_videos(evaluation),
@@ -44,7 +47,7 @@ def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence
     return found or [_all_well(model)]
 
 
-def _on_what_was_measured(evaluation: Evaluation, notices: Sequence[Notice]) -> Iterator[Advice]:
+def _on_what_was_measured(evaluation: AnyEvaluation, notices: Sequence[Notice]) -> Iterator[Advice]:
     model = evaluation.metrics[MODEL]
     codes = {notice.code for notice in notices}
     if "measured_on_training" in codes:
@@ -70,13 +73,15 @@ def _on_what_was_measured(evaluation: Evaluation, notices: Sequence[Notice]) -> 
         )
 
 
-def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
+def _on_baselines(evaluation: AnyEvaluation) -> Iterator[Advice]:
     model = evaluation.metrics[MODEL].headline[COMPARED].value
-    majority = evaluation.metrics[MAJORITY].headline[COMPARED].value if MAJORITY in evaluation.metrics else None
+    blind = looks_at_nothing(evaluation)
+    majority = evaluation.metrics[blind].headline[COMPARED].value if blind in evaluation.metrics else None
     if model is not None and majority is not None and model <= majority:
+        one = "one class" if isinstance(evaluation, Evaluation) else "the same classes"
         yield Advice(
             "Look whether annotations fit their videos (videoseq check), then annotate more.",
-            f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always one class.",
+            f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always {one}.",
         )
     difference = evaluation.differences.get(COMPARED)
     other = evaluation.metrics[NO_CONTEXT].headline[COMPARED].value if NO_CONTEXT in evaluation.metrics else None
@@ -88,7 +93,7 @@ def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
         )
 
 
-def _on_classes(model: Metrics, background: str | None, overview: Mapping[str, ClassOverview]) -> Iterator[Advice]:
+def _on_classes(model: AnyMetrics, background: str | None, overview: Mapping[str, ClassOverview]) -> Iterator[Advice]:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
     others = {
         name: float(np.mean([score for other, score in scores.items() if other != name]))
@@ -138,7 +143,7 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
         )
 
 
-def _on_pieces(model: Metrics) -> Iterator[Advice]:
+def _on_pieces(model: AnyMetrics) -> Iterator[Advice]:
     true = sum(one.num_segments for one in model.segments.values())
     labelled = sum(one.num_labelled_segments for one in model.segments.values())
     if true and labelled > _MANY_PIECES * true:
@@ -148,13 +153,20 @@ def _on_pieces(model: Metrics) -> Iterator[Advice]:
         )
 
 
-def _on_calibration(model: Metrics) -> Iterator[Advice]:
+def _on_calibration(model: AnyMetrics) -> Iterator[Advice]:
     error = model.headline["expected_calibration_error"].value
     if error is None or error < _BAD_CALIBRATION or model.reliability is None:
         return
     frames = max(1, sum(one.num_frames for one in model.reliability))
     confidence = sum(one.num_frames * (one.confidence or 0.0) for one in model.reliability) / frames
     right = sum(one.num_frames * (one.accuracy or 0.0) for one in model.reliability) / frames
+    if not isinstance(model, Metrics):
+        yield Advice(
+            "Do not take the probabilities at their word.",
+            f"They miss what is seen by {percent(error)} on average: classes have a mean probability of "
+            f"{percent(confidence)}, and are there in {percent(right)} of the cases.",
+        )
+        return
     yield Advice(
         "Do not take the probabilities at their word.",
         f"They miss the accuracy by {percent(error)} on average: the labels have a mean confidence of "
@@ -162,12 +174,9 @@ def _on_calibration(model: Metrics) -> Iterator[Advice]:
     )
 
 
-def _on_videos(evaluation: Evaluation) -> Iterator[Advice]:
-    known = [
-        (one.accuracy, clip.name)
-        for one, clip in zip(evaluation.videos[MODEL], evaluation.clips, strict=True)
-        if one.accuracy is not None
-    ]
+def _on_videos(evaluation: AnyEvaluation) -> Iterator[Advice]:
+    shares = [share_right(one) for one in evaluation.videos[MODEL]]
+    known = [(share, clip.name) for share, clip in zip(shares, evaluation.clips, strict=True) if share is not None]
     if len(known) < 2:
         return
     mean, (worst, name) = float(np.mean([accuracy for accuracy, _ in known])), min(known)
@@ -178,7 +187,7 @@ def _on_videos(evaluation: Evaluation) -> Iterator[Advice]:
         )
 
 
-def _all_well(model: Metrics) -> Advice:
+def _all_well(model: AnyMetrics) -> Advice:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
     if not scores:
         return Advice("Annotate the videos that are to be measured on.", "0 of their frames are labelled.")

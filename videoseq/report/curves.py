@@ -38,18 +38,24 @@ def draw_learning_curves(history: Sequence[EpochRecord]) -> Figure:
     return figure
 
 
-def draw_reliability(bins: Sequence[ReliabilityBin]) -> Figure:
-    """Accuracy against confidence, and how many frames have it; on the diagonal a probability means what it says."""
+def draw_reliability(bins: Sequence[ReliabilityBin], said: str = "confidence", seen: str = "accuracy") -> Figure:
+    """Accuracy against confidence, and how many frames have it; on the diagonal a probability means what it says.
+
+    Args:
+        bins: The points.
+        said: What the axis below is called.
+        seen: What the other one is.
+    """
     figure, axes = _figure()
     known = [(one.confidence, one.accuracy) for one in bins if one.confidence is not None and one.accuracy is not None]
     total = max(1, sum(one.num_frames for one in bins))
     shares = [one.num_frames / total for one in bins]
     widths = [one.high - one.low for one in bins]
     axes.bar([one.low for one in bins], shares, widths, align="edge", color="#dddddd", label="share of the frames")
-    axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", label="confidence that is right")
+    axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", label=f"{said} that is right")
     if known:
-        axes.plot(*zip(*known, strict=True), "o-", color=COLOURS[0], label="accuracy")
-    _unit_square(axes, "confidence", "accuracy")
+        axes.plot(*zip(*known, strict=True), "o-", color=COLOURS[0], label=seen)
+    _unit_square(axes, said, seen)
     axes.legend(frameon=False, fontsize="small", loc="upper left")
     return figure
 
@@ -63,9 +69,10 @@ def draw_precision_recall(videos: Sequence[LabelledVideo], classes: ClassNames) 
     scores = np.concatenate(probabilities)
     figure, axes = _figure()
     for index, name in enumerate(classes):
-        is_positive = targets[targets != IGNORE_INDEX] == index
+        of_class, there = (targets[:, index], 1) if targets.ndim == 2 else (targets, index)
+        is_positive = of_class[of_class != IGNORE_INDEX] == there
         if is_positive.any():
-            curve = _thinned(np.stack(precision_recall(is_positive, scores[targets != IGNORE_INDEX, index])))
+            curve = _thinned(np.stack(precision_recall(is_positive, scores[of_class != IGNORE_INDEX, index])))
             dashes = _DASHES[index % len(_DASHES)]
             axes.step(curve[1], curve[0], where="pre", color=colour_of(index), linestyle=dashes, label=plain(name))
     _unit_square(axes, "recall", "precision")

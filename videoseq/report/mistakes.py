@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,9 @@ from videoseq.video import VideoReader
 NUM_SPANS = 12
 """How many are shown."""
 
+NOT_THERE = -1
+"""In multilabel, in the place of a class that is not there."""
+
 MAX_FRAMES_READ = 20_000
 """Decoded for pictures, over all videos: frames are never sought, so a late one costs all before it."""
 
@@ -27,7 +30,7 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True)
 class WrongSpan:
-    """Frames in a row of one class that were all given one other.
+    """Frames in a row of one class that were all given one other; in multilabel, in which a class is missed or made up.
 
     Attributes:
         video: Which of the labelled videos.
@@ -35,8 +38,8 @@ class WrongSpan:
         stop_frame: The frame after its last.
         start_seconds: When it begins.
         stop_seconds: When it ends.
-        target: The class's index.
-        label: Index of the class that was given.
+        target: The class's index, or :data:`NOT_THERE`.
+        label: Index of the class that was given, or :data:`NOT_THERE`.
         confidence: Mean probability of that; None without probabilities.
     """
 
@@ -57,7 +60,11 @@ class WrongSpan:
 
 def wrong_spans(videos: Sequence[LabelledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
     """The longest spans that were labelled wrongly, the longest first."""
-    spans = [span for row, video in enumerate(videos) for span in _spans_of(row, video)]
+    spans = [
+        span
+        for row, video in enumerate(videos)
+        for span in (_class_spans_of(row, video) if video.is_multilabel else _spans_of(row, video))
+    ]
     spans.sort(key=lambda span: round(span.start_seconds - span.stop_seconds, 6))  # equal ones stay in order
     return spans[:limit]
 
@@ -76,9 +83,9 @@ def read_pictures(
         open_video: How a video is opened.
         max_frames: How many frames are decoded at most; the videos that need fewest come first.
     """
-    wanted: dict[int, dict[int, WrongSpan]] = {}
+    wanted: dict[int, dict[int, list[WrongSpan]]] = {}
     for span in spans:
-        wanted.setdefault(span.video, {})[span.middle_frame] = span
+        wanted.setdefault(span.video, {}).setdefault(span.middle_frame, []).append(span)
     found: dict[WrongSpan, bytes] = {}
     for row, frames in sorted(wanted.items(), key=lambda one: max(one[1])):
         path, num_needed = videos[row].path, max(frames) + 1
@@ -115,12 +122,27 @@ def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
     ]
 
 
-def _pictures_of(reader: FrameReader, wanted: Mapping[int, WrongSpan]) -> Iterator[tuple[WrongSpan, bytes]]:
+def _class_spans_of(row: int, video: LabelledVideo) -> Iterator[WrongSpan]:
+    """Of each class, where it is missed and where it is made up."""
+    for index in range(video.targets.shape[1]):
+        probabilities = None if video.probabilities is None else video.probabilities[:, index]
+        of_class = replace(
+            video,
+            targets=video.targets[:, index],
+            labels=video.labels[:, index],
+            probabilities=None if probabilities is None else np.stack((1 - probabilities, probabilities), axis=1),
+        )
+        for span in _spans_of(row, of_class):
+            yield replace(span, target=index if span.target else NOT_THERE, label=index if span.label else NOT_THERE)
+
+
+def _pictures_of(reader: FrameReader, wanted: Mapping[int, Sequence[WrongSpan]]) -> Iterator[tuple[WrongSpan, bytes]]:
     last = max(wanted)
     for frame in reader.sampled(None):
-        span = wanted.get(frame.stamp.index)
-        if span is not None and frame.image is not None:
-            yield span, _as_jpeg(frame.image)
+        spans = wanted.get(frame.stamp.index, ())
+        if spans and frame.image is not None:
+            picture = _as_jpeg(frame.image)
+            yield from ((span, picture) for span in spans)
         if frame.stamp.index == last:
             return
 

@@ -13,27 +13,65 @@ from videoseq.annotations import ClassNames
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.measuring import FoldResult
-from videoseq.metrics import HEADLINES, VideoMetrics
+from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES, Headline, MultilabelVideoMetrics, VideoMetrics
 from videoseq.overview import ClassOverview
 from videoseq.report import curves
 from videoseq.report.advice import advise
 from videoseq.report.drawing import colour_of, hatch_of, to_svg, visible
 from videoseq.report.mistakes import WrongSpan, wrong_spans
-from videoseq.report.timeline import draw_comparison
+from videoseq.report.timeline import draw_class_rows, draw_comparison
 from videoseq.report.verdicts import context_verdict, previous_verdict
+from videoseq.tasks import AnyEvaluation, background_of, looks_at_nothing, share_right
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from videoseq.training import EpochRecord
 
-_CARDS = ("macro_f1", "accuracy", "f1_at_50", "mean_average_precision")
 _MAX_TIMELINES = 40
+
+
+class _Look(NamedTuple):
+    """What differs between the reports of the two tasks.
+
+    Attributes:
+        headlines: All numbers.
+        cards: The first to be seen.
+        right: The number of them that says which share of the frames is right.
+        said: What the reliability curve has on its axis below.
+        seen: And on the other.
+        videos: The template of mistakes and timelines.
+    """
+
+    headlines: Mapping[str, Headline]
+    cards: tuple[str, ...]
+    right: str
+    said: str
+    seen: str
+    videos: str
+
+
+_MULTICLASS = _Look(
+    headlines=HEADLINES,
+    cards=("macro_f1", "accuracy", "f1_at_50", "mean_average_precision"),
+    right="accuracy",
+    said="confidence",
+    seen="accuracy",
+    videos="videos.html.jinja",
+)
+_MULTILABEL = _Look(
+    headlines=MULTILABEL_HEADLINES,
+    cards=("macro_f1", "micro_f1", "f1_at_50", "mean_average_precision"),
+    right="exact_match",
+    said="probability",
+    seen="share that is there",
+    videos="multilabel_videos.html.jinja",
+)
 
 
 def render_report(
     title: str,
-    evaluation: Evaluation,
+    evaluation: AnyEvaluation,
     classes: ClassNames,
     facts: Mapping[str, Any],
     notices: Sequence[Notice],
@@ -59,9 +97,11 @@ def render_report(
         folds: The turns of a cross-validation.
     """
     model = evaluation.metrics[MODEL]
+    look = _MULTICLASS if isinstance(evaluation, Evaluation) else _MULTILABEL
     videos = _videos(evaluation, classes)
     pictures = pictures or {}
-    reliability = curves.draw_reliability(model.reliability) if model.reliability is not None else None
+    bins = model.reliability
+    reliability = curves.draw_reliability(bins, look.said, look.seen) if bins is not None else None
     return _template("report.html.jinja").render(
         title=title,
         metrics=evaluation.metrics,
@@ -70,8 +110,12 @@ def render_report(
         no_context=NO_CONTEXT,
         has_no_context=NO_CONTEXT in evaluation.videos,
         has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
-        cards=_CARDS,
-        headlines=HEADLINES,
+        looks_at_nothing=looks_at_nothing(evaluation),
+        thresholds={} if isinstance(evaluation, Evaluation) else evaluation.thresholds,
+        is_multilabel=look is _MULTILABEL,
+        cards=look.cards,
+        headlines=look.headlines,
+        videos_template=look.videos,
         differences={
             other: found
             for other, found in ((NO_CONTEXT, evaluation.differences), (PREVIOUS, evaluation.minus_previous))
@@ -79,9 +123,9 @@ def render_report(
         },
         verdicts=[context_verdict(evaluation), *previous_verdict(evaluation)],
         advice=advise(evaluation, notices, overview),
-        background=evaluation.background,
+        background=background_of(evaluation),
         classes=classes,
-        reliability=_svg(reliability, "Reliability: accuracy against confidence", "reliability"),
+        reliability=_svg(reliability, f"Reliability: {look.seen} against {look.said}", "reliability"),
         precision_recall=_svg(
             curves.draw_precision_recall(evaluation.clips, classes), "Precision against recall", "precision-recall"
         ),
@@ -90,7 +134,6 @@ def render_report(
         videos=videos,
         num_hidden=max(0, len(videos) - _MAX_TIMELINES),
         overview=overview,
-        num_annotated=max(1, sum(one.num_frames for one in overview)),
         facts=facts,
         settings=settings,
         notices=notices,
@@ -100,9 +143,11 @@ def render_report(
     )
 
 
-def render_model_card(**values: Any) -> str:  # noqa: ANN401 (a template takes what it shows)
+def render_model_card(*, is_multilabel: bool = False, **values: Any) -> str:  # noqa: ANN401 (a template takes what it shows)
     """The model folder's README.md as text."""
-    return _template("model_card.md.jinja").render(**values)
+    look = _MULTILABEL if is_multilabel else _MULTICLASS
+    columns = {name: look.headlines[name].title for name in (look.right, "macro_f1")}
+    return _template("model_card.md.jinja").render(is_multilabel=is_multilabel, columns=columns, **values)
 
 
 class _Video(NamedTuple):
@@ -111,29 +156,32 @@ class _Video(NamedTuple):
     row: int
     name: str
     group: str
-    metrics: VideoMetrics
+    metrics: VideoMetrics | MultilabelVideoMetrics
+    right: float | None
     no_context: float | None
     anchor: str | None
     timeline: Markup | None
 
 
-def _videos(evaluation: Evaluation, classes: ClassNames) -> list[_Video]:
+def _videos(evaluation: AnyEvaluation, classes: ClassNames) -> list[_Video]:
     """The videos, the worst first, the first of them with their timelines."""
     measured = evaluation.videos[MODEL]
-    order = sorted(range(len(measured)), key=lambda row: _accuracy_or(measured[row], 2.0))
+    draw = draw_comparison if isinstance(evaluation, Evaluation) else draw_class_rows
+    right = [share_right(one) for one in measured]
+    order = sorted(range(len(measured)), key=lambda row: _or_last(right[row]))
     found = []
     for place, row in enumerate(order):
         clip, anchor, timeline = evaluation.clips[row], None, None
         if place < _MAX_TIMELINES:
             anchor = f"video-{row + 1}"
-            timeline = _svg(draw_comparison(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
-        blind = evaluation.videos[NO_CONTEXT][row].accuracy if NO_CONTEXT in evaluation.videos else None
-        found.append(_Video(row, clip.name, clip.group, measured[row], blind, anchor, timeline))
+            timeline = _svg(draw(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
+        blind = share_right(evaluation.videos[NO_CONTEXT][row]) if NO_CONTEXT in evaluation.videos else None
+        found.append(_Video(row, clip.name, clip.group, measured[row], right[row], blind, anchor, timeline))
     return found
 
 
-def _accuracy_or(video: VideoMetrics, other: float) -> float:
-    return other if video.accuracy is None else video.accuracy
+def _or_last(share: float | None) -> float:
+    return 2.0 if share is None else share
 
 
 def _mistake(span: WrongSpan, videos: Sequence[_Video], picture: bytes | None) -> dict[str, Any]:

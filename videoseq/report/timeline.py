@@ -60,6 +60,35 @@ def draw_comparison(video: LabelledVideo, classes: ClassNames) -> Figure:
     return figure
 
 
+def draw_class_rows(video: LabelledVideo, classes: ClassNames) -> Figure:
+    """For each class of a multilabel video when it is there, above in truth and below in the labels.
+
+    In black below both stands where they differ; what is unlabelled is grey.
+    """
+    kept = np.unique(np.linspace(0, len(video.seconds) - 1, min(len(video.seconds), _MAX_COLUMNS)).astype(np.int64))
+    figure = Figure(figsize=(9.0, 0.45 + 0.42 * len(classes)), layout="constrained")
+    axes = figure.add_subplot()
+    for index in range(len(classes)):
+        target, label = video.targets[kept, index], video.labels[kept, index]
+        is_labelled = target != IGNORE_INDEX
+        rows = (
+            (-0.4, 0.36, _look(index), target == 1),
+            (-0.02, 0.36, _look(index), label == 1),
+            (0.36, 0.1, {"color": "black", "linewidth": 0.0}, is_labelled & (target != label)),
+            (-0.4, 0.86, {"color": "#dddddd", "linewidth": 0.0}, ~is_labelled),
+        )
+        for top, height, look, is_drawn in rows:
+            band = Band("", video.seconds[kept], video.duration_seconds, np.where(is_drawn, 0, IGNORE_INDEX))
+            axes.broken_barh([(start, stop - start) for start, stop, _ in _runs(band)], (index + top, height), **look)
+    axes.set_yticks(range(len(classes)), [plain(name) for name in classes], fontsize=8)
+    axes.set_ylim(len(classes) - 0.5, -0.5)
+    axes.set_xlim(0, video.duration_seconds)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_formatter("{x:g} s")
+    return figure
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Writes a picture, the same bytes for the same picture."""
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -23,13 +23,14 @@ from videoseq.annotations import find_classes
 from videoseq.backbones import load_backbone
 from videoseq.bundle import Bundle
 from videoseq.clips import ClipEntry, load_clips, read_dataset
-from videoseq.config import BackboneSettings, load_settings
+from videoseq.config import BackboneSettings
 from videoseq.feature_store import FeatureStore
 from videoseq.formats import read_annotation
 from videoseq.labeling import Model, label_frames
 from videoseq.machine import RuntimeChoice
 from videoseq.recipe import train_model
 from videoseq.runtimes import Runtime, select_runtime
+from videoseq.settings_file import load_settings
 from videoseq.video import VideoReader
 
 REFERENCE = "torch, float32"

@@ -26,9 +26,9 @@ def demo(
     verbose: options.Verbose = False,
 ) -> None:
     """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
-    from videoseq.config import load_settings
     from videoseq.inputs import plan_jobs
     from videoseq.labeling import load_model
+    from videoseq.settings_file import load_settings
 
     from . import scene
 

@@ -169,10 +169,10 @@ def _save(
     """Writes both files where ``out`` says; returns what ``metrics.json`` holds."""
     import json
 
-    from videoseq.config import dump_settings
     from videoseq.files import write_text
     from videoseq.recipe import metrics_json
     from videoseq.report.page import render_report
+    from videoseq.settings_file import dump_settings
 
     metrics = metrics_json(evaluation, measured_on, notices)
     if previous is not None:

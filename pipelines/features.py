@@ -30,11 +30,11 @@ def features(
 ) -> None:
     """Write NAME.features.npy, one row per sampled frame, and NAME.features.csv with each row's frame and time."""
     from videoseq.backbones import load_backbone
-    from videoseq.config import load_settings
     from videoseq.errors import VideoError
     from videoseq.feature_store import FeatureStore
     from videoseq.inputs import plan_jobs
     from videoseq.runtimes import select_runtime
+    from videoseq.settings_file import load_settings
 
     console = Console(quiet=quiet, verbose=verbose)
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]

@@ -74,7 +74,7 @@ def train(
 
     Groups are never split; validation clips measure, and choose the epoch only where training.patience is set.
     """
-    from videoseq.config import dump_settings, load_settings
+    from videoseq.settings_file import dump_settings, load_settings
 
     shorthands = {"data.cross_validation": cv, "training.ensemble": ensemble}
     overrides = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
@@ -246,9 +246,9 @@ def _save(
     import json
 
     from videoseq.bundle import save_bundle
-    from videoseq.config import dump_settings
     from videoseq.recipe import metrics_json
     from videoseq.report.page import render_model_card, render_report
+    from videoseq.settings_file import dump_settings
 
     measured, description = trained.measured, trained.bundle.description
     evaluation = measured.evaluation

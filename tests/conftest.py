@@ -68,8 +68,8 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A model for ``dark`` and ``bright`` at 10 Hz, trained by the program itself with the real backbone."""
     from pipelines import train
     from pipelines.console import Console
-    from videoseq.config import load_settings
     from videoseq.machine import RuntimeChoice
+    from videoseq.settings_file import load_settings
 
     folder = tmp_path_factory.mktemp("model") / "lights"
     settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16"])

@@ -24,7 +24,7 @@ from pipelines.__main__ import app, main
 from pipelines.console import Console
 from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
-from videoseq.config import load_settings
+from videoseq.settings_file import load_settings
 
 COMMANDS = ["check", "demo", "train", "evaluate", "label", "quantize", "features", "doctor"]
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from videoseq.config import TrainSettings, dump_settings, load_settings
+from videoseq.config import TrainSettings
 from videoseq.errors import ConfigError
+from videoseq.settings_file import dump_settings, load_settings
 
 
 @pytest.fixture

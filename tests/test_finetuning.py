@@ -16,7 +16,7 @@ from videoseq import finetuning, load_model
 from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
 from videoseq.bundle import load_bundle, save_bundle
-from videoseq.config import BackboneSettings, TrainSettings, load_settings
+from videoseq.config import BackboneSettings, TrainSettings
 from videoseq.errors import ConfigError, ModelError
 from videoseq.evaluation import label_clips
 from videoseq.finetuning import Finetuner, FinetuningModule, check_finetuning
@@ -26,6 +26,7 @@ from videoseq.machine import RuntimeChoice
 from videoseq.model import CausalRNN
 from videoseq.recipe import train_model
 from videoseq.sequence_module import SequenceModule
+from videoseq.settings_file import load_settings
 from videoseq.training import fit
 
 CLASSES = ClassNames(["back", "there"])

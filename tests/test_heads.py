@@ -19,7 +19,7 @@ from tests.spelling import write_video
 from tests.test_cli import call
 from videoseq.bundle import load_bundle, save_bundle
 from videoseq.clips import Clip, load_clips, read_dataset
-from videoseq.config import HeadSettings, TrainingSettings, load_settings
+from videoseq.config import HeadSettings, TrainingSettings
 from videoseq.ensemble import Ensemble
 from videoseq.errors import ModelError
 from videoseq.feature_store import FeatureStore
@@ -28,6 +28,7 @@ from videoseq.labeling import Model, load_model
 from videoseq.labels import FrameLabels
 from videoseq.machine import RuntimeChoice
 from videoseq.quantization import compare_labels
+from videoseq.settings_file import load_settings
 from videoseq.training import fit
 from videoseq.video import VideoReader, read_frames
 

@@ -99,7 +99,7 @@ import numpy as np, torch
 from torch import nn
 from videoseq.backbones import Backbone, BackboneIdentity, Preprocessing
 from videoseq.clips import Clip, ClipEntry
-from videoseq.config import load_settings
+from videoseq.settings_file import load_settings
 from videoseq.feature_store import ClipFeatures
 from videoseq.finetuning import Finetuner
 from videoseq.frames import FrameStamp, SampledFrame

@@ -23,8 +23,9 @@ from accuracy import INTEL, SAMPLE_HZ, Dataset, Fold, beginning, intel, urfd
 from harness import machine, print_table
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.backbones import load_backbone
 from videoseq.clips import Clip
-from videoseq.config import DecodingSettings, HeadSettings, TrainingSettings, TrainSettings
+from videoseq.config import BackboneSettings, DecodingSettings, HeadSettings, TrainingSettings, TrainSettings
 from videoseq.ensemble import Head
 from videoseq.evaluation import label_clips
 from videoseq.label_decoding import DecodingParameters
@@ -114,7 +115,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
-    datasets = {"urfd": urfd(), **{name: intel(labels) for name, labels in INTEL.items()}}
+    backbone = load_backbone(BackboneSettings())
+    datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
     scores: dict[str, dict[str, dict[str, list[float]]]] = {
         method: {number: {which: [] for which in datasets} for number in NUMBERS} for method in METHODS
     }

@@ -25,7 +25,7 @@ TIMM = Path(__file__).parents[1] / ".venv" / "timm"
 
 @pytest.fixture(scope="module", params=list(efficientnet_lite.VARIANTS))
 def backbone(request):
-    return load_backbone(BackboneSettings(name=request.param))
+    return load_backbone(BackboneSettings(name=request.param, bands=1))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,30 @@ def test_equal_to_an_independent_implementation(backbone, pictures, capsys):
 def test_names_photographs_right(backbone, pictures):
     images = torch.stack([backbone.identity.preprocessing.resize(picture) for picture in pictures])
     assert backbone.network.classifier(backbone(images)).argmax(dim=1).tolist() == [EGYPTIAN_CAT, ESPRESSO]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bands", [2, 3, 7])
+def test_each_band_of_the_picture_has_features_of_its_own(bands, pictures):
+    backbone = load_backbone(BackboneSettings(bands=bands))
+    images = torch.stack([backbone.identity.preprocessing.resize(picture) for picture in pictures])
+    network = backbone.network
+    maps = network.head(network.blocks(network.stem(backbone.normalise(images))))
+    expected = torch.nn.functional.adaptive_avg_pool2d(maps, (bands, 1))[..., 0].transpose(1, 2).flatten(1)
+    features = backbone(images)
+    torch.testing.assert_close(features, expected)
+    assert backbone.identity.feature_size == features.shape[1] == 1280 * bands
+    restored = restore_backbone(backbone.identity, {})
+    assert restored.identity == backbone.identity
+    assert torch.equal(restored(images), features)
+
+
+def test_bands_are_part_of_the_identity_and_three_by_default():
+    by_default = load_backbone(BackboneSettings()).identity
+    assert by_default == load_backbone(BackboneSettings(bands=3)).identity
+    assert by_default.sha256 != load_backbone(BackboneSettings(bands=1)).identity.sha256
+    with pytest.raises(ConfigError, match=r"^backbone.bands: expected 1 with a timm: backbone, got 3$"):
+        load_backbone(BackboneSettings(name="timm:resnet18", bands=3))
 
 
 def test_frozen_and_in_eval_whatever_is_said(backbone):

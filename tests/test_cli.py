@@ -527,14 +527,14 @@ def test_features_writes_vectors_and_their_frames(call, clip, tmp_path):
     )
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.splitlines() == [
-        f"complete: {clip}: 6 rows of 1280",
+        f"complete: {clip}: 6 rows of 3840",
         "error: gone.mp4: expected a video file, found nothing there",
     ]
     assert sorted(os.listdir(tmp_path / "out")) == ["clip.mp4.features.csv", "clip.mp4.features.npy"]
     vectors = np.load(tmp_path / "out" / "clip.mp4.features.npy", allow_pickle=False)
     with (tmp_path / "out" / "clip.mp4.features.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert vectors.shape == (len(rows), 1280) == (6, 1280)
+    assert vectors.shape == (len(rows), 3840) == (6, 3840)
     assert [float(row["time_s"]) for row in rows] == [int(row["frame"]) / 20 for row in rows]
 
 

@@ -154,7 +154,7 @@ print(type(telemetry).__name__, "pytest" in sys.modules)
 print(threading.active_count(), any(name.startswith("openvino_telemetry") for name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=300)
-    assert done.stdout.splitlines() == ["(2, 1280)", "MagicMock False", "1 False"], done.stderr
+    assert done.stdout.splitlines() == ["(2, 3840)", "MagicMock False", "1 False"], done.stderr
 
 
 # which runtime is taken
@@ -186,7 +186,7 @@ def test_int8_by_anything_else_is_one_line(choice, backbone, network):
 @pytest.mark.slow
 def test_a_cpu_that_computes_it_otherwise_is_found_out(backbone, network):
     """What an older CPU gives, which cuts sums off, has a cosine of 0.84 to what was compared."""
-    other = replace(network, probe_features=network.probe_features * torch.rand(1, 1280))
+    other = replace(network, probe_features=network.probe_features * torch.rand(1, 3840))
     with pytest.raises(ConfigError, match=r"cosine of 0.* to those that it gave in int8 where it was quantised"):
         select_runtime(backbone, INT8, (), other)
     assert select_runtime(backbone, RuntimeChoice(device="cpu"), ["int8"], other).precision == "float32"
@@ -431,7 +431,7 @@ def test_tensors_that_are_no_network_are_refused(change, message, copied):
         (lambda graph: graph.replace(b'shape="?,3,224,224"', b'shape="?,4,224,224"', 1), "int8 network: "),
         (
             lambda graph: SMALL,
-            "int8 network: expected u8[?,3,224,224] → f32[?,1280], got f32[1] → f32[1]; make it again",
+            "int8 network: expected u8[?,3,224,224] → f32[?,3840], got f32[1] → f32[1]; make it again",
         ),
     ],
     ids=["empty", "text", "half", "unknown", "channels", "another"],

@@ -271,7 +271,7 @@ import threading
 print(threading.active_count(), any(name.startswith("openvino_telemetry") for name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.splitlines() == ["(1, 1280)", "1 False"], done.stderr
+    assert done.stdout.splitlines() == ["(1, 3840)", "1 False"], done.stderr
 
 
 def test_cuda_gives_the_features_of_the_cpu(backbone, images, expected):

@@ -17,7 +17,7 @@ from videoseq.clips import Clip
 from videoseq.errors import OutputError
 from videoseq.feature_store import release_pages
 
-_MAX_ROWS_TO_LEARN_FROM = 20_000
+_MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they take goes with their cube
 _ROWS_AT_ONCE = 512
 
 

@@ -54,6 +54,9 @@ class BackboneSettings(Settings):
 
     name: str = "efficientnet_lite0"
     """``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2``, or ``timm:<model name>``."""
+    bands: Annotated[int, Field(ge=1, le=7)] | None = None
+    """Horizontal bands of the picture, of which each has features of its own, so that it counts how high up something
+    is; 1: the mean over the whole picture. ``null`` takes three where the CNN is a lite one, else one."""
     weights: Path | None = None
     """A local checkpoint (.safetensors or .pth) for a ``timm:`` backbone; the lite ones bring their own."""
     allow_download: bool = False

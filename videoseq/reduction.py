@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 class Reduction(nn.Module):
@@ -28,21 +29,29 @@ class Reduction(nn.Module):
 
     def learn(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
         """Takes mean and components from rows of features, which come in parts; directions they lack stay zero."""
-        origin, num_rows = None, 0
-        total, products = self.mean.double() * 0.0, self.basis.new_zeros(2 * (len(self.mean),), dtype=torch.float64)
-        for part in parts:
-            origin = part[0].double() if origin is None else origin  # near the mean: sums of squares lose no digits
-            rows = part.double() - origin
-            total += rows.sum(dim=0)
-            products += rows.T @ rows
-            num_rows += len(rows)
-        if origin is None:
+        given = [part.double() for part in parts]
+        if not given:
             raise ValueError("expected rows of features, got none")
-        mean = total / num_rows
-        variances, directions = torch.linalg.eigh(products / num_rows - torch.outer(mean, mean))
-        num_components = self.basis.shape[1]
-        variances, directions = variances.flip(0)[:num_components], directions.flip(1)[:, :num_components]
+        rows = torch.cat(given)
+        mean = rows.mean(dim=0)
+        variances, directions = _principal(rows - mean)
+        num_missing = max(0, self.basis.shape[1] - len(variances))
+        variances = pad(variances, (0, num_missing))[: self.basis.shape[1]]
+        directions = pad(directions, (0, num_missing))[:, : self.basis.shape[1]]
         is_spanned = variances > 1e-9 * variances[0]
         scale = variances.mean().clamp_min(torch.finfo(torch.float32).tiny).sqrt()
-        self.mean.copy_(origin + mean)
+        self.mean.copy_(mean)
         self.basis.copy_(directions * is_spanned / scale)
+
+
+def _principal(
+    centred: Float64[Tensor, "rows features"],
+) -> tuple[Float64[Tensor, " directions"], Float64[Tensor, "features directions"]]:
+    """Variances in falling order and their directions, by the smaller of the two matrices that have them."""
+    num_rows, num_features = centred.shape
+    if num_features <= num_rows:
+        variances, directions = torch.linalg.eigh(centred.T @ centred / num_rows)
+    else:
+        variances, of_rows = torch.linalg.eigh(centred @ centred.T / num_rows)
+        directions = nn.functional.normalize(centred.T @ of_rows, dim=0)
+    return variances.flip(0), directions.flip(1)

@@ -22,6 +22,8 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
         ModelError: The weights are not what they should be.
     """
     if settings.name.startswith(timm_models.PREFIX):
+        if settings.bands not in (None, 1):
+            raise ConfigError(f"backbone.bands: expected 1 with a timm: backbone, got {settings.bands}")
         return timm_models.load(settings.name, settings.weights, allow_download=settings.allow_download)
     if settings.name not in efficientnet_lite.VARIANTS:
         known = [*efficientnet_lite.VARIANTS, timm_models.PREFIX + "MODEL"]
@@ -33,7 +35,7 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
         raise ConfigError(
             f"backbone.weights: {settings.name} brings its own weights; leave it out, or take a timm: backbone"
         )
-    return efficientnet_lite.load(settings.name)
+    return efficientnet_lite.load(settings.name, settings.bands)
 
 
 def restore_backbone(identity: BackboneIdentity, tensors: Mapping[str, Tensor]) -> Backbone:
@@ -46,9 +48,9 @@ def restore_backbone(identity: BackboneIdentity, tensors: Mapping[str, Tensor]) 
     if identity.name.startswith(timm_models.PREFIX):
         backbone = timm_models.restore(identity.name, tensors)
     elif identity.name in efficientnet_lite.VARIANTS and tensors:
-        backbone = efficientnet_lite.restore(identity.name, tensors)
+        backbone = efficientnet_lite.restore(identity.name, identity.bands, tensors)
     else:
-        backbone = load_backbone(BackboneSettings(name=identity.name))
+        backbone = load_backbone(BackboneSettings(name=identity.name, bands=identity.bands))
     if backbone.identity != identity:
         raise ModelError(
             f"backbone {identity.name}: the model was trained on features of {identity.sha256[:12]}…, "

@@ -59,6 +59,7 @@ class BackboneIdentity(BaseModel):
         weights_sha256: Of the package's weight file for the lite backbones; of the tensors for ``timm:`` ones and for
             all that were fine-tuned.
         feature_size: Length of a feature vector.
+        bands: Horizontal bands of the picture, whose features stand one after the other, from the top down.
         preprocessing: What happens to a frame before the CNN.
     """
 
@@ -67,6 +68,7 @@ class BackboneIdentity(BaseModel):
     name: str
     weights_sha256: str
     feature_size: Annotated[int, Field(ge=1, le=65536)]
+    bands: Annotated[int, Field(ge=1, le=7)] = 1
     preprocessing: Preprocessing
 
     @property

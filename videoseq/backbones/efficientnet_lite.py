@@ -67,6 +67,7 @@ _STAGES = (
 )  # fmt: skip
 _STEM_CHANNELS = 32
 _FEATURE_SIZE = 1280
+_NUM_BANDS = 3  # what most of a person's posture takes: top, middle, bottom
 _NUM_IMAGENET_CLASSES = 1000
 
 
@@ -115,9 +116,9 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(DivisibleNetwork):
-    """Normalised RGB images → pooled features; ``classifier`` turns those into ImageNet logits."""
+    """Normalised RGB images → features of each band; ``classifier`` turns those of one into ImageNet logits."""
 
-    def __init__(self, width: float, depth: float) -> None:
+    def __init__(self, width: float, depth: float, num_bands: int = 1) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         inputs = _STEM_CHANNELS
@@ -133,25 +134,35 @@ class EfficientNetLite(DivisibleNetwork):
         self.stem = nn.Sequential(_conv_bn(3, _STEM_CHANNELS, kernel=3, stride=2), nn.ReLU6())
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(_conv_bn(inputs, _FEATURE_SIZE), nn.ReLU6())
+        self.pool = _BandMeans(num_bands)
         self.classifier = nn.Linear(_FEATURE_SIZE, _NUM_IMAGENET_CLASSES)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1280"]:
-        """Features averaged over the picture."""
-        features: Tensor = self.head(self.blocks(self.stem(images)))
-        return features.mean(dim=(2, 3))
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
+        """Features averaged over each band of the picture, 1,280 for one after the other, from the top down."""
+        features: Tensor = self.pool(self.head(self.blocks(self.stem(images))))
+        return features
 
     def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
         """What stands before so many last blocks, and the rest."""
         blocks = list(self.blocks)
         at = len(blocks) - num_blocks
-        return nn.Sequential(self.stem, *blocks[:at]), nn.Sequential(*blocks[at:], self.head, _Pool())
+        return nn.Sequential(self.stem, *blocks[:at]), nn.Sequential(*blocks[at:], self.head, self.pool)
 
 
-class _Pool(nn.Module):
-    """The mean over the picture."""
+class _BandMeans(nn.Module):
+    """The means over horizontal bands, which share a row where their number does not divide the rows' (He et al. 2015).
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
-        return x.mean(dim=(2, 3))
+    Adaptive average pooling to a column, in operations that every exporter knows.
+    """
+
+    def __init__(self, num_bands: int) -> None:
+        super().__init__()
+        self.num_bands = num_bands
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features"]:
+        height, num_bands = x.shape[2], self.num_bands
+        edges = [(band * height // num_bands, -(-(band + 1) * height // num_bands)) for band in range(num_bands)]
+        return torch.cat([x[:, :, top:bottom].mean(dim=(2, 3)) for top, bottom in edges], dim=1)
 
 
 def _scaled_channels(channels: int, width: float, divisor: int = 8) -> int:
@@ -161,8 +172,12 @@ def _scaled_channels(channels: int, width: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * scaled else rounded
 
 
-def load(name: str) -> Backbone:
+def load(name: str, bands: int | None = None) -> Backbone:
     """The backbone ``efficientnet_lite0``, ``…1`` or ``…2`` with its pretrained weights.
+
+    Args:
+        name: Which.
+        bands: Of the picture, each with features of its own; three by default.
 
     Raises:
         ConfigError: The package with the weights is not installed.
@@ -176,18 +191,18 @@ def load(name: str) -> Backbone:
             f"{path}: expected weights with sha256 {variant.sha256[:12]}…, got {sha256[:12]}…; "
             f"reinstall {variant.package}"
         )
-    network = EfficientNetLite(variant.width, variant.depth)
+    network = EfficientNetLite(variant.width, variant.depth, _NUM_BANDS if bands is None else bands)
     _copy_in_order(torch.load(path, map_location="cpu", weights_only=True), network, path)
     return _backbone(name, network, sha256, weights_are_packaged=True)
 
 
-def restore(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
+def restore(name: str, bands: int, tensors: Mapping[str, Tensor]) -> Backbone:
     """The backbone with the fine-tuned tensors that a model folder carries; its package is not needed.
 
     Raises:
         ModelError: The tensors do not fit the architecture.
     """
-    network = EfficientNetLite(VARIANTS[name].width, VARIANTS[name].depth)
+    network = EfficientNetLite(VARIANTS[name].width, VARIANTS[name].depth, bands)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -204,7 +219,11 @@ def _backbone(name: str, network: EfficientNetLite, sha256: str, *, weights_are_
         std=(128.0, 128.0, 128.0),
     )
     identity = BackboneIdentity(
-        name=name, weights_sha256=sha256, feature_size=_FEATURE_SIZE, preprocessing=preprocessing
+        name=name,
+        weights_sha256=sha256,
+        feature_size=_FEATURE_SIZE * network.pool.num_bands,
+        bands=network.pool.num_bands,
+        preprocessing=preprocessing,
     )
     return Backbone(network, identity, weights_are_packaged=weights_are_packaged, blocks=_blocks(network))
 

@@ -263,6 +263,7 @@ print("all of timm's is right")
 """
 
 
+@pytest.mark.slow
 def test_timm_backbones(tmp_path):
     """In a process of its own, because timm brings torchvision, which breaks what else imports it here."""
     assert TIMM.is_dir(), "run `make test`, or `make .venv/timm`, which puts timm there"

@@ -434,6 +434,7 @@ def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, lig
     assert ended.status == 0, ended.err
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_ahead_says_so_wherever_it_goes(call, cache, light_dataset, clip, tmp_path):
     model = tmp_path / "model"
     ended = call(
@@ -484,6 +485,7 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
         "model_minus_no_context",
         "notices",
         "schema_version",
+        "task",
         "videos",
     ]
     assert sorted(metrics) == keys
@@ -557,6 +559,7 @@ def test_features_with_a_wrong_option_is_one_line(args, words, call, clip, tmp_p
 # doctor
 
 
+@pytest.mark.slow
 def test_doctor_lists_what_this_machine_will_use(cli):
     run = cli("doctor", "--json")
     assert (run.returncode, run.stderr) == (0, "")

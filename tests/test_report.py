@@ -164,6 +164,7 @@ def test_accuracy_since_the_start_is_shown_where_there_is_more_than_one_span():
     assert re.search(r"0 to 1 s</th><td>5</td><td>100.0</td>.*1 to 5 s</th><td>5</td><td>0.0</td>", page, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_more_than_forty_videos_are_all_in_the_table_and_the_worst_are_drawn():
     videos = [labelled(f"{n}.mp4", [0, 0, 1], [0, 0 if n % 2 else 1, 1]) for n in range(42)]
     page = render_report("t", evaluated(videos, ClassNames("abc")), ClassNames("abc"), {}, [])

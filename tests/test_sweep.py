@@ -25,6 +25,7 @@ def cross_validated(settings: TrainSettings) -> TrainSettings:
     return settings.model_copy(update={"data": settings.data.model_copy(update={"cross_validation": 2})})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [SWEPT, cross_validated(SWEPT)], ids=["split", "folds"])
 def test_the_best_of_all_trials_is_taken_and_the_first_is_as_given(settings):
     told = []

@@ -46,6 +46,7 @@ def watched(data: bytes, like: bytes, folder: Path, sizes: list[int] | None = No
     return watch
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=6))
 def test_a_sound_stream_has_no_fault_in_any_pieces(sizes, streams, tmp_path_factory):

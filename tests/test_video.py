@@ -323,6 +323,7 @@ def test_pixels_do_not_depend_on_the_number_of_threads(tmp_path):
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_opening_a_file_five_hundred_times_leaks_nothing(tmp_path):
     code = """
 import os, resource, sys, videoseq

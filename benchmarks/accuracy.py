@@ -199,13 +199,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), help="not all recipes")
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
+    parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
-    backbone = load_backbone(BackboneSettings(name=arguments.backbone))
+    backbone = load_backbone(BackboneSettings(name=arguments.backbone, bands=arguments.bands))
     datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
     scores: dict[str, dict[str, list[float]]] = {}
-    print(f"{arguments.backbone}; macro F1, %: mean ± standard deviation over seeds\n")
+    print(f"{arguments.backbone}, {backbone.identity.bands} bands; macro F1, %: mean ± standard deviation over seeds\n")
     rows = []
     for name in arguments.only:
         start = time.perf_counter()
@@ -218,7 +219,9 @@ def main() -> None:
         print(f"{name}: {', '.join(cells)}", flush=True)
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"machine": machine(), "backbone": backbone.identity.name, "macro_f1": scores}, indent=1)
+            text = json.dumps(
+                {"machine": machine(), "backbone": backbone.identity.model_dump(), "macro_f1": scores}, indent=1
+            )
             arguments.json.write_text(text + "\n", encoding="utf-8")
     print()
     print_table(["trained", *datasets, "seconds"], rows)

@@ -112,10 +112,11 @@ def decode(
 def main() -> None:
     """Prints one table, and what was tuned."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
-    backbone = load_backbone(BackboneSettings())
+    backbone = load_backbone(BackboneSettings(bands=arguments.bands))
     datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
     scores: dict[str, dict[str, dict[str, list[float]]]] = {
         method: {number: {which: [] for which in datasets} for number in NUMBERS} for method in METHODS

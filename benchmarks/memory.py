@@ -21,7 +21,7 @@ from videoseq.bundle import save_bundle
 from videoseq.machine import LIBRARIES
 
 COMMAND = str(Path(sys.executable).with_name("videoseq"))
-NUM_FRAMES = (300, 3000)
+NUM_FRAMES = (200, 2000)
 
 
 def resident_bytes(pid: int) -> int:

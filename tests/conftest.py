@@ -72,7 +72,7 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     from videoseq.settings_file import load_settings
 
     folder = tmp_path_factory.mktemp("model") / "lights"
-    settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16"])
+    settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=80"])
     train.run(
         light_dataset,
         settings,

@@ -123,6 +123,7 @@ def test_a_decoder_that_hangs_is_given_up(tmp_path):
             assert len(spelled(reader)) == 300
 
 
+@pytest.mark.slow
 def test_a_video_has_a_limit_of_its_own(tmp_path):
     """Many short waits add up; what the consumer takes does not count."""
     video = write_spelled(tmp_path / "clip.avi", 200, fourcc="MJPG")

@@ -105,7 +105,7 @@ def test_metrics_json_names_its_task_and_has_no_more_than_has_a_meaning(trained)
 @pytest.fixture(scope="module")
 def bundle(trained):
     """The same model as it would be with features of the backbone's own size."""
-    heads = [CausalRNN(1280, 2, HEAD).eval() for _ in range(2)]
+    heads = [CausalRNN(trained.bundle.backbone.identity.feature_size, 2, HEAD).eval() for _ in range(2)]
     for head in heads:
         add_thresholds(head)
         thresholds_of(head).copy_(torch.tensor([0.31, 0.62]))
@@ -114,7 +114,7 @@ def bundle(trained):
 
 
 def test_a_model_folder_gives_the_same_labels(bundle, clips, tmp_path):
-    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), 1280)).astype(np.float32)
+    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), bundle.head.feature_size)).astype(np.float32)
     features = replace(clips[0].features, features=wide)
     save_bundle(bundle, tmp_path / "model")
     loaded = load_bundle(tmp_path / "model")

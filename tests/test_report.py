@@ -108,6 +108,7 @@ def test_the_model_folder_has_a_page_and_a_card(model_folder):
     assert "<img" not in page  # a model is passed on; people's pictures are not, unless asked for
 
 
+@pytest.mark.slow
 def test_evaluate_shows_mistakes_unless_told_not_to(model_folder, light_dataset, tmp_path):
     """The truth is turned round, so that all is wrong."""
     for name in ("clip0", "clip1"):

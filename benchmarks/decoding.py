@@ -66,10 +66,12 @@ class Heads:
         return self.known[key]
 
 
-def inner_folds(fold: Fold) -> Iterator[Fold]:
+def inner_folds(fold: Fold, num_classes: int) -> Iterator[Fold]:
     """The training clips of a fold, divided once more."""
     if len(fold.train) > 1:
-        yield from (Fold(list(inner.train), list(inner.held_out)) for inner in leave_groups_out(fold.train, None))
+        yield from (
+            Fold(list(inner.train), list(inner.held_out)) for inner in leave_groups_out(fold.train, num_classes)
+        )
     else:
         part = beginning(fold.train[0])
         yield Fold([part], fold.train, len(part.targets))
@@ -98,7 +100,7 @@ def decode(
     labelled: list[LabelledVideo] = []
     chosen = []
     for fold in dataset.folds:
-        inner = list(inner_folds(fold))
+        inner = list(inner_folds(fold, len(classes)))
         said = [video for one in inner for video in label(heads.fitted_on(one.train), one, classes)]
         temperature = best_temperature(said) or 1.0
         said = [tempered(video, temperature) for video in said]

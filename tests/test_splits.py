@@ -79,9 +79,9 @@ def test_folds_leave_every_group_out_once_and_learn_from_all_others(grouped, max
     groups = {group for group, _ in grouped}
     if len(groups) < 2:
         with pytest.raises(AnnotationError, match="expected clips of two groups or more"):
-            leave_groups_out(clips, max_folds)
+            leave_groups_out(clips, 3, max_folds)
         return
-    folds = leave_groups_out(clips, max_folds)
+    folds = leave_groups_out(clips, 3, max_folds)
     assert len(folds) == min(len(groups), max_folds or len(groups))
     assert sorted(group for fold in folds for group in fold.groups) == sorted(groups)
     for fold in folds:
@@ -92,13 +92,21 @@ def test_folds_leave_every_group_out_once_and_learn_from_all_others(grouped, max
 
 def test_folds_share_out_the_labelled_frames():
     clips = clips_of([("big", [0] * 40), *((f"g{i}", [0] * 10 + [IGNORE_INDEX] * 50 * i) for i in range(8))])
-    folds = leave_groups_out(clips, 3)
+    folds = leave_groups_out(clips, 1, 3)
     assert [count_classes(fold.held_out, 1).item() for fold in folds] == [40, 40, 40]
     assert folds[0].groups == ("big",)
+
+
+def test_a_class_that_few_groups_have_is_left_out_bit_by_bit():
+    rooms = [(f"room{i}", [0] * (20 + 10 * i)) for i in range(3)]
+    clips = clips_of([*rooms, *((f"faller{i}", [0] * 4 + [1] * 3 + [2] * 2) for i in range(3))])
+    for fold in leave_groups_out(clips, 3, 3):
+        assert count_classes(fold.held_out, 3).tolist()[1:] == [3, 2]
+        assert count_classes(fold.train, 3).tolist()[1:] == [6, 4]
 
 
 def test_a_dataset_with_splits_is_not_cross_validated():
     clips = clips_of([("one", [0, 1]), ("two", [0, 1])])
     split = Clip(entry("c", "three", "test"), features(2), np.array([0, 1]))
     with pytest.raises(AnnotationError, match="expected a dataset without splits"):
-        leave_groups_out([*clips, split])
+        leave_groups_out([*clips, split], 2)

@@ -117,7 +117,7 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
     Temperature and decoding are fitted on what the pairs said of the clips that each had not seen.
     """
     limit = settings.data.cross_validation
-    folds = leave_groups_out(clips, None if limit == "groups" else limit)
+    folds = leave_groups_out(clips, len(classes), None if limit == "groups" else limit)
     labelled: dict[str, list[LabelledVideo]] = {MODEL: [], NO_CONTEXT: []}
     unseen: list[Unseen] = []
     results = []

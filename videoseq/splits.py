@@ -71,24 +71,27 @@ class Fold:
     groups: tuple[str, ...]
 
 
-def leave_groups_out(clips: Sequence[Clip], max_folds: int | None = None) -> list[Fold]:
+def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | None = None) -> list[Fold]:
     """Every group left out once, one at a time; where there are more than ``max_folds``, several at a time.
 
-    Groups are dealt out from the largest on, each to the fold with the fewest labelled frames so far.
+    Groups are dealt out from the largest on, each to the fold that has least of the classes that the group has: a class
+    that few groups have is then left out bit by bit and not at once.
 
     Raises:
         AnnotationError: There is one group only, or the dataset names splits.
     """
-    sizes: dict[str, int] = {}
+    counts: dict[str, np.ndarray] = {}
     for clip in clips:
-        sizes[clip.entry.group] = sizes.get(clip.entry.group, 0) + int(clip.is_labelled.sum())
-    if len(sizes) < 2:
+        counts[clip.entry.group] = counts.get(clip.entry.group, 0) + clip.class_counts(num_classes)
+    if len(counts) < 2:
         raise AnnotationError("cross-validation: expected clips of two groups or more, got one group")
     if any(clip.entry.split is not None for clip in clips):
         raise AnnotationError("cross-validation: expected a dataset without splits, got some; leave out the column")
-    folds: list[list[str]] = [[] for _ in range(min(max_folds or len(sizes), len(sizes)))]
-    for group in sorted(sizes, key=lambda group: (-sizes[group], group)):
-        min(folds, key=lambda fold: sum(sizes[one] for one in fold)).append(group)
+    total = np.maximum(np.sum(list(counts.values()), axis=0), 1)
+    shares = {group: of_group / total for group, of_group in counts.items()}
+    folds: list[list[str]] = [[] for _ in range(min(max_folds or len(counts), len(counts)))]
+    for group in sorted(shares, key=lambda group: (-shares[group].sum(), group)):
+        min(folds, key=lambda fold: (sum(shares[one] @ shares[group] for one in fold), len(fold))).append(group)
     return [
         Fold(
             [clip for clip in clips if clip.entry.group not in groups],

@@ -128,7 +128,7 @@ def _folds(
     """What to learn from and what to judge by: the validation clips, or in cross-validation each fold's."""
     limit = settings.data.cross_validation
     if limit is not None:
-        folds = leave_groups_out(clips, None if limit == "groups" else limit)
+        folds = leave_groups_out(clips, len(classes), None if limit == "groups" else limit)
         return [(fold.train, fold.held_out) for fold in folds]
     splits = split_clips(clips, classes, settings.data, settings.training.seed)
     if not splits["val"]:

@@ -75,7 +75,7 @@ def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | N
     """Every group left out once, one at a time; where there are more than ``max_folds``, several at a time.
 
     Groups are dealt out from the largest on, each to the fold that has least of the classes that the group has: a class
-    that few groups have is then left out bit by bit and not at once.
+    that few groups have is then left out bit by bit and not at once. Folds come in the order of their groups' names.
 
     Raises:
         AnnotationError: There is one group only, or the dataset names splits.
@@ -96,9 +96,9 @@ def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | N
         Fold(
             [clip for clip in clips if clip.entry.group not in groups],
             [clip for clip in clips if clip.entry.group in groups],
-            tuple(sorted(groups)),
+            groups,
         )
-        for groups in folds
+        for groups in sorted(tuple(sorted(fold)) for fold in folds)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
@@ -77,12 +78,12 @@ class BackboneIdentity(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-class DivisibleNetwork(nn.Module):
+class DivisibleNetwork(nn.Module, ABC):
     """A network that can be run up to one of its blocks, and from there on."""
 
+    @abstractmethod
     def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
         """What stands before so many last blocks, and the rest; both share their parameters with the network."""
-        raise NotImplementedError
 
 
 class Backbone(nn.Module):

@@ -28,8 +28,8 @@ from videoseq.metrics.headline import (
     segment_numbers,
 )
 from videoseq.metrics.ratios import known, known_mean, ratio
-from videoseq.metrics.results import Difference, MultilabelMetrics, MultilabelVideoMetrics, SegmentMetrics
-from videoseq.metrics.segments import segment_counts, segment_f1, segment_video
+from videoseq.metrics.results import Difference, MultilabelMetrics, MultilabelVideoMetrics
+from videoseq.metrics.segments import segment_counts, segment_f1, segment_metrics, segment_video
 from videoseq.metrics.uncertainty import Statistics, measured, percentile_interval, resampling_weights
 
 _NO, _YES = 0, 1  # of a class: not there, there
@@ -99,7 +99,9 @@ def measure_multilabel(videos: Sequence[LabelledVideo], classes: ClassNames, see
         num_resampled=num_units,
         headline={name: estimated(values.get(name), resampled.get(name)) for name in MULTILABEL_HEADLINES},
         per_class=per_class,
-        segments=_segments_by_class(counts, classes),
+        segments=segment_metrics(
+            np.sum([one.segments for one in counts], axis=0), {name: i for i, name in enumerate(classes)}
+        ),
         bouts={
             name: bout_metrics(join_bout_times([one.bouts[index] for one in counts]), _YES)
             for index, name in enumerate(classes)
@@ -229,21 +231,6 @@ def _with_ranking(per_class: Mapping[str, ClassMetrics], videos: Sequence[Labell
         }
         found[name] = metrics.model_copy(update=update)
     return found
-
-
-def _segments_by_class(counts: Sequence[_Counts], classes: ClassNames) -> dict[str, SegmentMetrics]:
-    total = np.sum([one.segments for one in counts], axis=0)
-    f1 = segment_f1(total)
-    return {
-        name: SegmentMetrics(
-            f1_at_10=known(f1[0, i]),
-            f1_at_25=known(f1[1, i]),
-            f1_at_50=known(f1[2, i]),
-            num_segments=int(total[0, i, 0] + total[0, i, 2]),
-            num_labelled_segments=int(total[0, i, 0] + total[0, i, 1]),
-        )
-        for i, name in enumerate(classes)
-    }
 
 
 def _video_metrics(counts: _Counts) -> MultilabelVideoMetrics:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from videoseq.metrics.bouts import BoutMetrics
 from videoseq.metrics.calibration import ReliabilityBin
 from videoseq.metrics.frames import ClassMetrics
+from videoseq.metrics.segments import SegmentMetrics
 from videoseq.metrics.since_start import SinceStart
 
 METRICS_SCHEMA_VERSION = 2
@@ -29,18 +30,6 @@ class Difference(Estimate):
     """One labeller's number minus another's on the same videos, with the p-value of no difference at all."""
 
     p_value: float | None = None
-
-
-class SegmentMetrics(BaseModel):
-    """The segments of one class over all videos, as MS-TCN counts them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    f1_at_10: float | None
-    f1_at_25: float | None
-    f1_at_50: float | None
-    num_segments: int
-    num_labelled_segments: int
 
 
 class VideoMetrics(BaseModel):

@@ -7,16 +7,30 @@ has no segments. (Farha & Gall 2019, https://github.com/yabufarha/ms-tcn; F1@k i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
+from pydantic import BaseModel, ConfigDict
 
 from videoseq.annotations import IGNORE_INDEX
-from videoseq.metrics.ratios import ratio
+from videoseq.metrics.ratios import known, ratio
 
 OVERLAPS = (0.10, 0.25, 0.50)
 """The k of F1@k: how much of their union two segments must share."""
+
+
+class SegmentMetrics(BaseModel):
+    """The segments of one class over all videos, as MS-TCN counts them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    f1_at_10: float | None
+    f1_at_25: float | None
+    f1_at_50: float | None
+    num_segments: int
+    num_labelled_segments: int
 
 
 class Segments(NamedTuple):
@@ -139,3 +153,20 @@ def _without(
     """The segments without those of the background, and what became of the rows that pairs name."""
     is_kept = segments.class_index != (IGNORE_INDEX if background is None else background)
     return Segments(*(column[is_kept] for column in segments)), (np.cumsum(is_kept) - 1)[rows]
+
+
+def segment_metrics(
+    counts: Num[np.ndarray, "overlaps classes 3"], classes: Mapping[str, int]
+) -> dict[str, SegmentMetrics]:
+    """What counts come to by class name; ``classes`` says which row is whose."""
+    f1 = segment_f1(counts)
+    return {
+        name: SegmentMetrics(
+            f1_at_10=known(f1[0, i]),
+            f1_at_25=known(f1[1, i]),
+            f1_at_50=known(f1[2, i]),
+            num_segments=int(counts[0, i, 0] + counts[0, i, 2]),
+            num_labelled_segments=int(counts[0, i, 0] + counts[0, i, 1]),
+        )
+        for name, i in classes.items()
+    }

@@ -23,8 +23,8 @@ from videoseq.metrics.headline import (
 )
 from videoseq.metrics.ranking import average_precision
 from videoseq.metrics.ratios import known, known_mean
-from videoseq.metrics.results import Difference, Metrics, SegmentMetrics, VideoMetrics
-from videoseq.metrics.segments import segment_f1
+from videoseq.metrics.results import Difference, Metrics, VideoMetrics
+from videoseq.metrics.segments import segment_f1, segment_metrics
 from videoseq.metrics.since_start import accuracy_since_start
 from videoseq.metrics.uncertainty import (
     Statistics,
@@ -84,7 +84,7 @@ def measure(
         num_resampled=num_units,
         headline={name: estimated(values.get(name), resampled.get(name)) for name in HEADLINES},
         per_class=of_frames.per_class,
-        segments=_segments_by_class(parts, foreground),
+        segments=segment_metrics(np.sum([part.segments for part in parts], axis=0), foreground),
         bouts=_bouts_by_class(parts, foreground),
         confusion=of_frames.confusion,
         reliability=reliability_curve(statistics["bins"].sum(axis=0)) if "bins" in statistics else None,
@@ -142,21 +142,6 @@ def _mean_ranking(of_frames: FrameMetrics, background: str | None) -> dict[str, 
         values = np.array([getattr(metrics, name) for metrics in foreground], np.float64)  # None becomes NaN
         means[f"mean_{name}"] = known(known_mean(values))
     return means
-
-
-def _segments_by_class(parts: Sequence[VideoParts], classes: Mapping[str, int]) -> dict[str, SegmentMetrics]:
-    counts = np.sum([part.segments for part in parts], axis=0)
-    f1 = segment_f1(counts)
-    return {
-        name: SegmentMetrics(
-            f1_at_10=known(f1[0, i]),
-            f1_at_25=known(f1[1, i]),
-            f1_at_50=known(f1[2, i]),
-            num_segments=int(counts[0, i, 0] + counts[0, i, 2]),
-            num_labelled_segments=int(counts[0, i, 0] + counts[0, i, 1]),
-        )
-        for name, i in classes.items()
-    }
 
 
 def _bouts_by_class(parts: Sequence[VideoParts], classes: Mapping[str, int]) -> dict[str, BoutMetrics]:

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,9 +25,11 @@ import torch
 
 from videoseq.batch import label_job
 from videoseq.errors import ConfigError, ModelError, OutputError
+from videoseq.features import Progress
 from videoseq.frames import FrameReader
 from videoseq.inputs import Job
 from videoseq.isolation import DecoderProcess
+from videoseq.journal import Result
 from videoseq.labeling import load_model
 from videoseq.machine import num_usable_cores
 from videoseq.video import VideoReader
@@ -52,21 +55,49 @@ def main(connection: Connection) -> None:
         os._exit(0)  # all is in order by now; the libraries would take a second to take themselves apart
 
 
-def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job]) -> NoReturn:
+@dataclass(frozen=True)
+class Work:
+    """A task that has begun.
+
+    Attributes:
+        summary: What ``run.json`` says of it; plain values.
+        do: A job and what is to be called as its frames go by → how the job ended. Raises OutputError where that is no
+            fault of the video.
+    """
+
+    summary: dict[str, Any]
+    do: Callable[[Job, Progress], Result]
+
+
+def begin(task: LabelTask, stack: ExitStack) -> Work:
+    """Takes the task's cores, starts its decoder, which ends with ``stack``, and loads its model.
+
+    Raises:
+        ModelError: The model cannot be loaded, or is another one by now.
+        ConfigError: The machine lacks what was chosen.
+    """
     num_cores = task.choice.num_threads or num_usable_cores()
     cv2.setNumThreads(num_cores)
     torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
+    open_video: Callable[[Path], FrameReader] = partial(VideoReader, max_pixels=task.limits.max_pixels)
+    if task.isolate:
+        open_video = stack.enter_context(DecoderProcess(task.limits)).open
+    model = load_model(task.model_path, task.choice)
+    if model.bundle.sha256 != task.model_sha256:
+        raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
+
+    def label(job: Job, on_progress: Progress) -> Result:
+        return label_job(job, task.out, model, task.settings, on_progress, open_video=open_video)
+
+    return Work(model.summary, label)
+
+
+def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job]) -> NoReturn:
     with ExitStack() as stack:
-        open_video: Callable[[Path], FrameReader] = partial(VideoReader, max_pixels=task.limits.max_pixels)
-        if task.isolate:
-            open_video = stack.enter_context(DecoderProcess(task.limits)).open
-        model = load_model(task.model_path, task.choice)
-        if model.bundle.sha256 != task.model_sha256:
-            raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
-        _tell(connection, "started", model.summary)
+        work = begin(task, stack)
+        _tell(connection, "started", work.summary)
         while True:
-            job, show = jobs.get(), _Throttled(connection)
-            _tell(connection, "result", label_job(job, task.out, model, task.settings, show, open_video=open_video))
+            _tell(connection, "result", work.do(jobs.get(), _Throttled(connection)))
 
 
 class _Throttled:

@@ -39,7 +39,9 @@ class Exit(enum.IntEnum):
     ALL_FAILED = 4
     NOTHING_FOUND = 5
     OUTPUT = 74
+    HUNG_UP = 129
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 

@@ -76,5 +76,12 @@ def label_job(
         runtime=model.runtime.description,
         precision=model.runtime.precision,
         reuse_threshold=settings.reuse_threshold,
-        outputs=digests(job, out),
+        outputs=_digests(job, out),
     )
+
+
+def _digests(job: Job, out: Path) -> dict[str, str]:
+    try:
+        return digests(job, out)
+    except OSError as error:  # what was just written
+        raise OutputError(f"{job.target}: its labels could not be read back; {error.strerror}") from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from videoseq.errors import ModelError, OutputError, VideoError
-from videoseq.files import file_sha256, write_text
+from videoseq.files import file_sha256, restore_folder, sync_folder, write_text
 from videoseq.inputs import Job, label_paths
 from videoseq.machine import library_versions
 from videoseq.video import content_sha256
@@ -139,15 +140,12 @@ class Journal:
         """Adds a line, durable before this returns; a result that is known already needs none.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: It cannot be written, and is not there in part either.
         """
         if self.results.get(result.path) == result:
             return
         try:
-            with self._path.open("ab") as file:
-                file.write(_json_line(result))
-                file.flush()
-                os.fsync(file.fileno())
+            _append_line(self._path, _json_line(result))
         except OSError as error:
             raise OutputError(f"{self._path}: could not be written; {error.strerror}") from None
         self.results[result.path] = result
@@ -168,12 +166,36 @@ class Journal:
             return False
 
 
+def check_same_model(out: Path, model_sha256: str) -> None:
+    """Refuses a folder that another model has labelled, so that the labels in it are of one model.
+
+    Raises:
+        OutputError: ``run.json`` names another model, or cannot be read.
+    """
+    path = out / "run.json"
+    try:
+        run = json.loads(path.read_bytes())
+        model, known = run["model"], run["model_sha256"]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: could not be read; {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise OutputError(f"{path}: is no record of a run; move the file away") from None
+    if known != model_sha256:
+        raise OutputError(
+            f"{out}: was labelled by another model ({model}, {str(known)[:12]}; this one is {model_sha256[:12]}); "
+            "choose another --out, or say --overwrite to label all of the inputs again"
+        )
+
+
 def model_digest(folder: Path) -> str:
     """The SHA-256 that tells a model from others; whether the rest of the folder is sound shows when it is loaded.
 
     Raises:
         ModelError: It is no model folder.
     """
+    restore_folder(folder)
     try:
         return file_sha256(folder / "model.json")
     except OSError as error:
@@ -187,6 +209,23 @@ def digests(job: Job, out: Path) -> dict[str, str]:
         OSError: One of them is not there.
     """
     return {path.relative_to(out).as_posix(): file_sha256(path) for path in label_paths(job.target)}
+
+
+def _append_line(path: Path, line: bytes) -> None:
+    """Adds a line to a file, durably; if it cannot, what of it was written is taken away again."""
+    is_new = not path.exists()
+    with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
+        size = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # the next run takes it away
+                file.truncate(size)
+            raise
+    if is_new:
+        sync_folder(path.parent)
 
 
 def _json_line(result: Result) -> bytes:

@@ -239,9 +239,10 @@ def _check_same_model(path: Path, model_sha256: str) -> None:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise OutputError(f"{path}: is no record of a run; move the file away") from None
     if known != model_sha256:
+        models = f"{model}, {str(known)[:12]}; this one is {model_sha256[:12]}"
         raise OutputError(
-            f"{path.parent}: was labelled by another model ({model}, {str(known)[:12]}; this one is {model_sha256[:12]}); "
-            "choose another --out, or say --overwrite to label all of the inputs again"
+            f"{path.parent}: was labelled by another model ({models}); choose another --out, or say --overwrite to "
+            "label all of the inputs again"
         )
 
 

@@ -182,7 +182,9 @@ def test_class_weights_are_in_the_loss(clips):
 @pytest.mark.parametrize("num_val", [0, 3])
 def test_a_loss_that_explodes_is_an_error_that_names_the_setting(clips, num_val):
     huge = SETTINGS.model_copy(update={"learning_rate": 1e30, "gradient_clip_norm": 1e30, "max_epochs": 8})
-    with pytest.raises(ConfigError, match=r"expected a finite loss, got none; lower training\.learning_rate"):
+    with pytest.raises(
+        ConfigError, match=r"expected a finite loss, got none in epoch \d; lower training\.learning_rate"
+    ):
         fit(clips[:9], clips[:num_val], 2, HEAD, huge)
 
 

@@ -118,6 +118,7 @@ def run_epochs(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
     settings, checkpoint = job.settings, job.checkpoint
     patience = settings.patience if job.data.has_validation else None
     stopping = [EarlyStopping(MONITORED, patience=patience)] if patience else []
+    job.module.is_fused = job.trainer.precision == "float32"
     recorder = _Recorder(tell, job, takes_best=bool(stopping))
     callbacks: list[Callback] = [*stopping, recorder]
     if checkpoint is not None:
@@ -201,8 +202,8 @@ class _Keeper(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         if self._state is not None:
-            trainer.fit_loop.epoch_progress.current.processed = self._state["epoch"]
-            trainer.fit_loop.epoch_progress.current.completed = self._state["epoch"]
+            progress: Any = trainer.fit_loop.epoch_progress.current
+            progress.processed = progress.completed = self._state["epoch"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self._state is not None:
@@ -289,7 +290,8 @@ def is_distributed(trainer: TrainerSettings) -> bool:
 
 
 def _strategy(*, is_on_gpu: bool) -> Strategy:
-    return DDPStrategy(process_group_backend="nccl" if is_on_gpu else "gloo")
+    # Buffers stay as they are; sent around before each forward pass, they would wait for processes without validation.
+    return DDPStrategy(process_group_backend="nccl" if is_on_gpu else "gloo", forward_sync_buffers=False)
 
 
 def _cores_for(network: nn.Module) -> AbstractContextManager[None]:

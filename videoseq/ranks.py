@@ -7,6 +7,7 @@ and ends when nobody is at the other end of its pipe any more.
 from __future__ import annotations
 
 import io
+import logging
 import mmap
 import os
 import pickle
@@ -156,6 +157,7 @@ def _await(ranks: list[_Rank], tell: Tell) -> Fitted:
 def main(connection: Connection) -> None:
     """A process: fits as it is told, says how that ended, and waits for its parent to hear it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable(logging.INFO)  # Lightning's about ranks
     job, may_resume, seed = pickle.loads(connection.recv_bytes())  # noqa: S301 (from our own parent)
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     local_rank = int(os.environ["LOCAL_RANK"])

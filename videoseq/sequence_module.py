@@ -34,7 +34,11 @@ _PLAIN = TrainingSettings(label_smoothing=0.0, focal_gamma=0.0, smoothing=0.0)
 
 
 class SequenceModule(pl.LightningModule):
-    """The steps, the optimizer, and the state that lives between chunks."""
+    """The steps, the optimizer, and the state that lives between chunks.
+
+    Attributes:
+        is_fused: Whether the optimizer is the fast one, which Lightning refuses in other precisions than float32.
+    """
 
     class_weights: Tensor
 
@@ -47,6 +51,7 @@ class SequenceModule(pl.LightningModule):
         self._loss_sum = 0.0
         self._loss_weight = 0.0
         self._num_ranks = 1
+        self.is_fused = True
 
     def on_fit_start(self) -> None:
         """How many processes share the lanes is known now."""
@@ -80,7 +85,7 @@ class SequenceModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov & Hutter 2019) with a linear warm-up, then a cosine to zero, stepped by epoch."""
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=rate, weight_decay=decay, fused=True)
+        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=rate, weight_decay=decay, fused=self.is_fused)
         warmup = max(1, round(self.settings.warmup_fraction * self.settings.max_epochs))
         rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.settings.max_epochs - warmup))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from videoseq.backbones import Backbone
+from videoseq.errors import ConfigError, Notice
 from videoseq.machine import Precision
 from videoseq.runtimes.base import Runtime
 from videoseq.runtimes.compiled import CompiledNetwork
@@ -45,6 +46,7 @@ class TorchRuntime(Runtime):
         is_compiled: bool = False,
     ) -> None:
         self.identity = backbone.identity
+        self.notices: list[Notice] = []
         self.precision = precision
         is_on_cpu = device.type == "cpu"
         self.num_streams = num_threads if is_on_cpu else _CUDA_STREAMS
@@ -69,7 +71,22 @@ class TorchRuntime(Runtime):
         return f"{self.precision}, compiled" if self._is_compiled else self.precision
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
-        """Features of resized images."""
+        """Features of resized images; where a device has no room for so many at once, in halves from then on."""
+        try:
+            return self._compute(images)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise ConfigError(
+                    f"{self._device}: expected room for one picture, got none; use --device cpu"
+                ) from None
+        torch.cuda.empty_cache()
+        self.batch_images = max(1, min(self.batch_images, len(images) // 2))
+        text = f"{self._device} has no room for {len(images)} pictures at once; the CNN goes on with fewer"
+        if all(known.code != "cnn_batch_halved" for known in self.notices):
+            self.notices.append(Notice("cnn_batch_halved", text))
+        return torch.cat([self(part) for part in images.split(-(-len(images) // 2))])
+
+    def _compute(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         with torch.inference_mode():
             if self._device.type == "cuda":
                 images = images.pin_memory().to(self._device, non_blocking=True)

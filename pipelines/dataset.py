@@ -45,7 +45,7 @@ def load(
 
     with _shown_features("features", len(entries), runtime, sample_hz, cache, console) as features_of:
         clips, notices = load_clips(entries, annotations, features_of, classes, background, task, on_bad_clip)
-    notices += getattr(runtime, "notices", [])
+    notices += runtime.notices
     for notice in notices:
         console.warn(notice)
     return clips, notices

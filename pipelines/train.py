@@ -135,6 +135,7 @@ def run(
     from videoseq.formats import read_annotation
     from videoseq.multilabel import check_separable
     from videoseq.overview import describe_clips
+    from videoseq.ranks import is_first_node
     from videoseq.recipe import train_model
     from videoseq.runtimes import select_runtime
 
@@ -186,6 +187,9 @@ def run(
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
     }
+    if not is_first_node(settings.trainer):
+        console.say("the machine with NODE_RANK=0 writes the model")
+        return {}
     metrics = _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
     checkpoints.remove()
     return metrics

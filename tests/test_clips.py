@@ -11,7 +11,7 @@ import pytest
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
-from videoseq.errors import AnnotationError, Notice
+from videoseq.errors import AnnotationError, Notice, VideoError
 from videoseq.feature_store import ClipFeatures
 
 CLASSES = ClassNames(["rest", "walk"])
@@ -216,9 +216,8 @@ def unreadable(path: Path) -> ClipFeatures:
 
 def test_all_clips_that_cannot_be_read_are_named_before_anything_is_trained():
     entries = [entry(name) for name in "abcd"]
-    with pytest.raises(
-        VideoError, match=r"^2 of 4 clips cannot be read: .*b\.mp4: exp.*; .*d\.mp4: .*on_bad_clip=skip$"
-    ):
+    expected = r"^2 of 4 clips cannot be read: .*b\.mp4: exp.*; .*d\.mp4: .*on_bad_clip=skip$"
+    with pytest.raises(VideoError, match=expected):
         load_clips(entries, [walking(name) for name in "abcd"], unreadable, CLASSES)
 
 

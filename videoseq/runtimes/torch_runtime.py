@@ -46,7 +46,6 @@ class TorchRuntime(Runtime):
         is_compiled: bool = False,
     ) -> None:
         self.identity = backbone.identity
-        self.notices: list[Notice] = []
         self.precision = precision
         is_on_cpu = device.type == "cpu"
         self.num_streams = num_threads if is_on_cpu else _CUDA_STREAMS
@@ -66,6 +65,14 @@ class TorchRuntime(Runtime):
             self._network = CompiledNetwork(network, example)
 
     @property
+    def notices(self) -> list[Notice]:
+        """That a device had no room for as many pictures at once as were meant for it."""
+        if self._device.type == "cpu" or self.batch_images == _CUDA_BATCH_IMAGES:
+            return []
+        text = f"{self._device} has no room for {_CUDA_BATCH_IMAGES} pictures at once"
+        return [Notice("cnn_batch_halved", f"{text}; the CNN went on with {self.batch_images}")]
+
+    @property
     def arithmetic(self) -> str:
         """Compiled networks round in other places."""
         return f"{self.precision}, compiled" if self._is_compiled else self.precision
@@ -76,15 +83,12 @@ class TorchRuntime(Runtime):
             return self._compute(images)
         except torch.OutOfMemoryError:
             if len(images) == 1:
-                raise ConfigError(
-                    f"{self._device}: expected room for one picture, got none; use --device cpu"
-                ) from None
+                text = f"{self._device}: expected room for one picture, got none; use --device cpu"
+                raise ConfigError(text) from None
         torch.cuda.empty_cache()
-        self.batch_images = max(1, min(self.batch_images, len(images) // 2))
-        text = f"{self._device} has no room for {len(images)} pictures at once; the CNN goes on with fewer"
-        if all(known.code != "cnn_batch_halved" for known in self.notices):
-            self.notices.append(Notice("cnn_batch_halved", text))
-        return torch.cat([self(part) for part in images.split(-(-len(images) // 2))])
+        half = -(-len(images) // 2)
+        self.batch_images = min(self.batch_images, half)
+        return torch.cat([self(part) for part in torch.tensor_split(images, 2)])
 
     def _compute(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         with torch.inference_mode():

@@ -20,9 +20,9 @@ DATA_PATH = """
     annotations multilabel label_decoding formats fitting clips splits matching augmentation
     image_augmentation image_clips lanes
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
-    sequence_module training finetuning labelled_frames labels label_sets bundle label_queue sequence_labeler
-    video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning measuring recipe
-    sweep line_log journal batch worker_process worker workers report
+    checkpoints sequence_module epochs ranks training finetuning labelled_frames labels label_sets bundle label_queue
+    sequence_labeler video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning
+    measuring recipe sweep line_log journal batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 

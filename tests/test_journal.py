@@ -6,12 +6,13 @@ import errno
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.names import NOT_UTF8
 from videoseq.errors import OutputError
-from videoseq.journal import Journal, LabelSettings, Result
+from videoseq.journal import Journal, LabelSettings, Result, check_same_model
 
 COMPLETE = Result(path="a.mp4", state="complete", num_frames=3, duration_seconds=0.1, outputs={"a.mp4.frames.csv": "1"})
 FAILED = Result(path="b\n.mp4", state="failed", code="empty", message="b: expected a video, got a file of 0 bytes")
@@ -104,6 +105,17 @@ def test_failures_are_those_that_failed(tmp_path):
     assert Result(**json.loads(line)) == FAILED
     Journal(tmp_path).write_failures([COMPLETE])
     assert (tmp_path / "failures.jsonl").read_text() == ""
+
+
+def test_a_folder_is_another_models_once_something_has_been_labelled(tmp_path):
+    check_same_model(tmp_path / "none", "b")
+    journal = Journal(tmp_path)
+    journal.describe_run(Path("model"), "a", {}, [], LabelSettings(), {})
+    check_same_model(tmp_path, "b")  # a run that was stopped before it got anywhere
+    journal.append(COMPLETE)
+    check_same_model(tmp_path, "a")
+    with pytest.raises(OutputError, match=r"was labelled by another model \(model, a; this one is b\); .*--overwrite"):
+        check_same_model(tmp_path, "b")
 
 
 @pytest.mark.parametrize(

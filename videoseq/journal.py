@@ -182,7 +182,8 @@ def check_same_model(out: Path, model_sha256: str) -> None:
         raise OutputError(f"{path}: could not be read; {error.strerror}") from None
     except (ValueError, TypeError, KeyError, RecursionError):
         raise OutputError(f"{path}: is no record of a run; move the file away") from None
-    if known != model_sha256:
+    is_labelled = any(path.stat().st_size for path in out.glob("results*.jsonl"))
+    if known != model_sha256 and is_labelled:
         raise OutputError(
             f"{out}: was labelled by another model ({model}, {str(known)[:12]}; this one is {model_sha256[:12]}); "
             "choose another --out, or say --overwrite to label all of the inputs again"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -54,8 +52,8 @@ def _root(
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     what, status = _STOPPING[signal.Signals(number).name]
-    with suppress(OSError):
-        os.write(2, f"error: {what}\n".encode())  # sys.stderr may be in the middle of a write
+    with suppress(RuntimeError):  # stderr is in the middle of a write, and can say no more
+        console.fail(what)
     raise SystemExit(status)
 
 
@@ -83,8 +81,7 @@ def _run() -> None:
         console.fail(error)
         sys.exit(console.exit_of(error))
     except Exception:  # noqa: BLE001 (the last place to say that this is a bug and not the user's fault)
-        traceback.print_exc()
-        console.fail("this is a bug in videoseq; please report it with the lines above")
+        console.fail_with_bug()
         sys.exit(console.Exit.BUG)
 
 

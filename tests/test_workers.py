@@ -113,7 +113,7 @@ def test_the_next_job_is_asked_for_when_somebody_is_idle(videos, model_folder, t
         ended = pool.results((asked.append(job) or job for job in jobs), ignore, ignore)
         for number, _ in enumerate(ended, start=1):
             assert len(asked) <= number + 1
-    assert asked == jobs
+    assert asked == list(jobs)
 
 
 def test_no_more_workers_start_than_there_are_jobs(videos, model_folder, tmp_path):
@@ -303,7 +303,8 @@ def test_the_bar_counts_all_that_are_being_worked_on(videos, model_folder, tmp_p
     status, shown, data = on_terminal("label", videos / "b.mp4", videos / "c.mp4", *args)
     assert (status, data) == (0, "")
     assert shown.count("complete: ") == 2
-    assert "2 files " in shown
+    assert "0/2 files, " in shown
+    assert "1/2 files, " in shown
 
 
 # signals

@@ -105,12 +105,14 @@ def run(
     Raises:
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
     """
+    from videoseq.files import remove_leftovers
     from videoseq.folder_lock import check_same_model, locked_folder
     from videoseq.isolation import Limits
     from videoseq.journal import model_digest
 
     limits = limits or Limits()
     with locked_folder(request.out, request.shard, on_notice=console.warn):
+        remove_leftovers(request.out)  # of the record; those of labels go when their videos' turn comes
         if not request.overwrite:
             check_same_model(request.out, model_digest(request.model_path))
         if num_workers == 1:

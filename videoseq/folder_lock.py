@@ -105,9 +105,10 @@ class _Lock:
                 time.sleep(_POLL_SECONDS)
             self._sign()
         except OSError as error:
-            self._close()
+            self.__exit__()
             if error.errno in _NO_LOCKS:
-                self._path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._path.unlink()
                 return False
             raise OutputError(f"{self._path}: could not be locked; {error.strerror}") from error
         return True

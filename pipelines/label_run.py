@@ -105,13 +105,14 @@ def run(
     Raises:
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
     """
-    from videoseq.folder_lock import locked_folder
+    from videoseq.files import remove_leftovers
+    from videoseq.folder_lock import check_same_model, locked_folder
     from videoseq.isolation import Limits
-    from videoseq.journal import check_same_model, model_digest
+    from videoseq.journal import model_digest
 
     limits = limits or Limits()
-    shard = "" if request.shard is None else request.shard.label
-    with locked_folder(request.out, shard, on_notice=console.warn):
+    with locked_folder(request.out, request.shard, on_notice=console.warn):
+        remove_leftovers(request.out)  # of the record; those of labels go when their videos' turn comes
         if not request.overwrite:
             check_same_model(request.out, model_digest(request.model_path))
         if num_workers == 1:

@@ -116,7 +116,7 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(file, content, where,
 
 def test_an_unknown_key_that_is_near_none_lists_those_there_are():
     assert problem_of("xyz=1").endswith(
-        "xyz: unknown setting; known here: sample_hz, backbone, head, data, training, decoding"
+        "xyz: unknown setting; known here: sample_hz, backbone, head, data, training, trainer, decoding"
     )
 
 

@@ -215,6 +215,21 @@ def test_two_folders_change_places_at_a_stroke(tmp_path):
         files._swap(tmp_path / "one", tmp_path / "missing")
 
 
+@pytest.mark.parametrize("can_swap", [True, False], ids=["swap", "two renames"])
+def test_a_link_or_a_file_in_a_folders_place_is_replaced_itself(can_swap, tmp_path, monkeypatch):
+    if not can_swap:
+        monkeypatch.setattr(files, "_swap", lambda one, other: False)
+    put_folder(tmp_path / "elsewhere", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "file").write_text("old")
+    for name in ("link", "file"):
+        put_folder(tmp_path / name, "new")
+        assert content_of(tmp_path / name) == "new"
+        assert not (tmp_path / name).is_symlink()
+    assert content_of(tmp_path / "elsewhere") == "old"
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "file", "link"]
+
+
 @pytest.mark.usefixtures("without_swap")
 def test_replacing_works_without_exchanging(tmp_path):
     path = tmp_path / "result"

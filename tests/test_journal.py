@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.names import NOT_UTF8
 from videoseq.errors import OutputError
+from videoseq.folder_lock import check_same_model
 from videoseq.inputs import Job
 from videoseq.journal import Journal, LabelSettings, Result, conditions_digest
 from videoseq.shards import Shard
@@ -112,6 +113,16 @@ def test_failures_are_those_that_failed(tmp_path):
     assert Result(**json.loads(line)) == FAILED
     Journal(tmp_path).write_failures([COMPLETE])
     assert (tmp_path / "failures.jsonl").read_text() == ""
+
+
+def test_a_folder_is_another_models_once_something_has_been_labelled(tmp_path):
+    journal = Journal(tmp_path)
+    journal.describe_run(Path("model"), "a", {}, [], LabelSettings(), {})
+    check_same_model(tmp_path, "b")  # a run that was stopped before it got anywhere
+    journal.append(COMPLETE)
+    check_same_model(tmp_path, "a")
+    with pytest.raises(OutputError, match=r"was labelled by another model \(model, a; this one is b\); .*--overwrite"):
+        check_same_model(tmp_path, "b")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 DATA_PATH = """
-    errors deadline files folder_lock machine config settings_file
-    containers transport safe_file av_capture opening timing damage facts frames sampling video shards inputs
-    packets decoding isolation
+    errors deadline files machine config settings_file
+    containers transport safe_file av_capture opening timing damage facts frames sampling video shards folder_lock
+    inputs packets decoding isolation
     backbones runtimes features feature_store checking
     annotations multilabel label_decoding formats fitting clips splits matching augmentation
     image_augmentation image_clips lanes

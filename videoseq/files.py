@@ -45,8 +45,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
     finally:
         if staging is not None:
-            with contextlib.suppress(OSError):  # gone already after a rename; else a leftover, which does no harm
-                staging.unlink()
+            _remove(staging)  # gone already after a rename
 
 
 @contextmanager
@@ -107,7 +106,7 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
     finally:
         if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)  # gone already after a rename
+            _remove(staging)  # gone already after a rename, or what stood there before after an exchange
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -115,10 +114,10 @@ def remove_leftovers(folder: Path) -> None:
 
     A folder that was being replaced (``.old``) stays too: it may be the only one of its kind.
     """
-    with contextlib.suppress(OSError):  # a leftover does no harm
+    with contextlib.suppress(OSError):  # a folder that cannot be listed
         for leftover in folder.glob(f"{_machine_prefix()}*.part"):
             if _is_of_the_dead(leftover):
-                shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
+                _remove(leftover)
 
 
 def restore_folder(path: Path) -> None:
@@ -126,9 +125,9 @@ def restore_folder(path: Path) -> None:
 
     This can only have come about where the file system cannot exchange two folders at a stroke.
     """
-    if path.exists():
-        return
     with contextlib.suppress(OSError):  # then it is not there, as will be said where it is needed
+        if path.exists():
+            return
         for retired in path.parent.glob(f"{_machine_prefix()}*.old"):
             if (retired / path.name).is_dir() and _is_of_the_dead(retired):
                 (retired / path.name).rename(path)
@@ -190,6 +189,12 @@ def _swap(one: Path, other: Path) -> bool:
     if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # the file system cannot: NFS, FAT
         return False
     raise OSError(number, os.strerror(number))
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder; what stays of it is a leftover, which does no harm."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _sync(path: Path) -> None:

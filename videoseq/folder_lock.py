@@ -1,4 +1,4 @@
-"""One run at a time in a folder, by a lock that the system takes away from a process that dies.
+"""One run at a time in a folder, by a lock that the system takes away from a process that dies; and one model.
 
 The lock is ``flock`` on a file in the folder, which holds across machines too where their file system passes it on, as
 NFS does. It is advisory: it keeps out who asks for it.
@@ -7,28 +7,33 @@ NFS does. It is advisory: it keeps out who asks for it.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from videoseq.errors import Notice, OutputError, one_line
+from videoseq.shards import Shard, shard_file_name
 
 _PATIENCE_SECONDS = 1.0  # for one that is about to end, and takes its lock file away
 _POLL_SECONDS = 0.02
+_NAME = ".videoseq.lock"
+_RUN = re.compile(r"run(\.shard-[0-9]+-of-[0-9]+)?\.json")  # as a journal writes it
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 @contextmanager
-def locked_folder(folder: Path, shard: str = "", *, on_notice: Callable[[Notice], None]) -> Iterator[None]:
+def locked_folder(folder: Path, shard: Shard | None = None, *, on_notice: Callable[[Notice], None]) -> Iterator[None]:
     """Keeps other runs out of a folder while the block lasts. A folder that was made for it and stayed empty goes.
 
     Args:
         folder: The folder; made if it is not there.
-        shard: What tells this part of a run from the others, such as ``2-of-8``, which may write into the folder at the
-            same time; by default nobody else may.
+        shard: The share of a run, of which the others may write into the folder at the same time; if it is none, nobody
+            else may.
         on_notice: Called where locks do not work, and two runs are therefore not kept apart.
 
     Raises:
@@ -41,16 +46,41 @@ def locked_folder(folder: Path, shard: str = "", *, on_notice: Callable[[Notice]
         except OSError as error:
             raise OutputError(f"{folder}: could not be made; {error.strerror}") from error
         with ExitStack() as stack:
-            lock = _Lock(folder, ".videoseq.lock", is_shared=bool(shard))
+            lock = _Lock(folder, _NAME, is_shared=shard is not None)
             if not stack.enter_context(lock):
                 on_notice(Notice("no_locks", f"{folder}: locks do not work there; have no other run write into it"))
-            if shard:
-                stack.enter_context(_Lock(folder, f".videoseq.shard-{shard}.lock"))
+            if shard is not None:
+                stack.enter_context(_Lock(folder, shard_file_name(_NAME, shard)))
             yield
     finally:
         for path in made:
             with suppress(OSError):  # something was written
                 path.rmdir()
+
+
+def check_same_model(out: Path, model_sha256: str) -> None:
+    """Refuses a folder that another model has labelled, so that the labels in it are of one model.
+
+    Raises:
+        OutputError: A ``run.json`` of a run, or of a shard, that labelled something names another, or cannot be read.
+    """
+    for path in sorted(out.iterdir()):
+        match = _RUN.fullmatch(path.name)
+        if match is None:
+            continue
+        try:
+            run = json.loads(path.read_bytes())
+            model, known = run["model"], run["model_sha256"]
+        except OSError as error:
+            raise OutputError(f"{path}: could not be read; {error.strerror}") from None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise OutputError(f"{path}: is no record of a run; move the file away") from None
+        results = out / f"results{match[1] or ''}.jsonl"
+        if known != model_sha256 and results.exists() and results.stat().st_size > 0:
+            raise OutputError(
+                f"{out}: was labelled by another model ({model}, {str(known)[:12]}; this one is {model_sha256[:12]}); "
+                "choose another --out, or say --overwrite to label all of the inputs again"
+            )
 
 
 class _Lock:
@@ -75,9 +105,10 @@ class _Lock:
                 time.sleep(_POLL_SECONDS)
             self._sign()
         except OSError as error:
-            self._close()
+            self.__exit__()
             if error.errno in _NO_LOCKS:
-                self._path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._path.unlink()
                 return False
             raise OutputError(f"{self._path}: could not be locked; {error.strerror}") from error
         return True

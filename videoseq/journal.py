@@ -33,7 +33,6 @@ PASSING_CODES = frozenset({"io_error", "timeout", "changed_while_reading", "deco
 """Failures that may be the machine's doing, and gone the next time."""
 
 _RESULTS = re.compile(r"results(\.shard-[0-9]+-of-[0-9]+)?\.jsonl")
-_RUNS = re.compile(r"run(\.shard-[0-9]+-of-[0-9]+)?\.json")
 
 
 @dataclass(frozen=True)
@@ -217,33 +216,6 @@ def conditions_digest(settings: LabelSettings, decoding: Mapping[str, Any]) -> s
     libraries = {**library_versions(), "reads_interlaced": is_available()}
     conditions = {"settings": asdict(settings), "decoding": dict(decoding), "libraries": libraries}
     return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-
-
-def check_same_model(out: Path, model_sha256: str) -> None:
-    """Refuses a folder that another model has labelled, or a shard with one, so that its labels are of one model.
-
-    Raises:
-        OutputError: A ``run.json`` names another model, or cannot be read.
-    """
-    for path in sorted(out.glob("run*.json")):
-        if _RUNS.fullmatch(path.name):
-            _check_same_model(path, model_sha256)
-
-
-def _check_same_model(path: Path, model_sha256: str) -> None:
-    try:
-        run = json.loads(path.read_bytes())
-        model, known = run["model"], run["model_sha256"]
-    except OSError as error:
-        raise OutputError(f"{path}: could not be read; {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise OutputError(f"{path}: is no record of a run; move the file away") from None
-    if known != model_sha256:
-        models = f"{model}, {str(known)[:12]}; this one is {model_sha256[:12]}"
-        raise OutputError(
-            f"{path.parent}: was labelled by another model ({models}); choose another --out, or say --overwrite to "
-            "label all of the inputs again"
-        )
 
 
 def model_digest(folder: Path) -> str:

@@ -99,7 +99,7 @@ class Record:
         num_reached = sum(self._was_reached)
         text = f"{num_reached} videos: " + ", ".join(f"{self.counts[state]} {state}" for state in STATES)
         if self.num_failed_before:
-            text += f"; {self.num_failed_before} failed before and were not tried again (--retry-failed)"
+            text += f", {self.num_failed_before} of them before; --retry-failed tries again"
         counts = {state: self.counts[state] for state in STATES}
         more = {"failed_before": self.num_failed_before, "not_reached": self.num_not_reached}
         self._console.say(text, "summary", is_detail=num_reached == 1, **counts, **more)

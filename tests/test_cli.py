@@ -200,7 +200,7 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     assert [line.split(": ")[:2] for line in run.stderr.splitlines()] == [
         ["failed before", "not_video"],
         ["failed", "not_found"],
-        ["3 videos", "1 complete, 0 degraded, 2 failed; 1 failed before and were not tried again (--retry-failed)"],
+        ["3 videos", "1 complete, 0 degraded, 2 failed, 1 of them before; --retry-failed tries again"],
     ]
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels] == before
     results = json.loads(run.stdout)

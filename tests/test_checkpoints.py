@@ -202,6 +202,7 @@ def test_the_digest_is_of_all_that_a_result_depends_on():
         digest(changed(features=np.zeros_like(CLIPS[0].features.features))),
         digest(changed(entry=replace(CLIPS[0].entry, group="another"))),
         digest(settings=TrainSettings(training=TRAINING)),
+        digest(settings=TrainSettings(backbone=BackboneSettings(trainable=1))),
         digest(settings=TrainSettings(trainer=TrainerSettings(devices=2))),
         digest(device=torch.device("cuda")),
         digest(num_trials=3),

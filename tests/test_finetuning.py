@@ -12,6 +12,7 @@ from torch import nn
 from pipelines import train as program
 from pipelines.console import Console
 from tests.small_backbone import make_clips, on_one_thread, small_pictures, store_pictures, write_clip
+from tests.test_checkpoints import PowerCutError, place_at
 from videoseq import finetuning, load_model
 from videoseq.annotations import ClassNames
 from videoseq.backbones import load_backbone
@@ -27,7 +28,7 @@ from videoseq.model import CausalRNN
 from videoseq.recipe import train_model
 from videoseq.sequence_module import SequenceModule
 from videoseq.settings_file import load_settings
-from videoseq.training import fit
+from videoseq.training import FitPlace, fit
 
 CLASSES = ClassNames(["back", "there"])
 QUICK = ["head.hidden_size=8", "head.projection_size=8", "head.components=0", "head.dropout=0",
@@ -322,3 +323,30 @@ def test_tensors_that_are_not_its_own_are_refused(trained, backbone, tmp_path):
     save_bundle(bundle, tmp_path / "model")
     with pytest.raises(ModelError, match=r"the model was trained on features of .*, this installation makes those of"):
         load_bundle(tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_fine_tuning_that_was_interrupted_goes_on_to_the_same_bits(backbone, clips, pictures, tmp_path):
+    """CNN and head, each with its learning rate, and what is drawn for pictures in each pass."""
+    told = ("backbone.trainable=1", "training.finetune_epochs=3", "head.dropout=0.3", "training.colour_jitter=0.2")
+    settings = settings_of(*told)
+    finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
+
+    def tune(place, stop_at=None):
+        seen = []
+
+        def on_epoch(record):
+            seen.append(record.epoch)
+            if record.epoch == stop_at:
+                raise PowerCutError
+
+        head = fit(clips, [], 2, settings.head, settings.training, place=place)
+        result, tuned = finetuner(head, clips, [], place, "fine-tuning", on_epoch)
+        return [*result.head.state_dict().values(), *tuned.backbone.state_dict().values()], seen
+
+    whole, _ = tune(FitPlace())
+    with pytest.raises(PowerCutError):
+        tune(place_at(tmp_path), stop_at=1)
+    resumed, seen = tune(place_at(tmp_path, may_resume=True))
+    assert seen == [1, 2]
+    assert all(torch.equal(one, other) for one, other in zip(whole, resumed, strict=True))

@@ -135,7 +135,7 @@ def training_digest(
 ) -> str:
     """The SHA-256 of what a training's result depends on, in hex; ``num_trials`` are those of a sweep before it."""
     told = settings.model_dump(mode="json", exclude={"trainer": {"checkpoint_seconds"}})
-    told |= {"backbone": backbone.model_dump(mode="json"), "classes": list(classes), "num_trials": num_trials}
+    told |= {"identity": backbone.model_dump(mode="json"), "classes": list(classes), "num_trials": num_trials}
     described = {**told, "device": device.type, "versions": library_versions()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for clip in clips:
@@ -163,7 +163,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     if body is None:
         return None
     try:
-        kept: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        kept = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):  # whole, but not of ours
         return None
-    return kept if {"digest", "is_done", "state"} <= kept.keys() else None
+    return kept if isinstance(kept, dict) and {"digest", "is_done", "state"} <= kept.keys() else None

@@ -56,7 +56,7 @@ class LaneBatches(IterableDataset[LaneBatch]):
     video's end, where a causal network cannot be disturbed by it, and a bidirectional one is told of it. With
     ``shuffle`` each pass draws a new order of videos, and each batch a length between half of ``chunk_steps`` and all
     of it, so that the borders move; the augmentation changes the clips. All of it comes from the seed and the number of
-    the pass. Several processes (:meth:`share`) draw the same, and each has every so-manieth lane of each batch.
+    the pass. Several processes (:meth:`share`) draw the same, and each has some lanes of every batch.
     """
 
     def __init__(

@@ -55,6 +55,12 @@ MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse videos with larger p
 FrameTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a frame before a video is given up.")]
 VideoTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for all frames of a video together.")]
 DecoderMemory = Annotated[float, typer.Option(min=0.1, help="GiB that the isolated decoder may take (Linux).")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, help="Videos whose features are computed side by side, in processes that share the cores."
+    ),
+]
 Cache = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
     typer.Option(help="Where features are kept; by default $VIDEOSEQ_CACHE, else ~/.cache/videoseq."),

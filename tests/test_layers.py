@@ -22,7 +22,7 @@ DATA_PATH = """
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
     sequence_module training finetuning labelled_frames labels label_sets bundle label_queue sequence_labeler
     video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning measuring recipe
-    sweep journal batch worker_process worker workers report
+    sweep journal batch feature_batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from videoseq.errors import ModelError, OutputError, VideoError, one_line
+from videoseq.facts import ReadFacts
 from videoseq.features import Progress
 from videoseq.files import remove_leftovers
 from videoseq.frames import FrameReader
@@ -57,20 +59,9 @@ def label_job(
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
         return Result(str(job.video), "failed", "name_too_long", one_line(error))
-    first = facts.notices[0] if facts.notices else None
     return Result(
         path=str(job.video),
-        state=facts.state,
-        code=first.code if first else "",
-        message=one_line(first.message) if first else "",
-        num_frames=facts.num_frames,
-        duration_seconds=facts.duration_seconds,
-        time_source=facts.time_source,
-        start_offset_seconds=facts.start_offset_seconds,
-        rotation_degrees=facts.rotation_degrees,
-        coverage=facts.coverage,
-        spans=[span.as_dict() for span in facts.spans],
-        notices=[notice.as_dict() for notice in facts.notices],
+        **described(facts),
         video_sha256=video_sha256,
         model_sha256=model.bundle.sha256,
         runtime=model.runtime.description,
@@ -78,3 +69,21 @@ def label_job(
         reuse_threshold=settings.reuse_threshold,
         outputs=digests(job, out),
     )
+
+
+def described(facts: ReadFacts) -> dict[str, Any]:
+    """What a result says of how its video was read."""
+    first = facts.notices[0] if facts.notices else None
+    return {
+        "state": facts.state,
+        "code": first.code if first else "",
+        "message": one_line(first.message) if first else "",
+        "num_frames": facts.num_frames,
+        "duration_seconds": facts.duration_seconds,
+        "time_source": facts.time_source,
+        "start_offset_seconds": facts.start_offset_seconds,
+        "rotation_degrees": facts.rotation_degrees,
+        "coverage": facts.coverage,
+        "spans": [span.as_dict() for span in facts.spans],
+        "notices": [notice.as_dict() for notice in facts.notices],
+    }

@@ -41,7 +41,7 @@ class Result:
         spans: Where frames are missing or not to be trusted.
         notices: All that reading the video brought to light.
         video_sha256: Of the video's bytes.
-        model_sha256: Of the model's description.
+        model_sha256: Of the model's description; of features, of what made them.
         runtime: What ran the CNN.
         precision: What it computed in.
         reuse_threshold: How still a scene had to be for the CNN not to look again.

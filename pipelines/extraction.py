@@ -69,7 +69,7 @@ def extract(
     found: dict[Path, ClipFeatures] = {}
     failed: dict[Path, VideoError] = {}
     task = FeatureTask(workers.backbone, sample_hz, store.root, workers.choice, Limits(), ISOLATES)
-    with WorkerPool(min(workers.number, len(videos)), task) as pool, console.files(len(videos), what) as bar:
+    with WorkerPool(min(workers.number, len(videos) or 1), task) as pool, console.files(len(videos), what) as bar:
 
         def due() -> Iterator[Job]:
             for video in videos:

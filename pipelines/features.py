@@ -21,7 +21,7 @@ from .videos import ISOLATES, describe_access
 if TYPE_CHECKING:
     from videoseq.inputs import Job
     from videoseq.journal import Result
-    from videoseq.worker_process import FeatureTask
+    from videoseq.worker_process import FeatureTask, WorkerProcess
 
 
 def features(
@@ -48,7 +48,7 @@ def features(
     from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
     from videoseq.settings_file import load_settings
-    from videoseq.worker_process import FeatureTask
+    from videoseq.worker_process import FeatureTask, started_early
 
     console = Console(quiet=quiet, verbose=verbose)
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]
@@ -59,11 +59,21 @@ def features(
     choice = options.runtime_choice(device, runtime, precision, threads, compiled)
     store = options.cache_folder(cache)
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
-    raise typer.Exit(exit_of(_run(jobs, inputs, out, task, min(workers, len(jobs)), console)))
+    num_workers = min(workers, len(jobs))
+    # Where something was computed before, there may be nothing to do.
+    with started_early(num_workers if num_workers > 1 and not out.exists() else 0) as waiting:
+        results = _run(jobs, inputs, out, task, num_workers, waiting, console)
+    raise typer.Exit(exit_of(results))
 
 
 def _run(
-    jobs: Sequence[Job], inputs: Sequence[str], out: Path, task: FeatureTask, num_workers: int, console: Console
+    jobs: Sequence[Job],
+    inputs: Sequence[str],
+    out: Path,
+    task: FeatureTask,
+    num_workers: int,
+    waiting: list[WorkerProcess],
+    console: Console,
 ) -> list[Result]:
     """Computes what is not there yet; the result of every job, in their order."""
     from videoseq.feature_batch import has_features
@@ -90,7 +100,7 @@ def _run(
                     yield job
 
         if num_workers > 1:
-            pool = stack.enter_context(WorkerPool(num_workers, task))
+            pool = stack.enter_context(WorkerPool(num_workers, task, waiting))
             ended = pool.results(due(), bar.show, lambda summary: None)  # noqa: ARG005 (it is known)
         else:
             ended = ((job, work.do(job, partial(bar.show, job))) for job in due())

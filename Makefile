@@ -34,14 +34,17 @@ OTHER_OPENCV := .venv/opencv/4.12.0.88 .venv/opencv/5.0.0.93
 .venv/opencv/%: .venv/dev
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $@ opencv-python-headless==$*
 
+# One test after the other on each core, and no test that takes the cores of another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+
 demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
 	$(BIN)/videoseq demo demo
 
 test: .venv/dev .venv/timm  ## the tests that take minutes
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the tests that take longer: an hour of video, damaged files, the wheel
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 lint: .venv/dev  ## ruff: style, docstrings, formatting
 	$(BIN)/ruff check

@@ -92,6 +92,7 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, bidirectional": partial(ours, head=HeadSettings(bidirectional=True)),
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
     "videoseq, windows, 16 steps of burn-in": partial(ours, head=HeadSettings(), state="zero", burn_in_steps=16),
+    "videoseq, windows from a drawn state": partial(ours, head=HeadSettings(), state="drawn"),
     "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),
     "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
     UNTUNED: partial(
@@ -194,6 +195,21 @@ def verdicts(scores: dict[str, dict[str, list[float]]]) -> Iterator[tuple[str, f
             yield f"urfd: points above {name}", mine["urfd"] - means[name]["urfd"], 0.0
 
 
+def _cells(by_dataset: dict[str, list[float]]) -> list[str]:
+    return [f"{100 * statistics.mean(v):.1f} ± {100 * statistics.pstdev(v):.1f}" for v in by_dataset.values()]
+
+
+def _kept(
+    path: Path | None, described: dict[str, object]
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
+    """The scores that a file has, if they are of the same features, machine and seeds, and the seconds they took."""
+    if path is None or not path.exists():
+        return {}, {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    is_same = all(found.get(key) == value for key, value in described.items())
+    return (found["macro_f1"], found["seconds"]) if is_same else ({}, {})
+
+
 def main() -> None:
     """Prints one table and the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -201,29 +217,30 @@ def main() -> None:
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
     parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--json", type=Path, help="where the scores go")
+    parser.add_argument("--json", type=Path, help="where the scores go, recipe by recipe")
+    parser.add_argument("--keep", action="store_true", help="do not run again what the file has scores of")
     arguments = parser.parse_args()
     backbone = load_backbone(BackboneSettings(name=arguments.backbone, bands=arguments.bands))
     datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
-    scores: dict[str, dict[str, list[float]]] = {}
+    described = {"machine": machine(), "backbone": backbone.identity.model_dump(mode="json"), "seeds": arguments.seeds}
+    scores, seconds = _kept(arguments.json, described) if arguments.keep else ({}, {})
     print(f"{arguments.backbone}, {backbone.identity.bands} bands; macro F1, %: mean ± standard deviation over seeds\n")
-    rows = []
     for name in arguments.only:
+        if name in scores:
+            continue
         start = time.perf_counter()
         scores[name] = {
             which: [macro_f1(RECIPES[name], dataset, seed) for seed in range(arguments.seeds)]
             for which, dataset in datasets.items()
         }
-        cells = [f"{100 * statistics.mean(v):.1f} ± {100 * statistics.pstdev(v):.1f}" for v in scores[name].values()]
-        rows.append([name, *cells, f"{time.perf_counter() - start:.0f}"])
-        print(f"{name}: {', '.join(cells)}", flush=True)
+        seconds[name] = time.perf_counter() - start
+        print(f"{name}: {', '.join(_cells(scores[name]))}", flush=True)
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(
-                {"machine": machine(), "backbone": backbone.identity.model_dump(), "macro_f1": scores}, indent=1
-            )
+            text = json.dumps({**described, "macro_f1": scores, "seconds": seconds}, indent=1)
             arguments.json.write_text(text + "\n", encoding="utf-8")
     print()
+    rows = [[name, *_cells(scores[name]), f"{seconds[name]:.0f}"] for name in RECIPES if name in scores]
     print_table(["trained", *datasets, "seconds"], rows)
     if OURS in scores:
         for what, got, target in verdicts(scores):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import traceback
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -68,8 +67,7 @@ def main() -> None:
         console.fail(error)
         sys.exit(console.exit_of(error))
     except Exception:  # noqa: BLE001 (the last place to say that this is a bug and not the user's fault)
-        traceback.print_exc()
-        console.fail("this is a bug in videoseq; please report it with the lines above")
+        console.fail_with_bug()
         sys.exit(console.Exit.BUG)
 
 

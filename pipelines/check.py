@@ -36,7 +36,7 @@ def check(
     ] = False,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
-    video_timeout: options.VideoTimeout = 43200.0,
+    timeout_per_video: options.TimeoutPerVideo = 604800.0,
     decoder_memory: options.DecoderMemory = 2.0,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -59,7 +59,7 @@ def check(
         console.end_empty(inputs, json=json)
     if annotations is not None and not is_folder and len(jobs) > 1:
         raise ConfigError(f"--annotations: expected a folder for {len(jobs)} videos, got {annotations}")
-    limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
+    limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, timeout_per_video)
     with DecoderProcess(limits) as decoder:
         checked = []
         for job, show in console.each(jobs, "checking"):

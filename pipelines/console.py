@@ -1,11 +1,15 @@
-"""What the programs say, and how they end: data on stdout, everything else on stderr, one line per error."""
+"""What the programs say, and how they end: data on stdout, everything else on stderr, one line per error.
+
+With ``LogFormat.JSON`` every line on stderr is a JSON object, from when a command has understood its options.
+"""
 
 from __future__ import annotations
 
 import enum
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,10 +27,12 @@ from videoseq.errors import (
     one_line,
 )
 
+from .file_progress import FileProgress
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from videoseq.inputs import Job
+    from videoseq.inputs import Job, Jobs
 
 
 class Exit(enum.IntEnum):
@@ -57,19 +63,42 @@ def exit_of(error: VideoseqError) -> Exit:
     return next(status for kind, status in _EXIT_OF_ERROR.items() if isinstance(error, kind))
 
 
+class LogFormat(str, enum.Enum):
+    """What the lines on stderr are for: people or programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_log_format = LogFormat.TEXT  # of the process, because so is stderr, and the last word is said when no Console is left
+
+
 class Console:
     """One command's voice: ``quiet`` leaves errors only, ``verbose`` adds details."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, log_format: LogFormat = LogFormat.TEXT) -> None:
+        global _log_format
+        _log_format = log_format
         self.quiet = quiet
         self.verbose = verbose
         self._bar: Progress | None = None
 
-    def say(self, text: str) -> None:
-        """A line of progress or result for people."""
+    def say(self, text: str, event: str = "message", *, is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401
+        """A line of progress or result.
+
+        Args:
+            text: The line for people.
+            event: What has happened, in a word for programs.
+            is_detail: Whether people see it with ``--verbose`` only.
+            **facts: What programs see in the place of the text; any JSON.
+        """
         if self.quiet:
             return
-        if self._bar is not None:  # above the bar, and not broken at the terminal's edge
+        if _log_format is LogFormat.JSON:
+            _write_json(event, facts or {"message": text})
+        elif is_detail and not self.verbose:
+            return
+        elif self._bar is not None:  # above the bar, and not broken at the terminal's edge
             self._bar.console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
         else:
             print(one_line(text), file=sys.stderr, flush=True)
@@ -89,7 +118,7 @@ class Console:
             print_json([])
         raise typer.Exit(Exit.NOTHING_FOUND)
 
-    def each(self, jobs: Sequence[Job], what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
+    def each(self, jobs: Sequence[Job] | Jobs, what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
         """Each job, with what shows how many frames and which share of its video are done."""
         with self.files(len(jobs), what) as files:
             for job in jobs:
@@ -97,83 +126,83 @@ class Console:
                 files.end(job)
 
     @contextmanager
-    def files(self, num_files: int, what: str) -> Iterator[FileBar]:
-        """What shows how far files are, on a terminal."""
-        with self.progress("frames") as bar:
-            yield FileBar(bar, num_files, what)
+    def files(self, num_files: int, what: str) -> Iterator[FileProgress]:
+        """What shows how far files are: a bar on a terminal, a line now and then elsewhere."""
+        with self._shown(None) as bar:
+            yield FileProgress(self, bar, num_files, what)
 
     def detail(self, text: str) -> None:
         """A line that only ``--verbose`` shows."""
-        if self.verbose:
-            self.say(text)
+        self.say(text, is_detail=True)
 
     def warn(self, notice: Notice) -> None:
         """A notice, which is in the output files too."""
-        self.say(f"warning: {notice.code}: {notice.message}")
+        self.say(f"warning: {notice.code}: {notice.message}", "warning", code=notice.code, message=notice.message)
 
     @contextmanager
     def progress(self, unit: str) -> Iterator[Progress | None]:
         """A progress bar on a terminal, None elsewhere or when quiet."""
-        if self.quiet or not sys.stderr.isatty():
+        with self._shown(unit) as bar:
+            yield bar
+
+    @contextmanager
+    def _shown(self, unit: str | None) -> Iterator[Progress | None]:
+        """A bar; without a unit its note says all that there is to say, and gets the room for it."""
+        if self.quiet or _log_format is LogFormat.JSON or not sys.stderr.isatty():
             yield None
             return
         from rich import console, progress
 
         columns = (
             progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(),
+            progress.BarColumn(bar_width=40 if unit is not None else None),
             progress.TaskProgressColumn(),
             progress.TextColumn("{task.fields[note]}", markup=False),
-            progress.TextColumn(unit),
-            progress.TimeRemainingColumn(),
+            *([progress.TextColumn(unit), progress.TimeRemainingColumn()] if unit is not None else []),
         )
         screen = console.Console(stderr=True)
-        with progress.Progress(*columns, console=screen, transient=True, redirect_stdout=False) as self._bar:
+        shown = progress.Progress(*columns, console=screen, transient=True, redirect_stdout=False, expand=unit is None)
+        with shown as self._bar:
             try:
                 yield self._bar
             finally:
                 self._bar = None
 
 
-class FileBar:
-    """How many files are done, and how far those are that are being worked on; shows nothing without a bar."""
-
-    def __init__(self, bar: Progress | None, num_files: int, what: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(what, total=num_files, note="") if bar is not None else None
-        self._num_done = 0
-        self._at_work: dict[Job, tuple[int, float]] = {}
-
-    def show(self, job: Job, num_frames: int, fraction: float) -> None:
-        """Shows how many frames and which share of a job's video are done."""
-        self._at_work[job] = num_frames, fraction
-        self._update()
-
-    def end(self, job: Job) -> None:
-        """Counts a job as done."""
-        self._at_work.pop(job, None)
-        self._num_done += 1
-        self._update()
-
-    def _update(self) -> None:
-        if self._bar is None or self._task is None:
-            return
-        self._bar.update(self._task, completed=self._num_done + sum(share for _, share in self._at_work.values()))
-        if self._at_work:
-            num_frames = sum(number for number, _ in self._at_work.values())
-            names = [job.video.name for job in self._at_work]
-            who = names[0] if len(names) == 1 else f"{len(names)} files"
-            self._bar.update(self._task, note=f"{who} {num_frames}")
-
-
 def fail(message: object) -> None:
     """One line on stderr, whatever is in the message."""
-    print(f"error: {one_line(message)}", file=sys.stderr, flush=True)
+    if _log_format is LogFormat.JSON:
+        _write_json("error", {"message": str(message)})
+    else:
+        print(f"error: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def fail_with_bug() -> None:
+    """Says of the exception that is being handled that it is a bug, with where it came from."""
+    message = "this is a bug in videoseq; please report it with the lines above"
+    if _log_format is LogFormat.JSON:
+        _write_json("error", {"message": message, "traceback": traceback.format_exc()})
+    else:
+        traceback.print_exc()
+        fail(message)
+
+
+def _write_json(event: str, facts: dict[str, Any]) -> None:
+    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 (any JSON)
     """Data on stdout."""
     print(json.dumps(value, indent=1))
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """The same of a list, of which only one element is in memory at a time."""
+    text = "["
+    for value in values:
+        print(text, *json.dumps(value, indent=1).splitlines(), sep="\n ", end="")
+        text = ","
+    print("[]" if text == "[" else "\n]")
 
 
 def percent(value: float | None) -> str:

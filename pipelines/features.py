@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .console import Console
-from .label import exit_of
+from .console import Console, Exit
 from .videos import ISOLATES, describe_access
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job
+    from videoseq.inputs import Job, Jobs
     from videoseq.journal import Result
+    from videoseq.shards import Shard
     from videoseq.worker_process import FeatureTask, WorkerProcess
 
 
@@ -37,6 +37,7 @@ def features(
     threads: options.Threads = None,
     compiled: options.Compile = False,
     workers: options.Workers = 1,
+    shard: options.Shard = None,
     cache: options.Cache = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -48,56 +49,63 @@ def features(
     from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
     from videoseq.settings_file import load_settings
+    from videoseq.shards import Shard
     from videoseq.worker_process import FeatureTask, started_early
 
     console = Console(quiet=quiet, verbose=verbose)
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]
     settings = load_settings(overrides=chosen)
-    jobs = plan_jobs(inputs, out)
-    if not jobs:
+    share = Shard.parse(shard) if shard is not None else None
+    jobs = plan_jobs(inputs, out, share)
+    if not jobs.num_found:
         console.end_empty(inputs)
     choice = options.runtime_choice(device, runtime, precision, threads, compiled)
     store = options.cache_folder(cache)
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
-    num_workers = min(workers, len(jobs))
+    num_workers = max(1, min(workers, len(jobs)))
     # Where something was computed before, there may be nothing to do.
     with started_early(num_workers if num_workers > 1 and not out.exists() else 0) as waiting:
-        results = _run(jobs, inputs, out, task, num_workers, waiting, console)
-    raise typer.Exit(exit_of(results))
+        counts = _run(jobs, inputs, out, share, task, num_workers, waiting, console)
+    if counts["complete"] == len(jobs):  # of a shard that is empty too
+        raise typer.Exit(Exit.DONE)
+    raise typer.Exit(Exit.ALL_FAILED if counts["failed"] == len(jobs) else Exit.SOME_FAILED)
 
 
 def _run(
-    jobs: Sequence[Job],
+    jobs: Jobs,
     inputs: Sequence[str],
     out: Path,
+    shard: Shard | None,
     task: FeatureTask,
     num_workers: int,
     waiting: list[WorkerProcess],
     console: Console,
-) -> list[Result]:
-    """Computes what is not there yet; the result of every job, in their order."""
+) -> Counter[str]:
+    """Computes what is not there yet; how many jobs are in which state."""
     from videoseq.feature_batch import has_features
     from videoseq.journal import STATES, Journal
     from videoseq.worker import begin
     from videoseq.workers import WorkerPool
 
-    results: dict[Job, Result] = {}
+    counts: Counter[str] = Counter()
     with ExitStack() as stack:
         # Workers have decoders of their own; here it is only to be known what the features will be.
         work = begin(replace(task, isolate=task.isolate and num_workers == 1), stack)
-        journal = Journal(out)
-        _describe_run(out, work.summary, inputs, task, num_workers)
+        kind_sha256 = work.summary["features_sha256"]
+        journal = Journal(out, shard)
+        _describe_run(out, shard, work.summary, inputs, task, num_workers)
         bar = stack.enter_context(console.files(len(jobs), "features"))
 
         def due() -> Iterator[Job]:
             for job in jobs:
-                known = journal.results.get(str(job.video))
-                if known is not None and has_features(known, job, out, work.summary["features_sha256"]):
-                    console.detail(f"{job.video}: its features are there already")
-                    results[job] = known
-                    bar.end(job)
-                else:
+                known = next((one for one in journal.recorded(job) if has_features(one, job, out, kind_sha256)), None)
+                if known is None:
                     yield job
+                    continue
+                journal.append(known, is_durable=False)  # another shard's, perhaps
+                counts[known.state] += 1
+                bar.skip()
+                console.detail(f"{job.video}: its features are there already")
 
         if num_workers > 1:
             pool = stack.enter_context(WorkerPool(num_workers, task, waiting))
@@ -106,31 +114,37 @@ def _run(
             ended = ((job, work.do(job, partial(bar.show, job))) for job in due())
         for job, result in ended:
             journal.append(result)
-            results[job] = result
-            bar.end(job)
+            counts[result.state] += 1
+            bar.end(job, result.num_frames, has_failed=result.state == "failed")
             console.say(_line(job, result))
-    journal.write_failures(results[job] for job in jobs)
-    if len(jobs) > 1:
-        counts = Counter(result.state for result in results.values())
+    journal.write_failures(one for job in jobs if (one := journal.get(job.video)) is not None)
+    if len(jobs) != 1:
         console.say(f"{len(jobs)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-    return [results[job] for job in jobs]
+    return counts
 
 
 def _describe_run(
-    out: Path, summary: dict[str, Any], inputs: Sequence[str], task: FeatureTask, num_workers: int
+    out: Path,
+    shard: Shard | None,
+    summary: dict[str, Any],
+    inputs: Sequence[str],
+    task: FeatureTask,
+    num_workers: int,
 ) -> None:
     from videoseq.files import write_text
     from videoseq.machine import library_versions
+    from videoseq.shards import shard_file_name
 
     run = {
         "schema_version": 1,
         **summary,
         "workers": num_workers,
+        "shard": None if shard is None else str(shard),
         "inputs": list(inputs),
         "decoding": describe_access(task.limits, isolate=task.isolate),
         "versions": library_versions(),
     }
-    write_text(out / "run.json", json.dumps(run, indent=1) + "\n")
+    write_text(out / shard_file_name("run.json", shard), json.dumps(run, indent=1) + "\n")
 
 
 def _line(job: Job, result: Result) -> str:

@@ -1,23 +1,24 @@
-"""A run of ``label``: what is due, by one model in this process or by workers side by side, and how all of it ended."""
+"""A run of ``label``: what is due, by one model in this process or by workers side by side."""
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import Console, FileBar
+from .console import Console
+from .label_record import Record
 from .videos import ISOLATES, describe_access, open_videos
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job
+    from videoseq.inputs import Job, Jobs
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
     from videoseq.machine import RuntimeChoice
+    from videoseq.shards import Shard
     from videoseq.worker_process import WorkerProcess
 
 
@@ -34,7 +35,7 @@ class Request:
     """What is to be labelled, by which model, into which folder, and how.
 
     Attributes:
-        jobs: The videos.
+        jobs: The videos; of a shard those that are in it.
         inputs: What the user called them.
         model_path: The model folder.
         out: The output folder.
@@ -42,9 +43,12 @@ class Request:
         on_corrupt: What becomes of a damaged video.
         overwrite: Whether what is labelled already is labelled again.
         reuse_threshold: As in :class:`videoseq.journal.LabelSettings`.
+        shard: Which share of the work this is, so that others can record theirs in the same folder.
+        retry_failed: Whether what has failed before is tried again although nothing has changed.
+        max_errors: How many videos may fail in this run before it stops; None for all of them.
     """
 
-    jobs: Sequence[Job]
+    jobs: Jobs
     inputs: Sequence[str]
     model_path: Path
     out: Path
@@ -52,6 +56,9 @@ class Request:
     on_corrupt: OnCorrupt
     overwrite: bool = False
     reuse_threshold: float = 0.0
+    shard: Shard | None = None
+    retry_failed: bool = False
+    max_errors: int | None = None
 
     @property
     def settings(self) -> LabelSettings:
@@ -59,6 +66,21 @@ class Request:
         from videoseq.journal import LabelSettings
 
         return LabelSettings(self.on_corrupt is OnCorrupt.SALVAGE, self.choice.precision, self.reuse_threshold)
+
+    def decoding(self, access: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``run.json`` says of how videos are read, from how they are opened."""
+        return {**access, "on_corrupt": self.on_corrupt.value}
+
+    def recorded(self, job: Job, journal: Journal, model_sha256: str, conditions_sha256: str) -> Result | None:
+        """How a job has ended that is not to be worked on; None if it is due."""
+        if self.overwrite:
+            return None
+        return journal.find(job, model_sha256, self.settings, None if self.retry_failed else conditions_sha256)
+
+    def is_to_stop(self, num_errors: int) -> bool:
+        """Whether so many failures are too many to go on."""
+        limit = 0 if self.on_corrupt is OnCorrupt.FAIL else self.max_errors
+        return limit is not None and num_errors > limit
 
 
 def run(
@@ -69,8 +91,8 @@ def run(
     isolate: bool = ISOLATES,
     num_workers: int = 1,
     waiting: list[WorkerProcess] | None = None,
-) -> list[Result]:
-    """Labels what is not labelled yet; returns the result of every job that was reached, in their order.
+) -> Record:
+    """Labels what is not labelled yet; returns how every job that was reached has ended.
 
     Args:
         request: What, by which model, into which folder, and how.
@@ -88,22 +110,24 @@ def run(
     return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
 
 
-def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> list[Result]:
+def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:
     from videoseq.batch import label_job
     from videoseq.journal import Journal
     from videoseq.labeling import load_model
 
     with open_videos(limits, isolate=isolate) as videos, console.files(len(request.jobs), "labels") as bar:
         model, settings = load_model(request.model_path, request.choice), request.settings
-        journal = Journal(request.out)
-        decoding = {**videos.description, "on_corrupt": request.on_corrupt.value}
+        journal = Journal(request.out, request.shard)
+        decoding = request.decoding(videos.description)
         sha256 = model.bundle.sha256
         journal.describe_run(request.model_path, sha256, model.summary, request.inputs, settings, decoding)
-        record = _Record(request, journal, sha256, console, bar)
+        record = Record(request, journal, sha256, decoding, console, bar)
         for job in record.due():
-            show = partial(bar.show, job)
-            record.add(job, label_job(job, request.out, model, settings, show, open_video=videos.open))
-    return record.finish()
+            show, seconds = partial(bar.show, job), limits.video_seconds
+            result = label_job(job, request.out, model, settings, show, open_video=videos.open, max_seconds=seconds)
+            record.add(job, result)
+    record.finish()
+    return record
 
 
 def _side_by_side(
@@ -114,89 +138,30 @@ def _side_by_side(
     waiting: list[WorkerProcess],
     *,
     isolate: bool,
-) -> list[Result]:
+) -> Record:
     from videoseq.journal import Journal, model_digest
     from videoseq.worker_process import LabelTask
     from videoseq.workers import WorkerPool
 
     model_sha256 = model_digest(request.model_path)
     settings = request.settings
-    num_workers = min(num_workers, len(request.jobs))
+    num_workers = max(1, min(num_workers, len(request.jobs)))
     task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
     with WorkerPool(num_workers, task, waiting) as pool, console.files(len(request.jobs), "labels") as bar:
-        journal = Journal(request.out)
-        decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
+        journal = Journal(request.out, request.shard)
+        decoding = request.decoding(describe_access(limits, isolate=isolate))
 
         def describe(model: Mapping[str, Any]) -> None:
             journal.describe_run(
                 request.model_path, model_sha256, model, request.inputs, settings, decoding, num_workers
             )
 
-        record = _Record(request, journal, model_sha256, console, bar)
+        record = Record(request, journal, model_sha256, decoding, console, bar)
         for job, result in pool.results(record.due(), bar.show, describe):
             record.add(job, result)
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
             from videoseq.labeling import load_model
 
             describe(load_model(request.model_path, pool.choices[0]).summary)
-    return record.finish()
-
-
-class _Record:
-    """What is due and how it ended: in the journal, on the screen, and in the order of the jobs at the end."""
-
-    def __init__(self, request: Request, journal: Journal, model_sha256: str, console: Console, bar: FileBar) -> None:
-        self._request = request
-        self._journal = journal
-        self._model_sha256 = model_sha256
-        self._console = console
-        self._bar = bar
-        self._results: dict[Job, Result] = {}
-        self._is_stopped = False
-        self.has_labelled = False
-
-    def due(self) -> Iterator[Job]:
-        """The jobs that are not done, each looked at when it is asked for; no more after a failure that is to stop."""
-        for job in self._request.jobs:
-            if self._is_stopped:
-                return
-            if self._is_done(job):
-                self._console.detail(f"{job.video}: labelled already")
-                self._results[job] = self._journal.results[str(job.video)]
-                self._bar.end(job)
-            else:
-                yield job
-
-    def add(self, job: Job, result: Result) -> None:
-        """Notes how a job ended, for good."""
-        self._journal.append(result)
-        self._results[job] = result
-        self.has_labelled = True
-        self._bar.end(job)
-        self._console.say(_line(result))
-        self._is_stopped |= result.state == "failed" and self._request.on_corrupt is OnCorrupt.FAIL
-
-    def finish(self) -> list[Result]:
-        """Says how it all ended; the results of the jobs that were reached, in their order."""
-        from videoseq.journal import STATES
-
-        jobs = self._request.jobs
-        results = [self._results[job] for job in jobs if job in self._results]
-        if self._is_stopped:
-            self._console.say(f"stopped there, as asked; {len(jobs) - len(results)} videos were not reached")
-        self._journal.write_failures(results)
-        if len(results) > 1:
-            counts = Counter(result.state for result in results)
-            self._console.say(f"{len(results)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-        return results
-
-    def _is_done(self, job: Job) -> bool:
-        request = self._request
-        return not request.overwrite and self._journal.is_done(job, self._model_sha256, request.settings)
-
-
-def _line(result: Result) -> str:
-    if result.state == "failed":
-        return f"failed: {result.code}: {result.message}"
-    line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
-    return f"{line}; {result.code}: {result.message}" if result.code else line
+    record.finish()
+    return record

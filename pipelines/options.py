@@ -53,13 +53,19 @@ Isolate = Annotated[
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse videos with larger pictures, in width × height.")]
 FrameTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a frame before a video is given up.")]
-VideoTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for all frames of a video together.")]
+TimeoutPerVideo = Annotated[
+    float, typer.Option(min=0.1, help="Seconds that one video may take altogether; by default a week.")
+]
 DecoderMemory = Annotated[float, typer.Option(min=0.1, help="GiB that the isolated decoder may take (Linux).")]
 Workers = Annotated[
     int,
     typer.Option(
         "--workers", min=1, help="Videos whose features are computed side by side, in processes that share the cores."
     ),
+]
+Shard = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+    typer.Option(metavar="I/N", help="Do the I-th of N shares, counted from 1; others may do theirs meanwhile."),
 ]
 Cache = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
@@ -86,8 +92,11 @@ def runtime_choice(
 
 def cache_folder(cache: Path | None) -> Path:
     """The folder in which features are kept."""
+    return cache_root() / "features" if cache is None else cache
+
+
+def cache_root() -> Path:
+    """Where this program keeps what it can do without."""
     import os
 
-    if cache is not None:
-        return cache
-    return Path(os.environ.get("VIDEOSEQ_CACHE") or Path.home() / ".cache" / "videoseq") / "features"
+    return Path(os.environ.get("VIDEOSEQ_CACHE") or Path.home() / ".cache" / "videoseq")

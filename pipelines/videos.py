@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoseq.facts import VideoInfo
     from videoseq.frames import FrameReader
     from videoseq.isolation import Limits
 
@@ -20,9 +21,10 @@ ISOLATES = os.name == "posix"
 
 @dataclass(frozen=True)
 class VideoAccess:
-    """How videos are opened, and what ``run.json`` says of it."""
+    """How videos are opened, how their headers alone are read, and what ``run.json`` says of it."""
 
     open: Callable[[Path], FrameReader]
+    read_info: Callable[[Path], VideoInfo]
     description: dict[str, Any]
 
 
@@ -39,10 +41,16 @@ def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> It
     limits = limits or Limits()
     description = describe_access(limits, isolate=isolate)
     if not isolate:
-        yield VideoAccess(partial(VideoReader, max_pixels=limits.max_pixels), description)
+        open_video = partial(VideoReader, max_pixels=limits.max_pixels)
+        yield VideoAccess(open_video, partial(_read_info, open_video), description)
         return
     with DecoderProcess(limits) as decoder:
-        yield VideoAccess(decoder.open, description)
+        yield VideoAccess(decoder.open, decoder.read_info, description)
+
+
+def _read_info(open_video: Callable[[Path], FrameReader], path: Path) -> VideoInfo:
+    with open_video(path) as reader:
+        return reader.info
 
 
 def describe_access(limits: Limits, *, isolate: bool) -> dict[str, Any]:

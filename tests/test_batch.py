@@ -40,7 +40,8 @@ def labelled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     (job,) = plan_jobs([str(folder / "clip.mp4")], folder / "out")
     journal = Journal(folder / "out")
     journal.append(label_job(job, folder / "out", model, LabelSettings()))
-    return folder, folder / "out", journal.results[str(job.video)]
+    (result,) = journal
+    return folder, folder / "out", result
 
 
 def test_a_good_video_is_complete(labelled, model):
@@ -88,22 +89,22 @@ def done(labelled, model, tmp_path) -> tuple[Path, Job]:
     journal = Journal(tmp_path / "elsewhere")
     journal.append(replace(labelled[2], path=str(job.video)))
     shutil.copy(tmp_path / "elsewhere" / "results.jsonl", tmp_path / "out")
-    assert Journal(tmp_path / "out").is_done(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
     return tmp_path / "out", job
 
 
 def test_another_video_in_its_place_is_not_done(done, model):
     out, job = done
     write_spelled(job.video, 5)
-    assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
     job.video.unlink()
-    assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
 
 
 def test_another_model_is_not_done(done, model):
     out, job = done
     other = Model(replace(model.bundle, sha256="0" * 64), model.runtime)
-    assert not Journal(out).is_done(job, other.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, other.bundle.sha256, LabelSettings())
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["frames", "segments"])
@@ -111,22 +112,22 @@ def test_outputs_that_were_edited_or_deleted_are_not_done(kind, done, model):
     out, job = done
     path = label_paths(job.target)[kind]
     path.write_bytes(path.read_bytes() + b"#")
-    assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
     path.unlink()
-    assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
 
 
 def test_another_place_for_the_labels_is_not_done(done, model):
     out, job = done
-    assert not Journal(out).is_done(Job(job.video, out / "other" / "clip.mp4"), model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(Job(job.video, out / "other" / "clip.mp4"), model.bundle.sha256, LabelSettings())
 
 
 def test_what_was_never_tried_or_failed_is_not_done(done, model):
     out, job = done
     journal = Journal(out)
-    assert not journal.is_done(Job(out / "new.mp4", out / "new.mp4"), model.bundle.sha256, LabelSettings())
-    journal.append(replace(journal.results[str(job.video)], state="failed"))
-    assert not Journal(out).is_done(job, model.bundle.sha256, LabelSettings())
+    assert not journal.find(Job(out / "new.mp4", out / "new.mp4"), model.bundle.sha256, LabelSettings())
+    journal.append(replace(journal.get(job.video), state="failed"))
+    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
 
 
 def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path):
@@ -140,8 +141,8 @@ def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path)
     assert (result.reuse_threshold, result.precision) == (255.0, model.runtime.precision)
     assert result.runtime == model.runtime.description
     journal.append(result)
-    assert journal.is_done(job, model.bundle.sha256, settings)
-    assert not journal.is_done(job, model.bundle.sha256, LabelSettings())
+    assert journal.find(job, model.bundle.sha256, settings)
+    assert not journal.find(job, model.bundle.sha256, LabelSettings())
 
 
 def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
@@ -155,7 +156,7 @@ def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
     assert 0 < result.num_frames < 40
     assert len((tmp_path / "out" / "cut.avi.frames.csv").read_text().splitlines()) == result.num_frames + 1
     journal.append(result)
-    assert Journal(tmp_path / "out").is_done(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
     assert sorted(os.listdir(tmp_path / "out")) == sorted(
         [f"{name}.frames.csv", f"{name}.segments.csv", "results.jsonl"]
     )
-    assert Journal(tmp_path / "out").is_done(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
 
 
 def test_a_video_that_changes_while_it_is_labelled_fails(model, tmp_path):

@@ -197,7 +197,11 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels]
     run = cli("label", *MIXED, "--model", model_folder, "--out", "out", "--json", cwd=folder)
     assert run.returncode == 3
-    assert [line.split(":")[0] for line in run.stderr.splitlines()] == ["failed", "failed", "3 videos"]
+    assert [line.split(": ")[:2] for line in run.stderr.splitlines()] == [
+        ["failed before", "not_video"],
+        ["failed", "not_found"],
+        ["3 videos", "1 complete, 0 degraded, 2 failed; 1 failed before and were not tried again (--retry-failed)"],
+    ]
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels] == before
     results = json.loads(run.stdout)
     assert [(r["path"], r["state"]) for r in results] == [

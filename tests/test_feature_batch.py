@@ -91,6 +91,19 @@ def test_workers_write_what_one_writes_and_a_second_run_starts_none(by_one, call
     }
 
 
+def test_shards_compute_what_is_theirs_and_together_all(call, videos, tmp_path):
+    out = tmp_path / "out"
+    for number in (1, 2):
+        assert extract(call, videos, out, "--shard", f"{number}/2").status in (0, 3)
+        assert json.loads((out / f"run.shard-{number}-of-2.json").read_text())["shard"] == f"{number}/2"
+    lines = [[Path(str(r["path"])).name for r in json_lines(out / f"results.shard-{n}-of-2.jsonl")] for n in (1, 2)]
+    assert all(lines)
+    assert sorted(lines[0] + lines[1]) == ["a.mp4", "b.mp4", "c.avi", "text.mp4"]
+    again = extract(call, videos, out)
+    assert [line.split(":")[0] for line in again.err.splitlines()] == ["failed", "4 videos"]  # the others' is known
+    assert len(json_lines(out / "results.jsonl")) == 4
+
+
 @pytest.fixture(scope="module")
 def computed(runtime, videos, tmp_path_factory) -> tuple[FeatureStore, Path, Job, Result]:
     """A store, a folder with a video's exported features, and how that went."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.names import NOT_UTF8
 from videoseq.errors import OutputError
-from videoseq.journal import Journal, LabelSettings, Result
+from videoseq.inputs import Job
+from videoseq.journal import Journal, LabelSettings, Result, conditions_digest
+from videoseq.shards import Shard
+from videoseq.video import content_sha256
 
 COMPLETE = Result(path="a.mp4", state="complete", num_frames=3, duration_seconds=0.1, outputs={"a.mp4.frames.csv": "1"})
 FAILED = Result(path="b\n.mp4", state="failed", code="empty", message="b: expected a video, got a file of 0 bytes")
@@ -22,22 +30,23 @@ def test_what_is_appended_is_read_back_one_line_each(tmp_path):
         journal.append(result)
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["path"] for line in lines] == ["a.mp4", "b\n.mp4", "ü.mp4"]
-    again = Journal(tmp_path / "out")
-    assert again.results == journal.results == {r.path: r for r in (COMPLETE, FAILED, DEGRADED)}
+    assert list(Journal(tmp_path / "out")) == list(journal) == [COMPLETE, FAILED, DEGRADED]
+    assert journal.get(Path(FAILED.path)) == FAILED
+    assert journal.get(Path("other.mp4")) is None
 
 
 def test_a_result_of_a_name_that_is_not_utf8_is_read_back(tmp_path):
     result = replace(COMPLETE, path=NOT_UTF8)
     Journal(tmp_path).append(result)
     assert json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))["path"] == NOT_UTF8
-    assert Journal(tmp_path).results == {NOT_UTF8: result}
+    assert list(Journal(tmp_path)) == [result]
 
 
 def test_the_last_result_of_a_path_counts(tmp_path):
     journal = Journal(tmp_path)
     journal.append(FAILED)
     journal.append(replace(FAILED, state="complete"))
-    assert Journal(tmp_path).results[FAILED.path].state == "complete"
+    assert [result.state for result in Journal(tmp_path)] == ["complete"]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"path": "c.mp4", "state": "comp', b'{"path": "c.mp4", "state": "complete"}'])
@@ -47,15 +56,15 @@ def test_a_torn_last_line_is_taken_away(torn, tmp_path):
     whole = file.read_bytes()
     file.write_bytes(whole + torn)
     journal = Journal(tmp_path)
-    assert journal.results == {"a.mp4": COMPLETE}
+    assert list(journal) == [COMPLETE]
     assert file.read_bytes() == whole
     journal.append(FAILED)
-    assert Journal(tmp_path).results.keys() == {COMPLETE.path, FAILED.path}
+    assert list(Journal(tmp_path)) == [COMPLETE, FAILED]
 
 
 def test_a_torn_only_line_leaves_an_empty_journal(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b'{"path"')
-    assert Journal(tmp_path).results == {}
+    assert list(Journal(tmp_path)) == []
     assert (tmp_path / "results.jsonl").read_bytes() == b""
 
 
@@ -105,3 +114,90 @@ def test_other_settings_would_give_other_labels(settings, expected):
 def test_a_damaged_video_is_labelled_again_for_who_does_not_accept_damage():
     assert LabelSettings(accepts_damage=True).would_give(DEGRADED)
     assert not LabelSettings(accepts_damage=False).would_give(DEGRADED)
+
+
+# what has failed before, and what shards have done
+
+
+@pytest.fixture
+def tried(tmp_path):
+    """A job that has failed, what it failed under, and how."""
+    (tmp_path / "a.mp4").write_text("no video")
+    job = Job(tmp_path / "a.mp4", tmp_path / "out" / "a.mp4")
+    result = replace(FAILED, path=str(job.video), video_sha256=content_sha256(job.video), model_sha256="m")
+    return job, replace(result, conditions_sha256=conditions_digest(LabelSettings(), {"frame_seconds": 60.0}))
+
+
+def test_what_has_failed_is_found_as_long_as_nothing_has_changed(tried, tmp_path):
+    job, result = tried
+    Journal(tmp_path / "out").append(result)
+    journal, conditions = Journal(tmp_path / "out"), result.conditions_sha256
+    assert journal.find(job, "m", LabelSettings(), conditions) == result
+    assert journal.find(job, "m", LabelSettings()) is None
+    assert journal.find(job, "another", LabelSettings(), conditions) is None
+    for settings, decoding in (
+        (LabelSettings(precision="float32"), {"frame_seconds": 60.0}),
+        (LabelSettings(), {"frame_seconds": 61.0}),
+    ):
+        assert journal.find(job, "m", LabelSettings(), conditions_digest(settings, decoding)) is None
+    job.video.write_text("another")
+    assert journal.find(job, "m", LabelSettings(), conditions) is None
+
+
+def test_other_libraries_may_be_able_to_read_what_has_failed(monkeypatch):
+    before = conditions_digest(LabelSettings(), {})
+    monkeypatch.setattr("videoseq.journal.is_available", lambda: None)
+    assert conditions_digest(LabelSettings(), {}) != before
+
+
+def test_what_may_have_passed_is_tried_again(tried, tmp_path):
+    job, result = tried
+    journal = Journal(tmp_path / "out")
+    journal.append(replace(result, video_sha256=""))
+    assert journal.find(job, "m", LabelSettings(), result.conditions_sha256) is None
+
+
+def test_shards_write_apart_and_are_read_together(tried, tmp_path):
+    job, result = tried
+    first, second = (Journal(tmp_path / "out", Shard(number, 2)) for number in (1, 2))
+    first.append(COMPLETE)
+    second.append(result)
+    assert sorted(os.listdir(tmp_path / "out")) == ["results.shard-1-of-2.jsonl", "results.shard-2-of-2.jsonl"]
+    assert (list(first), list(second)) == ([COMPLETE], [result])
+    for shard in (None, Shard(1, 2), Shard(3, 3)):
+        journal = Journal(tmp_path / "out", shard)
+        assert journal.find(job, "m", LabelSettings(), result.conditions_sha256) == result
+        assert journal.get(job.video) is None  # it is not this run's
+
+
+def test_a_line_that_another_shard_is_writing_is_left_to_it(tmp_path):
+    Journal(tmp_path, Shard(1, 2)).append(COMPLETE)
+    other = tmp_path / "results.shard-1-of-2.jsonl"
+    torn = other.read_bytes() + b'{"path": "b.mp4", "sta'
+    other.write_bytes(torn)
+    Journal(tmp_path, Shard(2, 2))
+    assert other.read_bytes() == torn
+    assert list(Journal(tmp_path, Shard(1, 2))) == [COMPLETE]  # its own next run mends it
+    assert other.read_bytes() != torn
+
+
+def test_a_folder_that_is_only_read_is_left_as_it_is(tmp_path):
+    assert list(Journal(tmp_path / "out", is_read_only=True)) == []
+    assert not (tmp_path / "out").exists()
+    Journal(tmp_path).append(COMPLETE)
+    torn = (tmp_path / "results.jsonl").read_bytes() + b"{"
+    (tmp_path / "results.jsonl").write_bytes(torn)
+    assert list(Journal(tmp_path, is_read_only=True)) == [COMPLETE]
+    assert (tmp_path / "results.jsonl").read_bytes() == torn
+
+
+@given(st.lists(st.tuples(st.text("abü\udcff", max_size=3), st.integers(0, 9)), max_size=9))
+def test_a_journal_says_of_each_what_was_said_last(results):
+    with tempfile.TemporaryDirectory() as folder:
+        journal, expected = Journal(Path(folder)), {}
+        for path, number in results:
+            expected[path] = Result(path, "failed", num_frames=number)
+            journal.append(expected[path], is_durable=False)
+        for again in (journal, Journal(Path(folder))):
+            assert {result.path: result for result in again} == expected
+            assert all(again.get(Path(path)) == result for path, result in expected.items() if path)

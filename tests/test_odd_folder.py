@@ -146,5 +146,5 @@ def test_the_limits_are_those_of_the_library(command):
     defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
     assert defaults["max_pixels"] == Limits().max_pixels
     assert defaults["frame_timeout"] == Limits().frame_seconds
-    assert defaults["video_timeout"] == Limits().video_seconds
+    assert defaults["timeout_per_video"] == Limits().video_seconds
     assert defaults["decoder_memory"] * 2**30 == Limits().memory_bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from rich.progress import Progress
 
-from pipelines.console import FileBar
 from tests import toy_worker
 from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
@@ -132,7 +129,7 @@ def test_the_next_job_is_asked_for_when_somebody_is_idle(toy_workers, tmp_path):
         ended = pool.results((asked.append(job) or job for job in jobs), ignore, ignore)
         for number, _ in enumerate(ended, start=1):
             assert len(asked) <= number + 1
-    assert asked == jobs
+    assert asked == list(jobs)
 
 
 def test_no_more_workers_start_than_there_are_jobs(toy_workers, tmp_path):
@@ -327,25 +324,13 @@ def test_nothing_is_imported_from_the_folder_one_stands_in(cli, videos, model_fo
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_bar_counts_all_that_are_being_worked_on(tmp_path):
-    one, two = toy_jobs(tmp_path, "one.mp4", "two.mp4")
-    with Progress(disable=True) as progress:
-        bar = FileBar(progress, 2, "labels")
-        (shown,) = progress.tasks
-        bar.show(one, 10, 0.5)
-        assert (shown.completed, shown.fields["note"]) == (0.5, "one.mp4 10")
-        bar.show(two, 20, 0.25)
-        assert (shown.completed, shown.fields["note"]) == (0.75, "2 files 30")
-        bar.end(one)
-        assert (shown.completed, shown.fields["note"]) == (1.25, "two.mp4 20")
-
-
 def test_a_terminal_shows_how_far_workers_are(videos, model_folder, tmp_path):
     args = ("--model", model_folder, "--out", tmp_path, "--workers", "2", "--runtime", "torch")
     status, shown, data = on_terminal("label", videos / "b.mp4", videos / "c.mp4", *args)
     assert (status, data) == (0, "")
     assert shown.count("complete: ") == 2
-    assert re.search(r"(b\.mp4|c\.mp4|2 files) \d+", shown)
+    assert "0/2 files, " in shown
+    assert "1/2 files, " in shown
 
 
 # signals

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from videoseq.features import Progress
 from videoseq.files import remove_leftovers
 from videoseq.frames import FrameReader
 from videoseq.inputs import Job
-from videoseq.journal import LabelSettings, Result, digests
+from videoseq.journal import PASSING_CODES, LabelSettings, Result, digests
 from videoseq.labeling import Model, label_video
 from videoseq.safe_file import FileWatch
 from videoseq.video import VideoReader, content_sha256
@@ -27,6 +30,7 @@ def label_job(
     on_progress: Progress | None = None,
     *,
     open_video: Callable[[Path], FrameReader] = VideoReader,
+    max_seconds: float = math.inf,
 ) -> Result:
     """Labels one video.
 
@@ -37,6 +41,7 @@ def label_job(
         settings: How to label.
         on_progress: Called as frames go by.
         open_video: How the video is opened.
+        max_seconds: What labelling it may take, from opening it to its last label.
 
     Raises:
         OutputError: The labels cannot be written; that is no fault of the video.
@@ -46,19 +51,19 @@ def label_job(
     try:
         job.check_link()
         facts = label_video(
-            job.video, model, job.target, on_progress, open_video=open_video,
+            job.video, model, job.target, on_progress, open_video=open_video, max_seconds=max_seconds,
             accepts_damage=settings.accepts_damage, reuse_threshold=settings.reuse_threshold,
         )  # fmt: skip
         video_sha256 = content_sha256(job.video)
         watch.check()
     except VideoError as error:
-        return Result(str(job.video), "failed", error.code, one_line(error))
+        return _failure(job, error.code, error, watch)
     except ModelError as error:
-        return Result(str(job.video), "failed", "model_error", one_line(f"{job.video}: {error}"))
+        return _failure(job, "model_error", f"{job.video}: {error}", watch)
     except OutputError as error:
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
-        return Result(str(job.video), "failed", "name_too_long", one_line(error))
+        return _failure(job, "name_too_long", error, watch)
     return Result(
         path=str(job.video),
         **described(facts),
@@ -69,6 +74,17 @@ def label_job(
         reuse_threshold=settings.reuse_threshold,
         outputs=digests(job, out),
     )
+
+
+def _failure(job: Job, code: str, message: object, watch: FileWatch) -> Result:
+    """How a video failed, with its bytes' digest where another try would come to the same."""
+    result = Result(str(job.video), "failed", code, one_line(message))
+    if code not in PASSING_CODES and code != "refused_link":  # which is not to be read
+        with suppress(VideoError):
+            video_sha256 = content_sha256(job.video)
+            watch.check()
+            return replace(result, video_sha256=video_sha256)
+    return result
 
 
 def described(facts: ReadFacts) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None
             if "packets_of" in order:
                 work = partial(_count_packets, connection)
                 _answer(connection, Path(order["packets_of"]), work)
+            elif "info_of" in order:
+                work = partial(_describe, connection, order["max_pixels"])
+                _answer(connection, Path(order["info_of"]), work)
             else:
                 work = partial(_read, connection, order["max_pixels"], picture_memory, log)
                 _answer(connection, Path(order["path"]), work)
@@ -88,6 +91,11 @@ def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _De
 
 def _count_packets(connection: Connection, path: Path) -> None:
     _send(connection, packets=read_packets(path).as_dict())
+
+
+def _describe(connection: Connection, max_pixels: int, path: Path) -> None:
+    with VideoReader(path, max_pixels=max_pixels) as reader:
+        _send(connection, info=reader.info.as_dict())
 
 
 class _Slots:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from videoseq.av_capture import is_available
+from videoseq.deadline import Deadline
 from videoseq.errors import ConfigError, VideoError
 from videoseq.facts import ReadFacts, VideoInfo
 from videoseq.frames import FrameReader, FrameStamp, SampledFrame
@@ -53,13 +53,14 @@ class Limits:
         max_pixels: Larger pictures are refused, as ``too_large``.
         memory_bytes: What the decoder may take; held where the system keeps count (Linux).
         frame_seconds: The longest wait for the next frame, then ``timeout``.
-        video_seconds: The longest wait for all of a video's frames together; the CNN's time does not count.
+        video_seconds: What all that is done with one video may take, from opening it on; the default, a week, is there
+            for files without an end.
     """
 
     max_pixels: int = MAX_PIXELS
     memory_bytes: int = 2 << 30
     frame_seconds: float = 60.0
-    video_seconds: float = 12 * 3600.0
+    video_seconds: float = 7 * 24 * 3600.0
 
 
 class DecoderProcess:
@@ -121,6 +122,16 @@ class DecoderProcess:
         self.send(packets_of=str(path))
         packets = self.receive(path, self.limits.video_seconds)["packets"]
         return PacketFacts(**{**packets, "streams": tuple(packets["streams"])})
+
+    def read_info(self, path: Path) -> VideoInfo:
+        """What a file's header claims; nothing of it is decoded.
+
+        Raises:
+            VideoError: It cannot be opened as a video.
+        """
+        self._prepare(path)
+        self.send(info_of=str(path), max_pixels=self.limits.max_pixels)
+        return VideoInfo.from_dict(self.receive(path, self.limits.frame_seconds)["info"])
 
     def _prepare(self, path: Path) -> None:
         """Sees to it that a process is there that is not too old and waits for an order."""
@@ -215,7 +226,7 @@ class IsolatedReader(FrameReader):
     def __init__(self, path: Path, decoder: DecoderProcess) -> None:
         self.path = path
         self._decoder = decoder
-        self._seconds_left = decoder.limits.video_seconds
+        self._deadline = Deadline(path, decoder.limits.video_seconds)
         self._fraction = 0.0
         self._facts: ReadFacts | None = None
         self._is_idle = False  # whether the process has done with this video
@@ -265,15 +276,16 @@ class IsolatedReader(FrameReader):
 
     def _receive(self) -> dict[str, Any]:
         """The next message, within what is left of the video's time."""
-        limit = min(self._decoder.limits.frame_seconds, self._seconds_left)
-        start = time.monotonic()
         try:
-            message = self._decoder.receive(self.path, limit)
-        except VideoError:
+            self._deadline.check()
+            limit = min(self._decoder.limits.frame_seconds, self._deadline.seconds_left)
+            return self._decoder.receive(self.path, limit)
+        except VideoError as error:
             self._is_idle = True  # it said so and waits for the next video, or is gone
+            if error.code == "timeout":
+                self._decoder.stop()
+                self._deadline.check()  # which of the two limits it was
             raise
-        self._seconds_left -= time.monotonic() - start
-        return message
 
 
 def child_command(code: str, *numbers: int) -> list[str]:

@@ -1,26 +1,38 @@
 """The record of an output folder, in which every input ends in exactly one state.
 
 ``run.json`` says what ran, ``results.jsonl`` gets one line per input as it ends, ``failures.jsonl`` repeats those that
-failed. A video whose recorded outputs are still there, for the same bytes, model and settings, is not labelled again.
+failed. A video whose recorded outputs are still there, for the same bytes, model and settings, is not labelled again;
+one that failed is not tried again as long as all that it can have failed for is the same.
+
+Each shard of a run has files of its own, such as ``results.shard-2-of-8.jsonl``, so that shards can write into one
+folder at the same time. All of them are read to know what is done.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from videoseq.av_capture import is_available
 from videoseq.errors import ModelError, OutputError, VideoError
-from videoseq.files import file_sha256, write_text
+from videoseq.files import file_sha256, staged_file, write_text
 from videoseq.inputs import Job, label_paths
+from videoseq.line_log import LineLog
 from videoseq.machine import library_versions
+from videoseq.shards import Shard, shard_file_name
 from videoseq.video import content_sha256
 
 State = Literal["complete", "degraded", "failed"]
 STATES = get_args(State)
+PASSING_CODES = frozenset({"io_error", "timeout", "changed_while_reading", "decoder_crashed", "worker_died"})
+"""Failures that may be the machine's doing, and gone the next time."""
+
+_RESULTS = re.compile(r"results(\.shard-[0-9]+-of-[0-9]+)?\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -40,12 +52,14 @@ class Result:
         coverage: The share of the video's time that was there to be read and is not in a span.
         spans: Where frames are missing or not to be trusted.
         notices: All that reading the video brought to light.
-        video_sha256: Of the video's bytes.
+        video_sha256: Of the video's bytes; of one that failed, empty where another try may end differently: where they
+            could not be read, and after one of the :data:`PASSING_CODES`.
         model_sha256: Of the model's description; of features, of what made them.
         runtime: What ran the CNN.
         precision: What it computed in.
         reuse_threshold: How still a scene had to be for the CNN not to look again.
         outputs: The SHA-256 of every file written, by its path below the output folder.
+        conditions_sha256: Of one that failed, what :func:`conditions_digest` says.
     """
 
     path: str
@@ -66,6 +80,7 @@ class Result:
     precision: str = ""
     reuse_threshold: float = 0.0
     outputs: dict[str, str] = field(default_factory=dict)
+    conditions_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,25 +106,38 @@ class LabelSettings:
 
 
 class Journal:
-    """The record of an output folder: read at the start, appended to as inputs end."""
+    """The record of an output folder: read at the start, appended to as inputs end.
 
-    def __init__(self, out: Path) -> None:
+    Args:
+        out: The folder.
+        shard: The share of the work that is being recorded.
+        is_read_only: Whether the folder is left as it is, even if it is not there.
+
+    Raises:
+        OutputError: On construction, when it cannot be read, or is no folder.
+    """
+
+    def __init__(self, out: Path, shard: Shard | None = None, *, is_read_only: bool = False) -> None:
         self._out = out
-        self._path = out / "results.jsonl"
-        self.results: dict[str, Result] = {}
+        self._shard = shard
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
-            if lines and not lines[-1].endswith(b"\n"):  # a run was killed while writing its last line
-                os.truncate(self._path, sum(map(len, lines[:-1])))
-                lines = lines[:-1]
+            if not is_read_only:
+                out.mkdir(parents=True, exist_ok=True)
+            paths = sorted(out.iterdir()) if out.exists() else []
         except OSError as error:
-            raise OutputError(f"{self._path}: could not be read; {error.strerror}") from None
-        for number, line in enumerate(lines, start=1):
-            result = _parse_line(line)
-            if result is None:
-                raise OutputError(f"{self._path}: line {number} is no result; move the file away")
-            self.results[result.path] = result
+            raise OutputError(f"{out}: could not be read; {error.strerror}") from None
+        own = self._path("results.jsonl")
+        self._own = LineLog(own, _parse_line, _name_of, is_mended=not is_read_only)
+        others = [path for path in paths if _RESULTS.fullmatch(path.name) and path != own]
+        self._logs = [self._own, *(LineLog(path, _parse_line, _name_of, is_mended=False) for path in others)]
+
+    def __iter__(self) -> Iterator[Result]:
+        """The last result of every input, as far as this run's own file has them."""
+        return iter(self._own)
+
+    def get(self, video: Path) -> Result | None:
+        """The last result of an input in this run's own file."""
+        return self._own.get(str(video))
 
     def describe_run(
         self,
@@ -128,44 +156,74 @@ class Journal:
             "model_sha256": model_sha256,
             **model,
             "workers": num_workers,
+            "shard": None if self._shard is None else str(self._shard),
             "inputs": list(inputs),
             "settings": asdict(settings),
             "decoding": dict(decoding),
             "versions": library_versions(),
         }
-        write_text(self._out / "run.json", json.dumps(run, indent=1) + "\n")
+        write_text(self._path("run.json"), json.dumps(run, indent=1) + "\n")
 
-    def append(self, result: Result) -> None:
-        """Adds a line, durable before this returns; a result that is known already needs none.
+    def append(self, result: Result, *, is_durable: bool = True) -> None:
+        """Adds a line, durable before this returns; a result that is there already needs none.
 
         Raises:
             OutputError: It cannot be written.
         """
-        if self.results.get(result.path) == result:
-            return
-        try:
-            with self._path.open("ab") as file:
-                file.write(_json_line(result))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(f"{self._path}: could not be written; {error.strerror}") from None
-        self.results[result.path] = result
+        if self._own.get(result.path) != result:
+            self._own.append(result, _json_line(result), is_durable=is_durable)
 
     def write_failures(self, results: Iterable[Result]) -> None:
         """Writes ``failures.jsonl``: those of the results that failed."""
-        failed = (_json_line(result).decode() for result in results if result.state == "failed")
-        write_text(self._out / "failures.jsonl", "".join(failed))
+        with staged_file(self._path("failures.jsonl")) as file:
+            file.writelines(_json_line(result).decode() for result in results if result.state == "failed")
 
-    def is_done(self, job: Job, model_sha256: str, settings: LabelSettings) -> bool:
-        """Whether the job's recorded outputs are there, unchanged, for the same video, model and settings."""
-        result = self.results.get(str(job.video))
-        if result is None or result.model_sha256 != model_sha256 or not settings.would_give(result):
-            return False
+    def recorded(self, job: Job) -> list[Result]:
+        """The last results of a video, of this run's own file and of those of other shards.
+
+        Raises:
+            OutputError: The record cannot be read any more.
+        """
+        return [result for log in self._logs if (result := log.get(str(job.video))) is not None]
+
+    def find(
+        self, job: Job, model_sha256: str, settings: LabelSettings, conditions_sha256: str | None = None
+    ) -> Result | None:
+        """The recorded result to which labelling a video would come again; None if it is to be labelled.
+
+        That is one whose outputs are there, unchanged, for the same video, model and settings; or else one that failed,
+        for the same video and model and under the same conditions. Without conditions none that failed is found.
+
+        Raises:
+            OutputError: The record cannot be read any more.
+        """
+        recorded = self.recorded(job)
+        recorded = [result for result in recorded if result.video_sha256 and result.model_sha256 == model_sha256]
+        labelled = [
+            result for result in recorded if settings.would_give(result) and _has_outputs(result, job, self._out)
+        ]
+        failed = [result for result in recorded if result.state == "failed"]
+        failed = [result for result in failed if result.conditions_sha256 == conditions_sha256]
+        if not labelled and not failed:
+            return None
         try:
-            return result.video_sha256 == content_sha256(job.video) and result.outputs == digests(job, self._out)
-        except (VideoError, OSError):  # one of the files is gone
-            return False
+            video_sha256 = content_sha256(job.video)
+        except VideoError:
+            return None
+        return next((result for result in labelled + failed if result.video_sha256 == video_sha256), None)
+
+    def _path(self, name: str) -> Path:
+        return self._out / shard_file_name(name, self._shard)
+
+
+def conditions_digest(settings: LabelSettings, decoding: Mapping[str, Any]) -> str:
+    """The SHA-256 of all that a failure may depend on beside the video and the model.
+
+    That is the settings, how videos are read, with which limits, and by which versions of the libraries.
+    """
+    libraries = {**library_versions(), "reads_interlaced": is_available()}
+    conditions = {"settings": asdict(settings), "decoding": dict(decoding), "libraries": libraries}
+    return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
 
 
 def model_digest(folder: Path) -> str:
@@ -187,6 +245,17 @@ def digests(job: Job, out: Path) -> dict[str, str]:
         OSError: One of them is not there.
     """
     return {path.relative_to(out).as_posix(): file_sha256(path) for path in label_paths(job.target)}
+
+
+def _has_outputs(result: Result, job: Job, out: Path) -> bool:
+    try:
+        return result.outputs == digests(job, out)
+    except OSError:  # one of them is gone
+        return False
+
+
+def _name_of(result: Result) -> str:
+    return result.path
 
 
 def _json_line(result: Result) -> bytes:

@@ -6,6 +6,7 @@ cannot come to different labels; where the head looks ahead, through :mod:`video
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoseq.bundle import Bundle, load_bundle
+from videoseq.deadline import Deadline
 from videoseq.errors import ModelError, VideoError
 from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
@@ -176,6 +178,7 @@ def label_video(
     on_progress: Progress | None = None,
     *,
     open_video: Callable[[Path], FrameReader] = VideoReader,
+    max_seconds: float = math.inf,
     accepts_damage: bool = True,
     reuse_threshold: float = 0.0,
 ) -> ReadFacts:
@@ -187,6 +190,7 @@ def label_video(
         target: What the two files are named after.
         on_progress: Called as frames go by.
         open_video: How the video is opened: in this process, or by a :class:`videoseq.isolation.DecoderProcess`.
+        max_seconds: What it may take, from opening it to its last label.
         accepts_damage: Whether a video from which frames are missing is labelled all the same.
         reuse_threshold: As in :func:`videoseq.features.stream_features`: how still a scene must be for the CNN not to
             look again.
@@ -195,16 +199,20 @@ def label_video(
         What reading the video brought to light.
 
     Raises:
-        VideoError: The video cannot be read, was changed meanwhile, or is damaged and that is not accepted.
+        VideoError: The video cannot be read, was changed meanwhile, takes too long, or is damaged and that is not
+            accepted.
         ModelError: The network answered with something that is not a number.
         OutputError: The files cannot be written.
     """
+    deadline = Deadline(Path(video), max_seconds)
     watch, has_raw = FileWatch(Path(video)), model.bundle.head.decoding.is_on
     builder = SegmentBuilder() if thresholds_of(model.bundle.head) is None else ClassSegmentBuilder()
     new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
     with open_video(Path(video)) as reader, new_writer as writer:
-        for labels in label_frames(reader, model, on_progress, reuse_threshold=reuse_threshold):
+        progress = deadline.watching(on_progress)  # a head that looks ahead gives no label before it has seen all
+        for labels in label_frames(reader, model, progress, reuse_threshold=reuse_threshold):
             writer.add(labels)
+            deadline.check()
         watch.check()
         facts = reader.facts()
         if facts.state == "degraded" and not accepts_damage:

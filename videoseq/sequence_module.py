@@ -86,9 +86,7 @@ class SequenceModule(pl.LightningModule):
 
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
         """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""
-        state = self.head.initial_state(len(batch.is_start))
-        if self._state is not None and not (self.training and self.settings.state == "zero"):
-            state = self._state.reset(batch.is_start)
+        state = self._chunk_state(batch)
         if isinstance(self.head, BidirectionalRNN):
             streams, after = self.head.stream_logits(batch.features, state, batch.num_steps)
         else:
@@ -97,12 +95,20 @@ class SequenceModule(pl.LightningModule):
         # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
         logits = streams if self.training else streams.mean(dim=0, keepdim=True)
         targets = batch.targets
-        if self.training and self.settings.state == "zero" and self.settings.burn_in_steps:
+        if self.training and self.settings.burn_in_steps:
             targets = targets.clone()
             # At a video's first frame the state is right as it is.
             targets[~batch.is_start, : self.settings.burn_in_steps] = IGNORE_INDEX
         loss = multilabel_chunk_loss if targets.ndim == 3 else chunk_loss
         return loss(logits, targets, self.class_weights, self.settings if self.training else _PLAIN)
+
+    def _chunk_state(self, batch: LaneBatch) -> RNNState:
+        """What the chunk begins with; at a video's first frame always nothing."""
+        begins_with = self.settings.state if self.training else "carried"
+        if self._state is None or begins_with == "zero":
+            return self.head.initial_state(len(batch.is_start))
+        state = self._state.drawn() if begins_with == "drawn" else self._state
+        return state.reset(batch.is_start)
 
 
 def loss_weights(clips: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float[Tensor, "classes ..."]:

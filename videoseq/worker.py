@@ -99,7 +99,8 @@ def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
         raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
 
     def label(job: Job, on_progress: Progress) -> Result:
-        return label_job(job, task.out, model, task.settings, on_progress, open_video=open_video)
+        seconds = task.limits.video_seconds
+        return label_job(job, task.out, model, task.settings, on_progress, open_video=open_video, max_seconds=seconds)
 
     return Work(model.summary, label)
 

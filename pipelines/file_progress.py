@@ -38,7 +38,6 @@ class FileProgress:
     ) -> None:
         self._console = console
         self._bar = bar
-        self._task = bar.add_task(what, total=num_files, note="") if bar is not None else None
         self._what = what
         self._num_files = num_files
         self._num_done = self._num_skipped = self._num_failed = self._num_frames = 0
@@ -46,6 +45,7 @@ class FileProgress:
         self._clock = clock
         self._start: tuple[float, int] | None = None  # when frames began to go by, and how many had by then
         self._last_line = clock()
+        self._task = bar.add_task(what, total=num_files, note=self.text) if bar is not None else None
 
     def show(self, job: Job, num_frames: int, fraction: float) -> None:
         """Shows how many frames and which share of a job's video are done."""

@@ -100,7 +100,8 @@ def label(
     if not jobs.num_found:
         console.end_empty(named, json=json)
     for folder in jobs.empty:
-        console.say(f"warning: no video files in {folder}", "warning", code="empty_folder", message=folder)
+        message = f"no video files in {folder}"
+        console.say(f"warning: {message}", "warning", code="empty_folder", message=message)
     # Where something was labelled before, there may be nothing to do.
     num_early = min(workers, len(jobs)) if workers > 1 and not dry_run and not out.exists() else 0
     with started_early(num_early) as waiting:

@@ -123,7 +123,7 @@ class Journal:
         try:
             if not is_read_only:
                 out.mkdir(parents=True, exist_ok=True)
-            paths = sorted(out.iterdir()) if out.exists() else []
+            paths = sorted(out.glob("results*.jsonl"))
         except OSError as error:
             raise OutputError(f"{out}: could not be read; {error.strerror}") from None
         own = self._path("results.jsonl")

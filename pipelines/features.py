@@ -56,6 +56,7 @@ def features(
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]
     settings = load_settings(overrides=chosen)
     share = Shard.parse(shard) if shard is not None else None
+    _check_folder(out)
     jobs = plan_jobs(inputs, out, share)
     if not jobs.num_found:
         console.end_empty(inputs)
@@ -121,6 +122,19 @@ def _run(
     if len(jobs) != 1:
         console.say(f"{len(jobs)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
     return counts
+
+
+def _check_folder(out: Path) -> None:
+    """Refuses a folder of labels, in whose record lines of these would take the places of lines of those."""
+    from videoseq.errors import ConfigError
+
+    for path in sorted(out.glob("run*.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not ours to judge
+            continue
+        if isinstance(run, dict) and "model_sha256" in run:
+            raise ConfigError(f"{out}: expected no labels there, got those of {run.get('model')}; name another --out")
 
 
 def _describe_run(

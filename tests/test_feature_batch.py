@@ -14,7 +14,7 @@ import torch
 from pipelines import train
 from pipelines.console import Console
 from tests.spelling import write_spelled
-from tests.test_cli import Call, Ended, call, contents, json_lines
+from tests.test_cli import Call, Ended, call, check_one_line, contents, json_lines
 from videoseq import worker_process, workers
 from videoseq.backbones import load_backbone
 from videoseq.config import BackboneSettings
@@ -102,6 +102,15 @@ def test_shards_compute_what_is_theirs_and_together_all(call, videos, tmp_path):
     again = extract(call, videos, out)
     assert [line.split(":")[0] for line in again.err.splitlines()] == ["failed", "4 videos"]  # the others' is known
     assert len(json_lines(out / "results.jsonl")) == 4
+
+
+def test_a_folder_of_labels_is_not_mixed_with_features(call, videos, tmp_path):
+    (tmp_path / "labels").mkdir()
+    run = json.dumps({"model": "lights", "model_sha256": "0" * 64})
+    (tmp_path / "labels" / "run.shard-1-of-2.json").write_text(run)
+    words = f"{tmp_path / 'labels'}: expected no labels there, got those of lights; name another --out"
+    check_one_line(extract(call, videos, tmp_path / "labels"), 2, words)
+    assert sorted(contents(tmp_path / "labels")) == ["run.shard-1-of-2.json"]
 
 
 @pytest.fixture(scope="module")

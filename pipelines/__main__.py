@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -12,6 +14,7 @@ import typer
 from videoseq.errors import VideoseqError
 
 from . import check, console, demo, doctor, evaluate, features, label, quantize, train
+from .lasting_streams import lasting_streams
 
 app = typer.Typer(
     name="videoseq",
@@ -49,18 +52,30 @@ def _root(
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    if number == signal.SIGINT:
-        console.fail("interrupted")
-        raise SystemExit(console.Exit.INTERRUPTED)
-    console.fail("terminated")
-    raise SystemExit(console.Exit.TERMINATED)
+    what, status = _STOPPING[signal.Signals(number).name]
+    with suppress(OSError):
+        os.write(2, f"{console.error_line(what)}\n".encode())  # sys.stderr may be in the middle of a write
+    raise SystemExit(status)
+
+
+_STOPPING = {
+    "SIGINT": ("interrupted", console.Exit.INTERRUPTED),
+    "SIGTERM": ("terminated", console.Exit.TERMINATED),
+    "SIGHUP": ("hung up: the terminal is gone", console.Exit.HUNG_UP),
+}
 
 
 def main() -> None:
     """Runs the command line and exits with its status."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background of a shell
+    for name in _STOPPING:
+        number = getattr(signal, name, None)  # Windows knows no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as in the background, or by nohup
             signal.signal(number, _stop)
+    with lasting_streams():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except VideoseqError as error:

@@ -45,7 +45,9 @@ class Exit(enum.IntEnum):
     ALL_FAILED = 4
     NOTHING_FOUND = 5
     OUTPUT = 74
+    HUNG_UP = 129
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 
@@ -95,7 +97,7 @@ class Console:
         if self.quiet:
             return
         if _log_format is LogFormat.JSON:
-            _write_json(event, facts or {"message": text})
+            print(_json_line(event, facts or {"message": text}), file=sys.stderr, flush=True)
         elif is_detail and not self.verbose:
             return
         elif self._bar is not None:  # above the bar, and not broken at the terminal's edge
@@ -171,24 +173,30 @@ class Console:
 
 def fail(message: object) -> None:
     """One line on stderr, whatever is in the message."""
+    print(error_line(message), file=sys.stderr, flush=True)
+
+
+def error_line(message: object) -> str:
+    """How an error is said, for people or for programs."""
     if _log_format is LogFormat.JSON:
-        _write_json("error", {"message": str(message)})
-    else:
-        print(f"error: {one_line(message)}", file=sys.stderr, flush=True)
+        return _json_line("error", {"message": str(message)})
+    return f"error: {one_line(message)}"
 
 
 def fail_with_bug() -> None:
     """Says of the exception that is being handled that it is a bug, with where it came from."""
     message = "this is a bug in videoseq; please report it with the lines above"
     if _log_format is LogFormat.JSON:
-        _write_json("error", {"message": message, "traceback": traceback.format_exc()})
+        print(
+            _json_line("error", {"message": message, "traceback": traceback.format_exc()}), file=sys.stderr, flush=True
+        )
     else:
         traceback.print_exc()
         fail(message)
 
 
-def _write_json(event: str, facts: dict[str, Any]) -> None:
-    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)
+def _json_line(event: str, facts: dict[str, Any]) -> str:
+    return json.dumps({"event": event, **facts})
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 (any JSON)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videoseq.backbones import Backbone
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
-    from videoseq.config import Task, TrainSettings
+    from videoseq.config import OnBadClip, Task, TrainSettings
     from videoseq.errors import Notice, VideoError
     from videoseq.feature_store import ClipFeatures
     from videoseq.finetuning import Finetuner
@@ -39,6 +39,7 @@ def load(
     sample_hz: float | None,
     cache: Path,
     console: Console,
+    on_bad_clip: OnBadClip = "fail",
     workers: Workers | None = None,
 ) -> tuple[list[Clip], list[Notice]]:
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
@@ -46,7 +47,8 @@ def load(
 
     videos = [entry.video for entry in entries]
     with _shown_features("features", videos, runtime, sample_hz, cache, console, workers) as features_of:
-        clips, notices = load_clips(entries, annotations, features_of, classes, background, task)
+        clips, notices = load_clips(entries, annotations, features_of, classes, background, task, on_bad_clip)
+    notices += runtime.notices
     for notice in notices:
         console.warn(notice)
     return clips, notices

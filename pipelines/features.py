@@ -46,6 +46,7 @@ def features(
 
     A line into results.jsonl says how each video ended. One whose features are there already, by this CNN, is left.
     """
+    from videoseq.folder_lock import locked_folder
     from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
     from videoseq.settings_file import load_settings
@@ -65,7 +66,9 @@ def features(
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
     num_workers = max(1, min(workers, len(jobs)))
     # Where something was computed before, there may be nothing to do.
-    with started_early(num_workers if num_workers > 1 and not out.exists() else 0) as waiting:
+    num_early = num_workers if num_workers > 1 and not out.exists() else 0
+    part = "" if share is None else f"{share.number}-of-{share.count}"
+    with started_early(num_early) as waiting, locked_folder(out, part, on_notice=console.warn):
         counts = _run(jobs, inputs, out, share, task, num_workers, waiting, console)
     if counts["complete"] == len(jobs):  # of a shard that is empty too
         raise typer.Exit(Exit.DONE)

@@ -101,13 +101,22 @@ def run(
         isolate: Whether decoding gets a process of its own.
         num_workers: How many videos are labelled side by side; one is labelled in this process.
         waiting: Processes for them that were started already; what is missing is started when there is work.
+
+    Raises:
+        OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
     """
+    from videoseq.folder_lock import locked_folder
     from videoseq.isolation import Limits
+    from videoseq.journal import check_same_model, model_digest
 
     limits = limits or Limits()
-    if num_workers == 1:
-        return _one_by_one(request, console, limits, isolate=isolate)
-    return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
+    shard = "" if request.shard is None else request.shard.label
+    with locked_folder(request.out, shard, on_notice=console.warn):
+        if not request.overwrite:
+            check_same_model(request.out, model_digest(request.model_path))
+        if num_workers == 1:
+            return _one_by_one(request, console, limits, isolate=isolate)
+        return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:

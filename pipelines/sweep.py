@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from .console import Console, percent
 
 if TYPE_CHECKING:
-    import torch
-
     from videoseq.annotations import ClassNames
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
     from videoseq.sweep import Trial
+    from videoseq.training import FitPlace
 
 
 def swept(
@@ -22,7 +21,7 @@ def swept(
     classes: ClassNames,
     settings: TrainSettings,
     num_trials: int,
-    device: torch.device,
+    place: FitPlace,
     console: Console,
 ) -> tuple[TrainSettings, Notice]:
     """The best settings of a sweep, and what to think of numbers measured after one."""
@@ -37,7 +36,7 @@ def swept(
             if bar is not None and task is not None:
                 bar.update(task, advance=1, note=f"macro F1 {percent(trial.macro_f1)} %")
 
-        best, trials = sweep(clips, classes, settings, num_trials, device=device, on_trial=show)
+        best, trials = sweep(clips, classes, settings, num_trials, place=place, on_trial=show)
     winner = max(trials, key=lambda trial: trial.macro_f1)
     text = (
         f"of {num_trials} sets of settings the best on clips that were not learnt from was taken: macro F1 "

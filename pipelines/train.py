@@ -17,7 +17,10 @@ from .sweep import swept
 from .train_screen import EpochLines, fold_lines, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
+    from videoseq.annotations import ClassNames
+    from videoseq.backbones import Backbone
     from videoseq.bundle import ModelDescription
+    from videoseq.checkpoints import CheckpointFolder
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from videoseq.overview import ClassOverview
     from videoseq.recipe import TrainedModel
     from videoseq.tasks import AnyEvaluation
+    from videoseq.training import FitPlace
 
 
 def train(
@@ -58,6 +62,14 @@ def train(
             help="Try N sets of settings on the validation clips (or with --cv on all) and take the best.",
         ),
     ] = 0,
+    resume: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--resume",
+            metavar="auto",
+            help="Go on where a training with the same settings and clips was interrupted, if one was.",
+        ),
+    ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML and stop.")] = False,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
@@ -86,11 +98,14 @@ def train(
         raise typer.Exit(Exit.DONE)
     if dataset is None or out is None:
         raise typer.BadParameter("expected DATASET and --out MODEL (or --print-config)")
+    if resume not in (None, "auto"):
+        raise typer.BadParameter(f"--resume: expected auto, got {resume!r}")
     console = Console(quiet=quiet, verbose=verbose)
     metrics = run(
         dataset, settings, out, console,
         choice=options.runtime_choice(device, runtime, precision, threads, compiled),
         cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
+        resume=resume is not None,
         num_workers=workers,
     )  # fmt: skip
     if json:
@@ -108,12 +123,14 @@ def run(
     overwrite: bool,
     num_trials: int = 0,
     pictures: bool = False,
+    resume: bool = False,
     num_workers: int = 1,
 ) -> dict[str, Any]:
     """Trains, measures and saves a model; returns what ``metrics.json`` holds.
 
-    ``pictures`` puts frames of the videos into its report, which is passed on with the model; ``num_workers`` processes
-    compute features, or one: this.
+    ``pictures`` puts frames of the videos into its report, which is passed on with the model. With ``resume`` it goes
+    on with what a training that was interrupted has left beside ``out``. ``num_workers`` processes compute features, or
+    one: this.
     """
     from videoseq.annotations import ClassNames, find_classes
     from videoseq.backbones import load_backbone
@@ -123,9 +140,9 @@ def run(
     from videoseq.formats import read_annotation
     from videoseq.multilabel import check_separable
     from videoseq.overview import describe_clips
+    from videoseq.ranks import is_first_node
     from videoseq.recipe import train_model
     from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.devices import choose_device
 
     check_target(out, overwrite=overwrite)
     entries = read_dataset(dataset)
@@ -149,13 +166,15 @@ def run(
         sample_hz=settings.sample_hz,
         cache=cache,
         console=console,
+        on_bad_clip=settings.data.on_bad_clip,
         workers=workers,
     )
     overview = describe_clips(clips, classes)
     notices += _show_overview(overview, console)
-    device = choose_device(choice.device)
+    checkpoints = _checkpoints(out, clips, classes, settings, backbone, choice, num_trials, console, resume=resume)
+    place = _place(checkpoints, settings, choice, notices, console)
     if num_trials:
-        settings, notice = swept(clips, classes, settings, num_trials, device, console)
+        settings, notice = swept(clips, classes, settings, num_trials, place, console)
         notices.append(notice)
     with datasets.finetuning(clips, backbone, settings, choice, cache, console) as finetuner:
         with console.progress("") as bar:
@@ -164,7 +183,7 @@ def run(
                 classes,
                 settings,
                 backbone,
-                device=device,
+                place=place,
                 on_epoch=EpochLines(console, bar, settings.training),
                 finetuner=finetuner,
             )
@@ -175,7 +194,57 @@ def run(
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
     }
-    return _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
+    if not is_first_node(settings.trainer):
+        console.say("the machine with NODE_RANK=0 writes the model")
+        return {}
+    metrics = _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
+    checkpoints.remove()
+    return metrics
+
+
+def _checkpoints(
+    out: Path,
+    clips: Sequence[Clip],
+    classes: ClassNames,
+    settings: TrainSettings,
+    backbone: Backbone,
+    choice: RuntimeChoice,
+    num_trials: int,
+    console: Console,
+    *,
+    resume: bool,
+) -> CheckpointFolder:
+    """What is kept of the training beside its model; says what an interrupted one has left there."""
+    from videoseq.checkpoints import CheckpointFolder, training_digest
+    from videoseq.runtimes.devices import choose_device
+
+    device = choose_device(choice.device)
+    digest = training_digest(clips, classes, settings, backbone.identity, device, num_trials)
+    checkpoints = CheckpointFolder(out.with_name(f"{out.name}.training"), digest, resume)
+    for notice in checkpoints.take_stock():
+        console.warn(notice)
+    if resume:
+        console.say(f"{checkpoints.path}: {checkpoints.num_done} networks are fitted already; training goes on")
+    return checkpoints
+
+
+def _place(
+    checkpoints: CheckpointFolder,
+    settings: TrainSettings,
+    choice: RuntimeChoice,
+    notices: list[Notice],
+    console: Console,
+) -> FitPlace:
+    """Where networks are fitted; what is told there is said, and joins the notices, once."""
+    from videoseq.runtimes.devices import choose_device
+    from videoseq.training import FitPlace
+
+    def note(notice: Notice) -> None:
+        if notice not in notices:
+            notices.append(notice)
+            console.warn(notice)
+
+    return FitPlace(choose_device(choice.device), settings.trainer, checkpoints, note)
 
 
 def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[Notice]:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from videoseq.bundle import Bundle
     from videoseq.config import TrainingSettings
+    from videoseq.epochs import EpochRecord
     from videoseq.measuring import FoldResult
     from videoseq.metrics import Estimate
     from videoseq.tasks import AnyEvaluation, AnyMetrics
-    from videoseq.training import EpochRecord
 
 
 class EpochLines:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.spelling import write_video
 
@@ -71,15 +72,19 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     from videoseq.machine import RuntimeChoice
     from videoseq.settings_file import load_settings
 
-    folder = tmp_path_factory.mktemp("model") / "lights"
+    is_parallel = "PYTEST_XDIST_WORKER" in os.environ  # then the processes of the run share the folder above their own
+    base = tmp_path_factory.getbasetemp().parent if is_parallel else tmp_path_factory.mktemp("model")
+    folder = base / "lights"
     settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=80"])
-    train.run(
-        light_dataset,
-        settings,
-        folder,
-        Console(quiet=True),
-        choice=RuntimeChoice(device="cpu"),
-        cache=folder.parent / "features",
-        overwrite=False,
-    )
+    with FileLock(base / "lights.lock"):
+        if not folder.exists():
+            train.run(
+                light_dataset,
+                settings,
+                folder,
+                Console(quiet=True),
+                choice=RuntimeChoice(device="cpu"),
+                cache=base / "features",
+                overwrite=False,
+            )
     return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.epochs import EpochRecord
 from videoseq.errors import Notice
 from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.measuring import FoldResult
@@ -14,7 +15,6 @@ from videoseq.metrics import LabelledVideo, compare, measure
 from videoseq.overview import ClassOverview
 from videoseq.report.mistakes import wrong_spans
 from videoseq.report.page import render_report
-from videoseq.training import EpochRecord
 
 
 def labelled(

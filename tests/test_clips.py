@@ -11,7 +11,7 @@ import pytest
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
-from videoseq.errors import AnnotationError, Notice
+from videoseq.errors import AnnotationError, Notice, VideoError
 from videoseq.feature_store import ClipFeatures
 
 CLASSES = ClassNames(["rest", "walk"])
@@ -206,3 +206,26 @@ def test_two_videos_beside_one_annotation_are_an_error(tmp_path):
         (tmp_path / name).write_text("x")
     with pytest.raises(AnnotationError, match=r"clip\.avi and clip\.mp4 share the annotation clip\.csv; keep one"):
         read_dataset(tmp_path)
+
+
+def unreadable(path: Path) -> ClipFeatures:
+    if path.stem in "bd":
+        raise VideoError("not_video", f"{path}: expected a video, got something else")
+    return features(content=path.stem)
+
+
+def test_all_clips_that_cannot_be_read_are_named_before_anything_is_trained():
+    entries = [entry(name) for name in "abcd"]
+    expected = r"^2 of 4 clips cannot be read: .*b\.mp4: exp.*; .*d\.mp4: .*on_bad_clip=skip$"
+    with pytest.raises(VideoError, match=expected):
+        load_clips(entries, [walking(name) for name in "abcd"], unreadable, CLASSES)
+
+
+def test_clips_that_cannot_be_read_are_left_out_on_request_and_said_to_be():
+    entries, annotations = [entry(name) for name in "abcd"], [walking(name) for name in "abcd"]
+    clips, notices = load_clips(entries, annotations, unreadable, CLASSES, on_bad_clip="skip")
+    assert [clip.entry.video.stem for clip in clips] == ["a", "c"]
+    assert [notice.code for notice in notices] == ["clip_skipped"] * 2
+    assert all("its clip is left out" in notice.message for notice in notices)
+    with pytest.raises(VideoError, match="1 of 1 clips"):
+        load_clips([entry("b")], [walking("b")], unreadable, CLASSES, on_bad_clip="skip")

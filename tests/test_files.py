@@ -17,6 +17,7 @@ from videoseq.errors import OutputError
 from videoseq.files import (
     file_sha256,
     remove_leftovers,
+    restore_folder,
     staged_binary_file,
     staged_file,
     staged_folder,
@@ -48,6 +49,13 @@ def put_folder(path: Path, content: str, error: BaseException | None = None) -> 
 
 def content_of(path: Path) -> str:
     return (path / "inner" / "file" if path.is_dir() else path).read_text()
+
+
+def a_dead_process() -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
 
 
 WAYS = pytest.mark.parametrize("put", [put_file, put_binary_file, put_folder])
@@ -171,22 +179,75 @@ def test_replacing_a_folder_keeps_none_of_its_files(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
+@pytest.fixture
+def without_swap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that cannot exchange two folders at a stroke, such as NFS."""
+    monkeypatch.setattr(files, "_swap", lambda one, other: False)
+
+
+@pytest.mark.usefixtures("without_swap")
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
-def test_a_replacement_that_fails_at_the_last_rename_leaves_the_old_folder(error, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["the old one goes", "the new one comes"])
+def test_a_replacement_that_fails_at_a_rename_leaves_the_old_folder(step, error, tmp_path, monkeypatch):
     path = tmp_path / "result"
     put_folder(path, "old")
     rename = Path.rename
 
-    def fail_for_the_new_one(self: Path, target: Path) -> Path:
-        if self.suffix == ".part":
+    def fail(self: Path, target: Path) -> Path:
+        if self.suffix == ".part" or (step == "the old one goes" and self == path):
             raise error
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises((OutputError, KeyboardInterrupt), match=r"^$|result: could not be written; Input/output error"):
         put_folder(path, "new")
     assert os.listdir(tmp_path) == ["result"]
     assert content_of(path) == "old"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux can exchange two names")
+def test_two_folders_change_places_at_a_stroke(tmp_path):
+    put_folder(tmp_path / "one", "1")
+    put_folder(tmp_path / "other", "2")
+    assert files._swap(tmp_path / "one", tmp_path / "other")
+    assert (content_of(tmp_path / "one"), content_of(tmp_path / "other")) == ("2", "1")
+    with pytest.raises(FileNotFoundError):
+        files._swap(tmp_path / "one", tmp_path / "missing")
+
+
+@pytest.mark.usefixtures("without_swap")
+def test_replacing_works_without_exchanging(tmp_path):
+    path = tmp_path / "result"
+    put_folder(path, "old")
+    put_folder(path, "new")
+    assert content_of(path) == "new"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_a_folder_whose_replacement_was_killed_is_put_back(tmp_path):
+    retired = tmp_path / f"{files._machine_prefix()}{a_dead_process()}-abc.old"
+    put_folder(retired / "result", "old")
+    restore_folder(tmp_path / "other")
+    restore_folder(tmp_path / "result")
+    assert os.listdir(tmp_path) == ["result"]
+    assert content_of(tmp_path / "result") == "old"
+
+
+def test_a_folder_that_is_being_replaced_or_was_is_left_alone(tmp_path):
+    living = tmp_path / f"{files._machine_prefix()}{os.getpid()}-abc.old"
+    put_folder(living / "result", "old")
+    restore_folder(tmp_path / "result")
+    assert os.listdir(tmp_path) == [living.name]
+    put_folder(tmp_path / "result", "new")
+    living.rename(tmp_path / f"{files._machine_prefix()}{a_dead_process()}-abc.old")
+    restore_folder(tmp_path / "result")
+    assert content_of(tmp_path / "result") == "new"
+
+
+def test_a_killed_saves_leftovers_go_with_the_next_one(tmp_path):
+    (tmp_path / f"{files._machine_prefix()}{a_dead_process()}-abc.part").mkdir()
+    put_folder(tmp_path / "result", "new")
+    assert os.listdir(tmp_path) == ["result"]
 
 
 @pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
@@ -257,10 +318,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path):
 
 
 def test_leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
-    )
-    dead = int(done.stdout)
+    dead = a_dead_process()
     here = files._machine_prefix()
     (tmp_path / f"{here}{dead}-abc.part").write_text("x")
     (tmp_path / f"{here}{dead}-def.part").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -59,6 +60,23 @@ def test_a_torn_last_line_is_taken_away(torn, tmp_path):
     assert list(journal) == [COMPLETE]
     assert file.read_bytes() == whole
     journal.append(FAILED)
+    assert list(Journal(tmp_path)) == [COMPLETE, FAILED]
+
+
+def test_a_line_that_could_only_be_written_in_part_is_taken_away_again(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    journal.append(COMPLETE)
+    before = (tmp_path / "results.jsonl").read_bytes()
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse)
+        with pytest.raises(OutputError, match=r"results\.jsonl: could not be written; No space left on device$"):
+            journal.append(FAILED)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
+    journal.append(FAILED)  # whoever goes on all the same finds no torn line in the middle
     assert list(Journal(tmp_path)) == [COMPLETE, FAILED]
 
 

@@ -13,16 +13,16 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 DATA_PATH = """
-    errors deadline files machine config settings_file
+    errors deadline files folder_lock machine config settings_file
     containers transport safe_file av_capture opening timing damage facts frames sampling video shards inputs
     packets decoding isolation
     backbones runtimes features feature_store checking
     annotations multilabel label_decoding formats fitting clips splits matching augmentation
     image_augmentation image_clips lanes
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
-    sequence_module training finetuning labelled_frames labels label_sets bundle label_queue sequence_labeler
-    video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning measuring recipe
-    sweep line_log journal batch feature_batch worker_process worker workers report
+    checkpoints sequence_module epochs ranks training finetuning labelled_frames labels label_sets bundle label_queue
+    sequence_labeler video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning
+    measuring recipe sweep line_log journal batch feature_batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 

@@ -12,6 +12,7 @@ import pytest
 from tests.report_pages import FOLD
 from tests.test_report_page import HOSTILE, Shown, run_browser, visit
 from videoseq.annotations import IGNORE_INDEX, ClassNames
+from videoseq.epochs import EpochRecord
 from videoseq.errors import Notice
 from videoseq.measuring import FoldResult
 from videoseq.metrics import LabelledVideo
@@ -20,7 +21,6 @@ from videoseq.overview import ClassOverview
 from videoseq.report.advice import advise
 from videoseq.report.mistakes import NOT_THERE, wrong_spans
 from videoseq.report.page import render_model_card, render_report
-from videoseq.training import EpochRecord
 
 __all__ = ["visit"]  # fixture
 

@@ -18,7 +18,7 @@ from videoseq.backbones import Backbone, load_backbone
 from videoseq.config import BackboneSettings
 from videoseq.errors import ConfigError
 from videoseq.machine import LIBRARIES, RuntimeChoice, num_usable_cores
-from videoseq.runtimes import Runtime, fold_batch_norm, openvino_runtime, select_runtime
+from videoseq.runtimes import Runtime, TorchRuntime, fold_batch_norm, openvino_runtime, select_runtime
 from videoseq.runtimes.devices import choose_device
 
 CASES = [(library, precision) for library in LIBRARIES for precision in ("float32", "bfloat16")]
@@ -284,3 +284,25 @@ def test_cuda_gives_the_features_of_the_cpu(backbone, images, expected):
     for precision in ("auto", "bfloat16", "float16"):
         features = select_runtime(backbone, RuntimeChoice("cuda", precision=precision))(images)
         assert torch.nn.functional.cosine_similarity(features, expected).min() > 0.99
+
+
+def test_a_device_without_room_for_a_batch_gets_it_in_halves(backbone, images, expected, monkeypatch):
+    """A double of a GPU's memory: three pictures at once are too many."""
+    runtime = TorchRuntime(backbone, torch.device("cpu"), "float32", 1)
+    compute, sizes = runtime._compute, []
+
+    def with_little_room(some):
+        sizes.append(len(some))
+        if len(some) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(some)
+
+    monkeypatch.setattr(runtime, "_compute", with_little_room)
+    runtime.batch_images = 64
+    torch.testing.assert_close(runtime(images), expected, rtol=1e-4, atol=1e-4)
+    assert (sizes, runtime.batch_images) == ([8, 4, 2, 2, 4, 2, 2], 2)
+    runtime._device = torch.device("cuda:0")
+    assert "has no room for 64 pictures at once; the CNN went on with 2" in runtime.notices[0].message
+    monkeypatch.setattr(runtime, "_compute", lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
+    with pytest.raises(ConfigError, match="expected room for one picture, got none; use --device cpu"):
+        runtime(images[:2])

@@ -19,8 +19,9 @@ from videoseq.feature_store import ClipFeatures
 from videoseq.lanes import LaneBatch
 from videoseq.metrics.since_start import accuracy_since_start
 from videoseq.model import CausalRNN
+from videoseq.sequence_module import SequenceModule
 from videoseq.splits import split_clips
-from videoseq.training import SequenceModule, fit
+from videoseq.training import FitPlace, fit
 
 SIZE = 8
 OFF, ON = 0, 1
@@ -212,7 +213,7 @@ def test_class_weights_are_in_the_loss(clips):
 @pytest.mark.parametrize("num_val", [0, 3])
 def test_a_loss_that_explodes_is_an_error_that_names_the_setting(clips, num_val):
     huge = SETTINGS.model_copy(update={"learning_rate": 1e30, "gradient_clip_norm": 1e30, "max_epochs": 8})
-    with pytest.raises(ConfigError, match=r"expected a finite loss, got none; lower training\.learning_rate"):
+    with pytest.raises(ConfigError, match=r"a finite loss, got none in epoch \d; lower training\.learning_rate"):
         fit(clips[:9], clips[:num_val], 2, HEAD, huge)
 
 
@@ -243,3 +244,28 @@ def test_one_class_is_nothing_to_learn():
     only = Clip(clip.entry, clip.features, np.zeros_like(clip.targets))
     with pytest.raises(AnnotationError, match="two classes or more"):
         train_model([only], ClassNames(["off", "on"]), TrainSettings(), load_backbone(BackboneSettings()))
+
+
+def test_a_device_without_room_gets_half_the_lanes_and_that_is_said(clips, monkeypatch):
+    """As if fewer lanes had been asked for: begun anew with the same draws, once there is room for one network."""
+    short = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None})
+    head = HEAD.model_copy(update={"dropout": 0.3})
+    compute = SequenceModule.training_step
+    steps = []
+
+    def with_room_for_two(module, batch, number):
+        steps.append(len(batch.is_start))
+        if len(steps) > 3 and len(batch.is_start) > 2:  # not in the first steps, which changed the weights
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(module, batch, number)
+
+    expected = fit(clips[:9], [], 2, head, short.model_copy(update={"lanes": 2}))
+    monkeypatch.setattr(SequenceModule, "training_step", with_room_for_two)
+    told = []
+    found = fit(clips[:9], [], 2, head, short, place=FitPlace(on_notice=told.append))
+    assert torch.equal(weights_of(found), weights_of(expected))
+    assert {notice.code for notice in told} == {"lanes_halved"}
+    assert "fitted as with training.lanes=2" in told[0].message
+    monkeypatch.setattr(SequenceModule, "training_step", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
+    with pytest.raises(ConfigError, match=r"room for one lane on cpu, got none; lower training\.chunk_steps"):
+        fit(clips[:9], [], 2, head, short)

@@ -72,7 +72,7 @@ def label_job(
         runtime=model.runtime.description,
         precision=model.runtime.precision,
         reuse_threshold=settings.reuse_threshold,
-        outputs=digests(job, out),
+        outputs=_digests(job, out),
     )
 
 
@@ -85,6 +85,13 @@ def _failure(job: Job, code: str, message: object, watch: FileWatch) -> Result:
             watch.check()
             return replace(result, video_sha256=video_sha256)
     return result
+
+
+def _digests(job: Job, out: Path) -> dict[str, str]:
+    try:
+        return digests(job, out)
+    except OSError as error:  # what was just written
+        raise OutputError(f"{job.target}: its labels could not be read back; {error.strerror}") from error
 
 
 def described(facts: ReadFacts) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from videoseq.bidirectional import make_network
 from videoseq.config import HeadSettings, SampleHz, TrainSettings
 from videoseq.ensemble import Ensemble, Head
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
-from videoseq.files import staged_folder
+from videoseq.files import restore_folder, staged_folder
 from videoseq.label_decoding import Decoding, DecodingParameters
 from videoseq.multilabel import SEPARATOR, check_separable
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
@@ -170,6 +170,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: A model stands there and may not be replaced, or what stands there is no model.
     """
+    restore_folder(folder)
     if folder.exists() and not (folder / "model.json").exists():
         raise OutputError(
             f"{folder}: expected a new folder or a model to replace, got something else; choose another --out"
@@ -185,6 +186,7 @@ def load_bundle(folder: Path) -> Bundle:
         ModelError: It is no model folder, of another version, damaged, or its backbone cannot be had here.
         ConfigError: The backbone needs an extra that is not installed.
     """
+    restore_folder(folder)
     text = _read(folder / "model.json", folder)
     description = _parse(text, folder)
     stored = _read(folder / "model.safetensors", folder)

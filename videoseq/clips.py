@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, make_targets
-from videoseq.config import Task
-from videoseq.errors import AnnotationError, Notice, did_you_mean
+from videoseq.config import OnBadClip, Task
+from videoseq.errors import AnnotationError, Notice, VideoError, did_you_mean
 from videoseq.feature_store import ClipFeatures
 from videoseq.formats import ANNOTATION_SUFFIXES
 from videoseq.formats.csv_table import misspelt, read_rows
@@ -161,6 +161,7 @@ def load_clips(
     classes: ClassNames,
     background: str | None = None,
     task: Task = "multiclass",
+    on_bad_clip: OnBadClip = "fail",
 ) -> tuple[list[Clip], list[Notice]]:
     """The clips of a dataset that have a labelled frame, and what a user should know about the others.
 
@@ -171,16 +172,25 @@ def load_clips(
         classes: The classes; a label outside them is an error.
         background: The class of frames that no row covers; without it they stay unlabelled.
         task: Whether a frame has one class or any number of them, and then no background.
+        on_bad_clip: Whether a video that cannot be read is an error, or leaves its clip out with a notice.
 
     Raises:
-        VideoError: A video cannot be read; a dataset with a hole in it is not trained on silently.
+        VideoError: Videos cannot be read, all of which are named; a dataset with a hole in it is not trained on
+            silently. With ``skip``: none can be read.
         AnnotationError: An annotation does not fit its video, or the same video is in two splits under two names.
     """
     clips: list[Clip] = []
     notices: list[Notice] = []
     by_content: dict[str, ClipEntry] = {}
+    read = {entry.video: _features_or_error(entry.video, features_of) for entry in entries}
+    errors = [found for found in read.values() if isinstance(found, VideoError)]
+    if errors and (on_bad_clip == "fail" or len(errors) == len(read)):
+        raise _unreadable(errors, len(read))
+    notices += [Notice("clip_skipped", f"{error}; its clip is left out") for error in errors]
     for entry, annotation in zip(entries, annotations, strict=True):
-        features = features_of(entry.video)
+        features = read[entry.video]
+        if isinstance(features, VideoError):
+            continue
         twin = by_content.setdefault(features.video_sha256, entry)
         if twin is not entry:
             text = f"{entry.video} and {twin.video} are the same video"
@@ -198,3 +208,17 @@ def load_clips(
         else:
             notices.append(Notice("clip_without_labels", f"{entry.annotation}: labels no frame of {entry.video}"))
     return clips, notices
+
+
+def _features_or_error(video: Path, features_of: Callable[[Path], ClipFeatures]) -> ClipFeatures | VideoError:
+    try:
+        return features_of(video)
+    except VideoError as error:
+        return error
+
+
+def _unreadable(errors: Sequence[VideoError], num_clips: int) -> VideoError:
+    """One error that names all videos."""
+    advice = "mend or remove them, or set data.on_bad_clip=skip"
+    named = "; ".join(map(str, errors))
+    return VideoError(errors[0].code, f"{len(errors)} of {num_clips} clips cannot be read: {named}; {advice}")

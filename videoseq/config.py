@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
 Inputs = Literal["two_streams", "joint", "features", "differences"]
 Task = Literal["multiclass", "multilabel"]
+OnBadClip = Literal["fail", "skip"]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -124,6 +125,9 @@ class DataSettings(Settings):
     many times; ``null`` keeps one set of clips for validation."""
     refit: bool = True
     """Whether a model whose validation clips were drawn so is fitted again on all clips, once it has been measured."""
+    on_bad_clip: OnBadClip = "fail"
+    """Clips whose video cannot be read: ``fail`` names all of them and does not begin; ``skip`` trains without them,
+    with a notice for each in the results."""
 
 
 class TrainingSettings(Settings):
@@ -186,6 +190,24 @@ class TrainingSettings(Settings):
         return self
 
 
+class TrainerSettings(Settings):
+    """Where and in what the network is fitted; none of it changes what is learnt, but for rounding and dropout."""
+
+    devices: Positive = 1
+    """Processes of this machine that fit together, each on a GPU of its own with ``--device cuda``, else on cores: each
+    has some of the lanes, and gradients are averaged. With dropout they draw other numbers than one process would."""
+    num_nodes: Positive = 1
+    """Machines that fit together, each with so many processes; the same command runs on each, with ``NODE_RANK``,
+    ``MASTER_ADDR`` and ``MASTER_PORT`` in its environment and the same files in sight."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """``ddp``: distributed data parallel (Li et al. 2020), in processes of their own; ``auto``: where there are
+    several, else none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What products are computed in while training; weights and losses are float32 in any case."""
+    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = 30.0
+    """How long an epoch's end must be after the last one that was kept to be kept too, for ``--resume auto``."""
+
+
 class DecodingSettings(Settings):
     """How probabilities become labels (:mod:`videoseq.label_decoding`).
 
@@ -232,6 +254,7 @@ class TrainSettings(Settings):
     head: HeadSettings = HeadSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    trainer: TrainerSettings = TrainerSettings()
     decoding: DecodingSettings = DecodingSettings()
 
     @model_validator(mode="after")

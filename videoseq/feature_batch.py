@@ -44,12 +44,15 @@ def feature_job(
         if out is not None:
             remove_leftovers(job.target.parent)
             features.export(job.target)
+        outputs = {} if out is None else _digests(job, out)
     except VideoError as error:
         return Result(str(job.video), "failed", error.code, one_line(error))
     except OutputError as error:
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
         return Result(str(job.video), "failed", "name_too_long", one_line(error))
+    except OSError as error:  # what was just written
+        raise OutputError(f"{job.target}: its features could not be read back; {error.strerror}") from error
     assert features.facts is not None
     return Result(
         path=str(job.video),
@@ -58,7 +61,7 @@ def feature_job(
         model_sha256=features_sha256(runtime, sample_hz),
         runtime=runtime.description,
         precision=runtime.precision,
-        outputs={} if out is None else _digests(job, out),
+        outputs=outputs,
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import io
 import os
@@ -17,6 +19,7 @@ from typing import BinaryIO, TextIO
 from videoseq.errors import OutputError
 
 _STAGING = ".videoseq-"  # short, so that any name the system allows leaves room for it
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextmanager
@@ -42,7 +45,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"{path}: could not be written; {error.strerror or error}") from error
     finally:
         if staging is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # gone already after a rename; else a leftover, which does no harm
                 staging.unlink()
 
 
@@ -85,10 +88,13 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent)
+        restore_folder(path)
         staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent))
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
+        sync_folder(staging)
         staging.chmod(0o777 & ~_umask())
         if not path.exists():
             staging.rename(path)
@@ -109,12 +115,25 @@ def remove_leftovers(folder: Path) -> None:
 
     A folder that was being replaced (``.old``) stays too: it may be the only one of its kind.
     """
-    prefix = _machine_prefix()
-    for leftover in folder.glob(f"{prefix}*.part"):
-        owner = leftover.name.removeprefix(prefix).partition("-")[0]
-        if owner.isdecimal() and not _is_alive(int(owner)):
-            with contextlib.suppress(OSError):  # a leftover does no harm
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    with contextlib.suppress(OSError):  # a leftover does no harm
+        for leftover in folder.glob(f"{_machine_prefix()}*.part"):
+            if _is_of_the_dead(leftover):
+                shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
+
+
+def restore_folder(path: Path) -> None:
+    """Puts a folder back that a process of this machine was replacing when it was killed.
+
+    This can only have come about where the file system cannot exchange two folders at a stroke.
+    """
+    if path.exists():
+        return
+    with contextlib.suppress(OSError):  # then it is not there, as will be said where it is needed
+        for retired in path.parent.glob(f"{_machine_prefix()}*.old"):
+            if (retired / path.name).is_dir() and _is_of_the_dead(retired):
+                (retired / path.name).rename(path)
+                retired.rmdir()
+                return
 
 
 def sha256_of(file: BinaryIO) -> str:
@@ -143,15 +162,34 @@ def sync_folder(path: Path) -> None:
 
 def _exchange(staging: Path, path: Path) -> None:
     """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
+    if _swap(staging, path):
+        return
     retired = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".old", dir=path.parent))
-    path.rename(retired / "old")
     try:
-        staging.rename(path)
-    except BaseException:  # an interrupt too must not cost what stood there
-        (retired / "old").rename(path)
+        path.rename(retired / path.name)
+        try:
+            staging.rename(path)
+        except BaseException:  # an interrupt too must not cost what stood there
+            (retired / path.name).rename(path)
+            raise
+    except BaseException:
         retired.rmdir()
         raise
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchanges two names at a stroke, with no moment at which either is missing; whether the system can (Linux)."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # another system, or an old one
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # the file system cannot: NFS, FAT
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 def _sync(path: Path) -> None:
@@ -170,6 +208,12 @@ def _staging_prefix() -> str:
 def _machine_prefix() -> str:
     """Names the machine: on a shared disk, another one's process numbers mean nothing here."""
     return f"{_STAGING}{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-"
+
+
+def _is_of_the_dead(leftover: Path) -> bool:
+    """Whether the process that a leftover of this machine is named after has ended."""
+    owner = leftover.name.removeprefix(_machine_prefix()).partition("-")[0]
+    return owner.isdecimal() and not _is_alive(int(owner))
 
 
 def _is_alive(process: int) -> bool:

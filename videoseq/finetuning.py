@@ -25,6 +25,7 @@ from videoseq.bidirectional import Network
 from videoseq.clips import Clip
 from videoseq.config import LastBlocks, TrainingSettings, TrainSettings
 from videoseq.ensemble import Ensemble
+from videoseq.epochs import EpochRecord, is_distributed
 from videoseq.errors import ConfigError
 from videoseq.feature_store import ClipFeatures
 from videoseq.image_augmentation import ImageAugmentation
@@ -32,7 +33,7 @@ from videoseq.image_clips import PictureStore, TensorFile
 from videoseq.lanes import LaneBatch
 from videoseq.runtimes import Runtime
 from videoseq.sequence_module import ClipData, SequenceModule, loss_weights
-from videoseq.training import EpochRecord, FitResult, fit_module, seeded
+from videoseq.training import HERE, FitPlace, FitResult, fit_module, seeded
 
 _PICTURES_AT_ONCE = 16  # what the CNN computes of so many pictures is in memory at once, whatever a chunk has
 
@@ -55,6 +56,11 @@ def check_finetuning(settings: TrainSettings, backbone: Backbone) -> None:
         raise ConfigError(
             f"training.ensemble: expected 1 with backbone.trainable, got {training.ensemble}; the networks of an "
             "ensemble share one CNN, which is fine-tuned with one head"
+        )
+    if settings.backbone.trainable != 0 and is_distributed(settings.trainer):
+        raise ConfigError(
+            "trainer.devices, trainer.num_nodes, trainer.strategy: expected 1, 1 and auto with backbone.trainable: one "
+            "process has all pictures; leave them out"
         )
 
 
@@ -170,7 +176,7 @@ class Finetuner:
         pictures: Of all clips.
         settings: All of them.
         make_runtime: What runs a CNN in labelling.
-        device: Where it is fine-tuned; the CPU by default.
+        device: Where frozen blocks are computed; the CPU by default.
 
     Raises:
         ConfigError: On construction, as :func:`check_finetuning`.
@@ -213,6 +219,8 @@ class Finetuner:
         fitted: FitResult,
         train: Sequence[Clip],
         val: Sequence[Clip],
+        place: FitPlace = HERE,
+        name: str = "fine-tuning",
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> tuple[FitResult, TunedBackbone]:
         """Goes on with a head that was fitted on the CNN's features; the head is changed in place.
@@ -221,6 +229,8 @@ class Finetuner:
             fitted: The head, and how it came about.
             train: The clips that it was fitted on; the CNN is fitted on them too, and on no others.
             val: As in :func:`videoseq.training.fit`.
+            place: As there.
+            name: As there.
             on_epoch: Called with each epoch's record.
 
         Raises:
@@ -239,7 +249,7 @@ class Finetuner:
                 head.train(), weights, training, backbone, trainable, self._pictures, self._handed_over
             )
             data = ClipData(*parts, training, training.seed, Augmentation())
-            found = fit_module(module, data, training, self._device, on_epoch)
+            found = fit_module(module, data, training, place, on_epoch, name)
         tuned = backbone.with_own_weights()
         before = fitted.history
         after = (replace(record, epoch=len(before) + record.epoch) for record in found.history)

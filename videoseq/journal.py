@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from videoseq.av_capture import is_available
 from videoseq.errors import ModelError, OutputError, VideoError
-from videoseq.files import file_sha256, staged_file, write_text
+from videoseq.files import file_sha256, restore_folder, staged_file, write_text
 from videoseq.inputs import Job, label_paths
 from videoseq.line_log import LineLog
 from videoseq.machine import library_versions
@@ -33,6 +33,7 @@ PASSING_CODES = frozenset({"io_error", "timeout", "changed_while_reading", "deco
 """Failures that may be the machine's doing, and gone the next time."""
 
 _RESULTS = re.compile(r"results(\.shard-[0-9]+-of-[0-9]+)?\.jsonl")
+_RUNS = re.compile(r"run(\.shard-[0-9]+-of-[0-9]+)?\.json")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Journal:
         """Adds a line, durable before this returns; a result that is there already needs none.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: It cannot be written, and is not there in part either.
         """
         if self._own.get(result.path) != result:
             self._own.append(result, _json_line(result), is_durable=is_durable)
@@ -226,12 +227,40 @@ def conditions_digest(settings: LabelSettings, decoding: Mapping[str, Any]) -> s
     return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
 
 
+def check_same_model(out: Path, model_sha256: str) -> None:
+    """Refuses a folder that another model has labelled, or a shard with one, so that its labels are of one model.
+
+    Raises:
+        OutputError: A ``run.json`` names another model, or cannot be read.
+    """
+    for path in sorted(out.glob("run*.json")):
+        if _RUNS.fullmatch(path.name):
+            _check_same_model(path, model_sha256)
+
+
+def _check_same_model(path: Path, model_sha256: str) -> None:
+    try:
+        run = json.loads(path.read_bytes())
+        model, known = run["model"], run["model_sha256"]
+    except OSError as error:
+        raise OutputError(f"{path}: could not be read; {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise OutputError(f"{path}: is no record of a run; move the file away") from None
+    if known != model_sha256:
+        models = f"{model}, {str(known)[:12]}; this one is {model_sha256[:12]}"
+        raise OutputError(
+            f"{path.parent}: was labelled by another model ({models}); choose another --out, or say --overwrite to "
+            "label all of the inputs again"
+        )
+
+
 def model_digest(folder: Path) -> str:
     """The SHA-256 that tells a model from others; whether the rest of the folder is sound shows when it is loaded.
 
     Raises:
         ModelError: It is no model folder.
     """
+    restore_folder(folder)
     try:
         return file_sha256(folder / "model.json")
     except OSError as error:

@@ -7,6 +7,7 @@ in frames and in seconds. Numbers have fixed decimals, so that two runs can be c
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ class LabelWriter:
             segments_file = stack.enter_context(staged_file(segments_path))
             frames_file = stack.enter_context(staged_file(frames_path))
             self._stack = stack.pop_all()
+        self._files = frames_file, segments_file
         self._frame_rows = csv.writer(frames_file, lineterminator="\n")
         self._segment_rows = csv.writer(segments_file, lineterminator="\n")
         probabilities = [f"p_{name}" for name in self._classes]
@@ -178,6 +180,9 @@ class LabelWriter:
     def finish(self, end_seconds: float) -> None:
         """Says that all frames have come; ``end_seconds`` is where the last one ends."""
         self._write_segments(self._segments.finish(end_seconds))
+        for file in self._files:  # both are safe before the first takes its place
+            file.flush()
+            os.fsync(file.fileno())
         self._is_finished = True
 
     def __exit__(

@@ -56,7 +56,7 @@ class LaneBatches(IterableDataset[LaneBatch]):
     video's end, where a causal network cannot be disturbed by it, and a bidirectional one is told of it. With
     ``shuffle`` each pass draws a new order of videos, and each batch a length between half of ``chunk_steps`` and all
     of it, so that the borders move; the augmentation changes the clips. All of it comes from the seed and the number of
-    the pass.
+    the pass. Several processes (:meth:`share`) draw the same, and each has every so-manieth lane of each batch.
     """
 
     def __init__(
@@ -77,10 +77,21 @@ class LaneBatches(IterableDataset[LaneBatch]):
         self._shuffle = shuffle
         self._seed = seed
         self._num_passes = 0
+        self._rank, self._num_ranks = 0, 1
+
+    def share(self, rank: int, num_ranks: int) -> None:
+        """Leaves to process ``rank`` of ``num_ranks`` its lanes of every batch; with none, there are no batches."""
+        self._rank, self._num_ranks = rank, num_ranks
+
+    def begin_pass(self, number: int) -> None:
+        """Goes on with a pass, counted from 0, as if those before it had been."""
+        self._num_passes = number
 
     def __iter__(self) -> Iterator[LaneBatch]:
         generator = np.random.default_rng((self._seed, self._num_passes))
         self._num_passes += 1
+        if self._rank >= self._num_lanes:
+            return
         order = generator.permutation(len(self._clips)) if self._shuffle else range(len(self._clips))
         waiting = (self._augmentation.stretched(to_sequence(self._clips[i]), generator) for i in order)
         lanes = [_Lane(waiting) for _ in range(self._num_lanes)]
@@ -94,12 +105,18 @@ class LaneBatches(IterableDataset[LaneBatch]):
 
     def _stack(self, chunks: Sequence[_Chunk | None], num_steps: int, generator: np.random.Generator) -> LaneBatch:
         width = self._clips[0].features.features.shape[1]
-        features = np.empty((self._num_lanes, num_steps, width), dtype=np.float32)
-        shape = self._num_lanes, num_steps, *self._clips[0].targets.shape[1:]
-        targets = np.full(shape, IGNORE_INDEX, dtype=np.int64)
-        is_start = np.zeros(self._num_lanes, dtype=bool)
-        num_taken = np.zeros(self._num_lanes, dtype=np.int64)
-        for lane, chunk in enumerate(chunks):
+        num_own = len(chunks[self._rank :: self._num_ranks])
+        features = np.empty((num_own, num_steps, width), dtype=np.float32)
+        targets = np.full((num_own, num_steps, *self._clips[0].targets.shape[1:]), IGNORE_INDEX, dtype=np.int64)
+        is_start = np.zeros(num_own, dtype=bool)
+        num_taken = np.zeros(num_own, dtype=np.int64)
+        for number, chunk in enumerate(chunks):
+            lane, rank = divmod(number, self._num_ranks)
+            if rank != self._rank:
+                if chunk is not None:  # another process adds this noise: it is drawn here to be past it
+                    shape = len(chunk[0].rows[chunk[1]]), width
+                    self._augmentation.add_noise(np.zeros(shape, np.float32), generator)
+                continue
             if chunk is not None:
                 sequence, span = chunk
                 num_taken[lane] = taken = len(sequence.rows[span])

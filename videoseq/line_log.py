@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
 from videoseq.errors import OutputError
+from videoseq.files import sync_folder
 
 _T = TypeVar("_T")
 
@@ -80,15 +82,10 @@ class LineLog(Generic[_T]):
         """Adds an entry's line, on the disk before this returns if it is to be durable.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: It cannot be written, and is not there in part either.
         """
         try:
-            with self._path.open("ab") as file:
-                offset = file.tell()
-                file.write(line)
-                file.flush()
-                if is_durable:
-                    os.fsync(file.fileno())
+            offset = _append(self._path, line, is_durable=is_durable)
         except OSError as error:
             raise OutputError(f"{self._path}: could not be written; {error.strerror}") from None
         self._offsets[hash(self._name_of(entry))] = offset
@@ -100,3 +97,22 @@ class LineLog(Generic[_T]):
                 return file.readline()
         except OSError as error:
             raise OutputError(f"{self._path}: could not be read; {error.strerror}") from None
+
+
+def _append(path: Path, line: bytes, *, is_durable: bool) -> int:
+    """Adds a line to a file and says where; if it cannot, what of it was written is taken away again."""
+    is_new = not path.exists()
+    with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
+        offset = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]
+            if is_durable:
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # the next run takes it away
+                file.truncate(offset)
+            raise
+    if is_new:
+        sync_folder(path.parent)
+    return offset

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.config import TrainingSettings
 
+Total = Callable[[Tensor], Tensor]
+"""Sums a number over the processes that each have some lanes of a chunk."""
 _MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs no more (Farha & Gall 2019: τ = 4)
 
 
@@ -17,6 +21,7 @@ def chunk_loss(
     targets: Int64[Tensor, "lanes steps"],
     class_weights: Float[Tensor, " classes"],
     settings: TrainingSettings,
+    total: Total = lambda number: number,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The weighted loss of a chunk's labelled steps, and the sum of their weights, by which it is to be divided.
 
@@ -29,6 +34,8 @@ def chunk_loss(
         targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learnt.
         class_weights: What a step of each class counts.
         settings: Which of these, and how much.
+        total: Where other processes have other lanes of the chunk, what sums over all of them: then the losses of all
+            add up to that of the whole chunk, and the weight is the whole chunk's.
     """
     flat, repeated = logits.flatten(0, 2), targets.flatten().repeat(len(logits))
     losses = nn.functional.cross_entropy(
@@ -42,10 +49,10 @@ def chunk_loss(
         )  # 0 has no slope below γ = 1
         losses = losses * is_wrong.pow(settings.focal_gamma)
     is_labelled = targets != IGNORE_INDEX
-    weight = class_weights[targets[is_labelled]].sum()
+    weight = total(class_weights[targets[is_labelled]].sum())
     loss = losses.sum() / len(logits)
     if settings.smoothing > 0:
-        jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1])
+        jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1], total)
         loss = loss + settings.smoothing * weight * jumps
     return loss, weight
 
@@ -55,6 +62,7 @@ def multilabel_chunk_loss(
     targets: Int64[Tensor, "lanes steps classes"],
     class_weights: Float[Tensor, "classes 2"],
     settings: TrainingSettings,
+    total: Total = lambda number: number,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The same where each class is a question of its own, there or not there: binary cross-entropy.
 
@@ -66,6 +74,7 @@ def multilabel_chunk_loss(
         targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learnt.
         class_weights: What *not there* and *there* count, for each class.
         settings: As for :func:`chunk_loss`.
+        total: As there.
     """
     logs = torch.stack((nn.functional.logsigmoid(-logits), nn.functional.logsigmoid(logits)), dim=-1)
     is_labelled = targets != IGNORE_INDEX
@@ -75,16 +84,16 @@ def multilabel_chunk_loss(
     if settings.focal_gamma > 0:
         is_wrong = (1 - (answers * logs.exp()).sum(dim=-1)).clamp_min(torch.finfo(logs.dtype).eps)
         losses = losses * is_wrong.pow(settings.focal_gamma)
-    weight = (answers * class_weights).sum()
+    weight = total((answers * class_weights).sum())
     loss = losses.sum() / len(logits)
     if settings.smoothing > 0:
         is_step = is_labelled.all(dim=2)
-        jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1])
+        jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1], total)
         loss = loss + settings.smoothing * weight * jumps
     return loss, weight
 
 
-def _jumps(logs: Tensor, are_labelled: Tensor) -> Tensor:
+def _jumps(logs: Tensor, are_labelled: Tensor, total: Total) -> Tensor:
     """The mean over neighbouring steps that are both labelled, and over answers; 0 where there are none."""
     jumps = (logs[:, :, 1:] - logs[:, :, :-1].detach()).square().clamp(max=_MAX_JUMP**2).mean(dim=(0, 3))
-    return (jumps * are_labelled).sum() / are_labelled.sum().clamp_min(1)
+    return (jumps * are_labelled).sum() / total(are_labelled.sum()).clamp_min(1)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import torch
-
 from videoseq.clips import Clip
 from videoseq.config import HeadSettings, TrainSettings
+from videoseq.epochs import EpochRecord
 from videoseq.evaluation import MODEL, NO_CONTEXT
 from videoseq.finetuning import Finetuner, TunedBackbone
 from videoseq.tasks import check_learnable
-from videoseq.training import EpochRecord, FitResult, fit
+from videoseq.training import HERE, FitPlace, FitResult, fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +46,14 @@ class Fitter:
         self,
         num_classes: int,
         settings: TrainSettings,
-        device: torch.device | None = None,
+        place: FitPlace = HERE,
         on_epoch: Callable[[str, EpochRecord], None] | None = None,
         finetuner: Finetuner | None = None,
     ) -> None:
         self._finetuner = finetuner
         self._num_classes = num_classes
         self._settings = settings
-        self._device = device
+        self._place = place
         self._on_epoch = on_epoch
 
     def __call__(self, train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> Pair:
@@ -67,14 +66,15 @@ class Fitter:
         settings = self._settings.head
         head, tuned = self._fit(f"head{note}", settings, train, val), None
         if self._finetuner is not None:
-            head, tuned = self._finetuner(head, train, val, self._named(f"fine-tuning{note}"))
+            name = f"fine-tuning{note}"
+            head, tuned = self._finetuner(head, train, val, self._place, name, self._named(name))
             train, val = tuned.seen(train), tuned.seen(val)
         no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val)
         return Pair(head, no_context, tuned)
 
     def _fit(self, name: str, head: HeadSettings, train: Sequence[Clip], val: Sequence[Clip]) -> FitResult:
         training, show = self._settings.training, self._named(name)
-        return fit(train, val, self._num_classes, head, training, device=self._device, on_epoch=show)
+        return fit(train, val, self._num_classes, head, training, place=self._place, name=name, on_epoch=show)
 
     def _named(self, name: str) -> Callable[[EpochRecord], None] | None:
         return None if self._on_epoch is None else partial(self._on_epoch, name)

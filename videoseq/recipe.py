@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone
 from videoseq.bundle import Bundle, ModelDescription
 from videoseq.clips import Clip
 from videoseq.config import TrainSettings
+from videoseq.epochs import EpochRecord
 from videoseq.errors import Notice
 from videoseq.evaluation import MODEL, Evaluation
 from videoseq.finetuning import Finetuner
@@ -27,7 +26,7 @@ from videoseq.measuring import (
 from videoseq.metrics import METRICS_SCHEMA_VERSION
 from videoseq.pairs import Fitter, without_context
 from videoseq.tasks import AnyEvaluation, majority_name
-from videoseq.training import EpochRecord
+from videoseq.training import HERE, FitPlace
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ def train_model(
     settings: TrainSettings,
     backbone: Backbone,
     *,
-    device: torch.device | None = None,
+    place: FitPlace = HERE,
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
     finetuner: Finetuner | None = None,
 ) -> TrainedModel:
@@ -55,7 +54,7 @@ def train_model(
         classes: In the order of the logits.
         settings: All of them; the model records them.
         backbone: What made the features.
-        device: Where the heads are fitted; the CPU by default.
+        place: Where networks are fitted, and where that is kept.
         on_epoch: Called with the head's name and each epoch's record.
         finetuner: What fine-tunes ``backbone`` with each head; ``backbone.trainable`` needs one.
 
@@ -64,7 +63,7 @@ def train_model(
     """
     if (settings.backbone.trainable != 0) != (finetuner is not None):
         raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")
-    fit_pair = Fitter(len(classes), settings, device, on_epoch, finetuner)
+    fit_pair = Fitter(len(classes), settings, place, on_epoch, finetuner)
     measure = measure_on_split if settings.data.cross_validation is None else measure_in_folds
     measured = measure(clips, classes, settings, fit_pair)
     kept = measured.kept

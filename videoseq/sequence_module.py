@@ -34,7 +34,11 @@ _PLAIN = TrainingSettings(label_smoothing=0.0, focal_gamma=0.0, smoothing=0.0)
 
 
 class SequenceModule(pl.LightningModule):
-    """The steps, the optimizer, and the state that lives between chunks."""
+    """The steps, the optimizer, and the state that lives between chunks.
+
+    Attributes:
+        is_fused: Whether the optimizer is the fast one, which Lightning refuses in other precisions than float32.
+    """
 
     class_weights: Tensor
 
@@ -46,11 +50,17 @@ class SequenceModule(pl.LightningModule):
         self._state: RNNState | None = None
         self._loss_sum = 0.0
         self._loss_weight = 0.0
+        self._num_ranks = 1
+        self.is_fused = True
+
+    def on_fit_start(self) -> None:
+        """How many processes share the lanes is known now."""
+        self._num_ranks = self.trainer.world_size
 
     def training_step(self, batch: LaneBatch, _: int) -> Tensor:
-        """One chunk of every lane."""
+        """One chunk of every lane; of several processes' losses, and so of their gradients, the mean is that of all."""
         loss_sum, weight = self._chunk_loss(batch)
-        return loss_sum / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+        return self._num_ranks * loss_sum / weight.clamp_min(torch.finfo(weight.dtype).tiny)
 
     def validation_step(self, batch: LaneBatch, _: int) -> None:
         """One chunk of every lane, summed up over the epoch."""
@@ -67,13 +77,15 @@ class SequenceModule(pl.LightningModule):
         self._state, self._loss_sum, self._loss_weight = None, 0.0, 0.0
 
     def on_validation_epoch_end(self) -> None:
-        """The weighted mean over all frames, not over chunks."""
-        self.log(MONITORED, self._loss_sum / max(self._loss_weight, 1e-12))
+        """The weighted mean over all frames of all processes, not over chunks."""
+        sums = torch.tensor([self._loss_sum, self._loss_weight], dtype=torch.float64, device=self.device)
+        loss_sum, loss_weight = self._total(sums).tolist()
+        self.log(MONITORED, loss_sum / max(loss_weight, 1e-12), sync_dist=self._num_ranks > 1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov & Hutter 2019) with a linear warm-up, then a cosine to zero, stepped by epoch."""
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=rate, weight_decay=decay, fused=True)
+        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=rate, weight_decay=decay, fused=self.is_fused)
         warmup = max(1, round(self.settings.warmup_fraction * self.settings.max_epochs))
         rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.settings.max_epochs - warmup))
@@ -100,7 +112,16 @@ class SequenceModule(pl.LightningModule):
             # At a video's first frame the state is right as it is.
             targets[~batch.is_start, : self.settings.burn_in_steps] = IGNORE_INDEX
         loss = multilabel_chunk_loss if targets.ndim == 3 else chunk_loss
-        return loss(logits, targets, self.class_weights, self.settings if self.training else _PLAIN)
+        if not self.training:  # summed up over processes at the end, for they may have unequally many chunks
+            return loss(logits, targets, self.class_weights, _PLAIN)
+        return loss(logits, targets, self.class_weights, self.settings, self._total)
+
+    def _total(self, numbers: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self._num_ranks > 1:
+            numbers = numbers.detach().clone()
+            torch.distributed.all_reduce(numbers)
+        return numbers
 
     def _chunk_state(self, batch: LaneBatch) -> RNNState:
         """What the chunk begins with; at a video's first frame always nothing."""
@@ -134,6 +155,7 @@ class ClipData(pl.LightningDataModule):
 
     Attributes:
         has_validation: Whether there are clips to validate on.
+        num_lanes: Videos side by side at most; may be lowered between fits.
     """
 
     def __init__(
@@ -146,17 +168,48 @@ class ClipData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.has_validation = bool(val)
-        self._train = LaneBatches(
-            train, settings.lanes, settings.chunk_steps, shuffle=True, seed=seed, augmentation=augmentation
-        )
-        # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
-        chunk_steps = _VALIDATION_CHUNKS * settings.chunk_steps
-        self._val = LaneBatches(val, settings.lanes, chunk_steps, shuffle=False) if val else None
+        self.num_lanes = settings.lanes
+        self._clips = train, val
+        self._settings = settings
+        self._seed = seed
+        self._augmentation = augmentation
+        self._train: LaneBatches | None = None
+
+    def halve_lanes(self) -> bool:
+        """Puts half as many clips side by side; whether that leaves any."""
+        self.num_lanes = self.num_training_lanes // 2
+        return self.num_lanes > 0
+
+    @property
+    def num_training_lanes(self) -> int:
+        """Training clips side by side."""
+        return min(self.num_lanes, len(self._clips[0]))
+
+    def begin_pass(self, number: int) -> None:
+        """The training clips as they come in a pass, counted from 0."""
+        if self._train is not None:
+            self._train.begin_pass(number)
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
         """A new order of videos in every epoch."""
+        chunk_steps = self._settings.chunk_steps
+        self._train = LaneBatches(
+            self._clips[0], self.num_lanes, chunk_steps, shuffle=True, seed=self._seed, augmentation=self._augmentation
+        )
+        self._train.share(*self._rank_and_number)
         return DataLoader(self._train, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[LaneBatch] | list[Any]:
         """The same order always; nothing where there is no validation split."""
-        return DataLoader(self._val, batch_size=None) if self._val is not None else []
+        if not self.has_validation:
+            return []
+        # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
+        chunk_steps = _VALIDATION_CHUNKS * self._settings.chunk_steps
+        batches = LaneBatches(self._clips[1], self.num_lanes, chunk_steps, shuffle=False)
+        batches.share(*self._rank_and_number)
+        return DataLoader(batches, batch_size=None)
+
+    @property
+    def _rank_and_number(self) -> tuple[int, int]:
+        """Which of how many processes this is."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

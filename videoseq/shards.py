@@ -33,6 +33,11 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
+    @property
+    def label(self) -> str:
+        """Part of a file's name."""
+        return f"{self.number}-of-{self.count}"
+
     @classmethod
     def parse(cls, text: str) -> Shard:
         """The share that is written ``I/N``.
@@ -56,4 +61,4 @@ def shard_file_name(name: str, shard: Shard | None) -> str:
     if shard is None:
         return name
     stem, dot, suffix = name.rpartition(".")
-    return f"{stem}.shard-{shard.number}-of-{shard.count}{dot}{suffix}"
+    return f"{stem}.shard-{shard.label}{dot}{suffix}"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 
 from videoseq.annotations import ClassNames
@@ -21,7 +20,7 @@ from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation import label_clips
 from videoseq.metrics import best_macro_f1, confusion_matrix, frame_metrics
 from videoseq.splits import leave_groups_out, split_clips
-from videoseq.training import fit
+from videoseq.training import HERE, FitPlace, fit
 
 if TYPE_CHECKING:
     import optuna
@@ -57,7 +56,7 @@ def sweep(
     settings: TrainSettings,
     num_trials: int,
     *,
-    device: torch.device | None = None,
+    place: FitPlace = HERE,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> tuple[TrainSettings, list[Trial]]:
     """The settings of the best trial, the given ones among them, and all trials.
@@ -67,7 +66,7 @@ def sweep(
         classes: In the order of the logits.
         settings: What to begin with, and what the search does not change.
         num_trials: How many sets of settings are tried, one or more.
-        device: Where heads are fitted; the CPU by default.
+        place: Where networks are fitted, and where that is kept.
         on_trial: Called after each.
 
     Raises:
@@ -84,7 +83,8 @@ def sweep(
 
     def try_out(trial: optuna.Trial) -> float:
         changed = _suggest(trial, choices) if trial.number else {}
-        score = _macro_f1(folds, classes, with_changes(settings, changed), device)
+        name = f"trial {trial.number + 1} of {num_trials}"
+        score = _macro_f1(folds, classes, with_changes(settings, changed), place, name)
         trials.append(Trial(trial.number, changed, score))
         if on_trial is not None:
             on_trial(trials[-1])
@@ -140,11 +140,13 @@ def _macro_f1(
     folds: Sequence[tuple[Sequence[Clip], Sequence[Clip]]],
     classes: ClassNames,
     settings: TrainSettings,
-    device: torch.device | None,
+    place: FitPlace,
+    name: str,
 ) -> float:
     videos = []
-    for train, val in folds:
-        head = fit(train, val, len(classes), settings.head, settings.training, device=device).head
+    for number, (train, val) in enumerate(folds, start=1):
+        of_fold = f"{name}, fold {number}"
+        head = fit(train, val, len(classes), settings.head, settings.training, place=place, name=of_fold).head
         videos += label_clips(head, val, classes)
     if videos[0].is_multilabel:
         return best_macro_f1(videos, len(classes))

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
-from torch import Tensor, nn
 
 from videoseq.augmentation import Augmentation
 from videoseq.bidirectional import Network, make_network
+from videoseq.checkpoints import CheckpointFolder
 from videoseq.clips import Clip
 from videoseq.components import as_components, learn_components, mean_deviation
-from videoseq.config import HeadSettings, TrainingSettings
+from videoseq.config import HeadSettings, TrainerSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
-from videoseq.errors import ConfigError
-from videoseq.runtimes.devices import one_core
-from videoseq.sequence_module import MONITORED, ClipData, SequenceModule, loss_weights
+from videoseq.epochs import EpochRecord, FitJob, Fitted, Tell, is_distributed, run_epochs, write_or_tell
+from videoseq.errors import ConfigError, Notice
+from videoseq.ranks import fit_on_ranks, is_first_node
+from videoseq.runtimes.devices import random_state, set_random_state
+from videoseq.sequence_module import ClipData, SequenceModule, loss_weights
 from videoseq.thresholds import add_thresholds
-
-_SMALL_NETWORK = 500_000
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: From 0.
-        train_loss: The mean over chunks.
-        val_loss: The mean over labelled frames; None without a validation split.
-        learning_rate: During the epoch.
-        member: Which network of an ensemble, from 0.
-        max_epochs: Of how many at most.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float | None
-    learning_rate: float
-    member: int = 0
-    max_epochs: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,37 +39,37 @@ class FitResult:
     history: tuple[EpochRecord, ...]
 
 
-class _Recorder(Callback):
-    """Keeps each epoch's numbers, and a copy of the weights: of the best epoch by validation loss, or of the last."""
+@dataclass(frozen=True)
+class FitPlace:
+    """Where networks are fitted, and what is told and kept of it.
 
-    def __init__(self, on_epoch: Callable[[EpochRecord], None] | None, member: int, *, takes_best: bool) -> None:
-        self._on_epoch = on_epoch
-        self._member = member
-        self._takes_best = takes_best
-        self.history: list[EpochRecord] = []
-        self.best_epoch = 0
-        self.best_weights: dict[str, Tensor] = {}
-        self._losses: list[float] = []
+    Attributes:
+        device: The CPU by default.
+        trainer: In how many processes, and in what precision.
+        checkpoints: Where fits are kept while they run; by default nowhere.
+        on_notice: Told what a user should know.
+    """
 
-    def on_train_epoch_start(self, *_: object) -> None:
-        self._losses = []
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    checkpoints: CheckpointFolder | None = None
+    on_notice: Callable[[Notice], None] | None = None
 
-    def on_train_batch_end(self, _trainer: pl.Trainer, _module: pl.LightningModule, outputs: Any, *_: object) -> None:  # noqa: ANN401
-        self._losses.append(float(outputs["loss"]))
+    def tell(self, on_epoch: Callable[[EpochRecord], None] | None) -> Tell:
+        """What tells epochs and notices apart."""
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        value = trainer.callback_metrics.get(MONITORED)
-        val_loss = float(value) if value is not None else None
-        best = min((r.val_loss for r in self.history if r.val_loss is not None), default=float("inf"))
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        train_loss = float(np.mean(self._losses))
-        epoch, max_epochs = trainer.current_epoch, trainer.max_epochs or 1
-        self.history.append(EpochRecord(epoch, train_loss, val_loss, rate, self._member, max_epochs))
-        if not self._takes_best or (val_loss is not None and val_loss < best):
-            self.best_epoch = trainer.current_epoch
-            self.best_weights = copy.deepcopy(module.state_dict())
-        if self._on_epoch is not None:
-            self._on_epoch(self.history[-1])
+        def tell(what: EpochRecord | Notice) -> None:
+            if isinstance(what, Notice):
+                if self.on_notice is not None:
+                    self.on_notice(what)
+            elif on_epoch is not None:
+                on_epoch(what)
+
+        return tell
+
+
+HERE = FitPlace()
+"""This process, on the CPU."""
 
 
 def fit(
@@ -106,7 +79,8 @@ def fit(
     head: HeadSettings,
     settings: TrainingSettings,
     *,
-    device: torch.device | None = None,
+    place: FitPlace = HERE,
+    name: str = "head",
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> FitResult:
     """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
@@ -120,11 +94,13 @@ def fit(
         num_classes: Size of the logits.
         head: The network.
         settings: How to fit it.
-        device: Where to train; the CPU by default.
+        place: Where to train, and where that is kept.
+        name: Of this fit among those that are kept there.
         on_epoch: Called with each epoch's record, to show progress.
 
     Raises:
-        ConfigError: The loss became infinite or no number; the settings ask for too large steps.
+        ConfigError: The loss became infinite or no number; the settings ask for too large steps, or for more room or
+            more processes than there is.
         OutputError: There is no room for the clips' components.
     """
     weights = loss_weights(train, num_classes, settings)
@@ -142,7 +118,7 @@ def fit(
             networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
-            results.append(fit_module(module, data, settings, device, on_epoch, member))
+            results.append(fit_module(module, data, settings, place, on_epoch, name, member))
     fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
     if train[0].is_multilabel:
         add_thresholds(fitted)
@@ -153,54 +129,60 @@ def fit_module(
     module: SequenceModule,
     data: ClipData,
     settings: TrainingSettings,
-    device: torch.device | None,
+    place: FitPlace,
     on_epoch: Callable[[EpochRecord], None] | None,
+    name: str,
     member: int = 0,
 ) -> FitResult:
     """Fits one module, which ends on the CPU with the weights of the epoch that is taken.
 
+    What a checkpoint says was fitted already is taken from it; what one has begun is gone on with.
+
     Raises:
-        ConfigError: The loss became infinite or no number.
+        ConfigError: The loss became infinite or no number, or there is no room on the device.
     """
-    patience = settings.patience if data.has_validation else None
-    stopping = [EarlyStopping(MONITORED, patience=patience)] if patience else []
-    recorder = _Recorder(on_epoch, member, takes_best=bool(stopping))
-    with _quiet_lightning(), _cores_for(module):
-        trainer = _make_trainer(settings, [*stopping, recorder], device, has_validation=data.has_validation)
-        trainer.fit(module, datamodule=data)
-    if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
-        rate = settings.learning_rate
-        raise ConfigError(f"training: expected a finite loss, got none; lower training.learning_rate (it is {rate:g})")
-    module.load_state_dict(recorder.best_weights)
-    return FitResult(module.cpu().head.eval(), recorder.best_epoch, tuple(recorder.history))
+    tell, checkpoint = place.tell(on_epoch), None
+    if place.checkpoints is not None:
+        checkpoint = place.checkpoints.of(name if settings.ensemble == 1 else f"{name}, network {member + 1}")
+    state = checkpoint.read(is_done=True) if checkpoint is not None else None
+    if state is not None:
+        fitted = Fitted.from_state(state)
+        tell(fitted.history[-1])
+    else:
+        job = FitJob(module, data, settings, place.trainer, place.device, member, checkpoint)
+        fitted = _fit_with_room(job, tell)
+        if checkpoint is not None and is_first_node(place.trainer):
+            write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
+    if fitted.num_lanes != settings.lanes:
+        tell(_lanes_halved(place.device, fitted.num_lanes))
+    module.load_state_dict(fitted.weights)
+    return FitResult(module.cpu().head.eval(), fitted.best_epoch, fitted.history)
 
 
-def _make_trainer(
-    settings: TrainingSettings, callbacks: list[Callback], device: torch.device | None, *, has_validation: bool
-) -> pl.Trainer:
-    on_gpu = device is not None and device.type == "cuda"
-    return pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=[device.index or 0] if device is not None and on_gpu else 1,
-        max_epochs=settings.max_epochs,
-        gradient_clip_val=settings.gradient_clip_norm,
-        callbacks=callbacks,
-        limit_val_batches=None if has_validation else 0,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
+    """Fits; where the device has no room for so many lanes, from the beginning with half as many, which is told."""
+    run = fit_on_ranks if is_distributed(job.trainer) else run_epochs
+    weights, random = copy.deepcopy(job.module.state_dict()), random_state(job.device)
+    may_resume = True
+    while True:
+        with suppress(torch.OutOfMemoryError):
+            return run(job, tell, may_resume=may_resume)
+        may_resume = False
+        if not job.data.halve_lanes():
+            raise ConfigError(
+                f"training: expected room for one lane on {job.device}, got none; lower training.chunk_steps (it is "
+                f"{job.settings.chunk_steps}), or use --device cpu"
+            )
+        tell(_lanes_halved(job.device, job.data.num_lanes))
+        job.module.cpu().zero_grad()
+        job.module.load_state_dict(weights)
+        set_random_state(random, job.device)
+        torch.cuda.empty_cache()
 
 
-def _cores_for(network: nn.Module) -> AbstractContextManager[None]:
-    """One core for a small network: more of them gain a tenth when idle, and lose most of it when they are not.
-
-    Many small products wait for one another; torch's threads spin meanwhile, against whatever else wants the cores.
-    """
-    is_small = sum(parameter.numel() for parameter in network.parameters()) < _SMALL_NETWORK
-    return one_core() if is_small else nullcontext()
+def _lanes_halved(device: torch.device, num_lanes: int) -> Notice:
+    text = f"{device} has no room for more than {num_lanes} videos side by side"
+    return Notice("lanes_halved", f"{text}; networks that needed it were fitted as with training.lanes={num_lanes}")
 
 
 @contextmanager
@@ -210,23 +192,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Silences Lightning's advice about loaders and accelerators, which is about other programs than this."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # The features lie in memory or in mapped files: worker processes would only copy them.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-            # A backbone that is fine-tuned is meant to be in eval mode.
-            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-            # Lightning 2.6 beside torch 2.13 uses a name that torch will rename; it is theirs to mend.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)

@@ -17,7 +17,7 @@ from videoseq.metrics.ranking import precision_recall
 from videoseq.report.drawing import COLOURS, colour_of, plain
 
 if TYPE_CHECKING:
-    from videoseq.training import EpochRecord
+    from videoseq.epochs import EpochRecord
 
 _DASHES = ("-", "--", ":", "-.")
 _MAX_POINTS = 200  # of a curve; a page's width shows no more

@@ -26,7 +26,7 @@ from videoseq.tasks import AnyEvaluation, background_of, looks_at_nothing, share
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from videoseq.training import EpochRecord
+    from videoseq.epochs import EpochRecord
 
 _MAX_TIMELINES = 40
 

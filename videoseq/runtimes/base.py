@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from videoseq.backbones import BackboneIdentity
+from videoseq.errors import Notice
 from videoseq.machine import Precision
 
 
@@ -27,6 +28,11 @@ class Runtime(ABC):
     precision: Precision
     num_streams: int
     batch_images: int
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What a user should know of how it went until now."""
+        return []
 
     @property
     def arithmetic(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from videoseq.errors import ConfigError
 
@@ -19,6 +20,19 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """What torch draws from, on the CPU and on a device."""
+    on_gpu = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **on_gpu}
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    """Has torch draw what it would have drawn when :func:`random_state` gave this."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def choose_device(name: str = "auto") -> torch.device:

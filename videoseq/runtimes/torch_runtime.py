@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from videoseq.backbones import Backbone
+from videoseq.errors import ConfigError, Notice
 from videoseq.machine import Precision
 from videoseq.runtimes.base import Runtime
 from videoseq.runtimes.compiled import CompiledNetwork
@@ -64,12 +65,32 @@ class TorchRuntime(Runtime):
             self._network = CompiledNetwork(network, example)
 
     @property
+    def notices(self) -> list[Notice]:
+        """That a device had no room for as many pictures at once as were meant for it."""
+        if self._device.type == "cpu" or self.batch_images == _CUDA_BATCH_IMAGES:
+            return []
+        text = f"{self._device} has no room for {_CUDA_BATCH_IMAGES} pictures at once"
+        return [Notice("cnn_batch_halved", f"{text}; the CNN went on with {self.batch_images}")]
+
+    @property
     def arithmetic(self) -> str:
         """Compiled networks round in other places."""
         return f"{self.precision}, compiled" if self._is_compiled else self.precision
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
-        """Features of resized images."""
+        """Features of resized images; where a device has no room for so many at once, in halves from then on."""
+        try:
+            return self._compute(images)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                text = f"{self._device}: expected room for one picture, got none; use --device cpu"
+                raise ConfigError(text) from None
+        torch.cuda.empty_cache()
+        half = -(-len(images) // 2)
+        self.batch_images = min(self.batch_images, half)
+        return torch.cat([self(part) for part in torch.tensor_split(images, 2)])
+
+    def _compute(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         with torch.inference_mode():
             if self._device.type == "cuda":
                 images = images.pin_memory().to(self._device, non_blocking=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import dataset as datasets
 from .console import Console, table
+from .extraction import Workers
 
 if TYPE_CHECKING:
     from videoseq.annotations import ClassNames
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Previous:
-    """A model that another is compared with."""
+    """A model that another is compared with, and what runs its CNN."""
 
     folder: Path
     model: Model
+    choice: RuntimeChoice
 
-    def label(self, clips: Sequence[Clip], classes: ClassNames, cache: Path, console: Console) -> list[LabelledVideo]:
+    def label(
+        self, clips: Sequence[Clip], classes: ClassNames, cache: Path, console: Console, num_workers: int = 1
+    ) -> list[LabelledVideo]:
         """The clips as this model labels them, from features of its own; ``classes`` are the other model's."""
         from videoseq.evaluation import label_clips_as
 
-        seen = datasets.with_features_of(self.model, clips, cache, console)
+        workers = Workers(num_workers, self.folder, self.choice) if num_workers > 1 else None
+        seen = datasets.with_features_of(self.model, clips, cache, console, workers)
         return label_clips_as(self.model.bundle.head, seen, self.model.classes, classes)
 
     @property
@@ -61,7 +66,7 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
         check_same_classes(loaded.classes, model.classes)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
-    return Previous(folder, loaded)
+    return Previous(folder, loaded, choice)
 
 
 def difference_table(evaluation: AnyEvaluation) -> list[str]:

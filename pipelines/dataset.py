@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .extraction import Workers, extract
 from .videos import open_videos
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from videoseq.bundle import Bundle
     from videoseq.clips import Clip, ClipEntry
     from videoseq.config import OnBadClip, Task, TrainSettings
-    from videoseq.errors import Notice
+    from videoseq.errors import Notice, VideoError
     from videoseq.feature_store import ClipFeatures
     from videoseq.finetuning import Finetuner
     from videoseq.labeling import Model
@@ -39,11 +40,13 @@ def load(
     cache: Path,
     console: Console,
     on_bad_clip: OnBadClip = "fail",
+    workers: Workers | None = None,
 ) -> tuple[list[Clip], list[Notice]]:
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
     from videoseq.clips import load_clips
 
-    with _shown_features("features", len(entries), runtime, sample_hz, cache, console) as features_of:
+    videos = [entry.video for entry in entries]
+    with _shown_features("features", videos, runtime, sample_hz, cache, console, workers) as features_of:
         clips, notices = load_clips(entries, annotations, features_of, classes, background, task, on_bad_clip)
     notices += runtime.notices
     for notice in notices:
@@ -51,25 +54,35 @@ def load(
     return clips, notices
 
 
-def measure_agreement(clips: Sequence[Clip], bundle: Bundle, runtime: Runtime, cache: Path, console: Console) -> float:
+def measure_agreement(
+    clips: Sequence[Clip],
+    bundle: Bundle,
+    runtime: Runtime,
+    cache: Path,
+    console: Console,
+    workers: Workers | None = None,
+) -> float:
     """On which share of frames a model's labels are the same with this runtime's features as with the clips' own."""
     from videoseq.evaluation import label_agreement
 
-    what = f"in {runtime.precision}"
-    with _shown_features(what, len(clips), runtime, bundle.description.sample_hz, cache, console) as features_of:
+    what, videos = f"in {runtime.precision}", [clip.entry.video for clip in clips]
+    sample_hz = bundle.description.sample_hz
+    with _shown_features(what, videos, runtime, sample_hz, cache, console, workers) as features_of:
         pairs = ((clip.features, features_of(clip.entry.video)) for clip in clips)
         return label_agreement(bundle.head, pairs, bundle.classes)
 
 
-def with_features_of(model: Model, clips: Sequence[Clip], cache: Path, console: Console) -> list[Clip]:
+def with_features_of(
+    model: Model, clips: Sequence[Clip], cache: Path, console: Console, workers: Workers | None = None
+) -> list[Clip]:
     """The same clips with the features that another model sees, computed or taken from the cache."""
     from dataclasses import replace
 
     from videoseq.errors import ModelError
 
     seen = []
-    what = "features of the previous model"
-    with _shown_features(what, len(clips), model.runtime, model.sample_hz, cache, console) as features_of:
+    what, videos = "features of the previous model", [clip.entry.video for clip in clips]
+    with _shown_features(what, videos, model.runtime, model.sample_hz, cache, console, workers) as features_of:
         for clip in clips:
             features = features_of(clip.entry.video)
             got, expected = len(features.seconds), len(clip.targets)
@@ -133,25 +146,38 @@ def read_pictures(evaluation: AnyEvaluation, console: Console) -> dict[WrongSpan
 
 @contextmanager
 def _shown_features(
-    what: str, num_videos: int, runtime: Runtime, sample_hz: float | None, cache: Path, console: Console
+    what: str,
+    videos: Sequence[Path],
+    runtime: Runtime,
+    sample_hz: float | None,
+    cache: Path,
+    console: Console,
+    workers: Workers | None,
 ) -> Iterator[Callable[[Path], ClipFeatures]]:
-    """Gives what gives a video's features, from the cache or computed, with a progress bar."""
+    """Gives what gives a video's features: from the cache, computed, or by now computed by workers; with a bar."""
     from videoseq.feature_store import FeatureStore
 
-    with open_videos() as videos, console.progress("frames") as bar:
-        store = FeatureStore(cache, videos.open)
-        task = bar.add_task(what, total=num_videos, note="") if bar else None
+    found: dict[Path, ClipFeatures] = {}
+    failed: dict[Path, VideoError] = {}
+    if workers is not None:
+        found, failed = extract(what, videos, workers, runtime, sample_hz, FeatureStore(cache), console)
+    with open_videos() as access, console.progress("frames") as bar:
+        store = FeatureStore(cache, access.open)
+        task = bar.add_task(what, total=len(videos), note="") if bar else None
 
         def features_of(video: Path) -> ClipFeatures:
+            if video in failed:
+                raise failed[video]
+
             def show(num_frames: int, fraction: float) -> None:
                 if bar is not None and task is not None:
                     done = int(bar.tasks[0].completed)
                     bar.update(task, completed=done + min(fraction, 0.999), note=f"{video.name} {num_frames}")
 
-            found = store.get(video, runtime, sample_hz, show)
+            features = found.get(video) or store.get(video, runtime, sample_hz, show)
             if bar is not None and task is not None:
                 bar.update(task, completed=int(bar.tasks[0].completed) + 1)
-            console.detail(f"{video}: {len(found.seconds)} frames, {len(found.features)} sampled")
-            return found
+            console.detail(f"{video}: {len(features.seconds)} frames, {len(features.features)} sampled")
+            return features
 
         yield features_of

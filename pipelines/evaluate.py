@@ -13,6 +13,7 @@ from . import agreement, options
 from . import dataset as datasets
 from .beside import Previous, difference_table, load_previous
 from .console import Console, print_json
+from .extraction import Workers
 from .train_screen import looks_ahead, metrics_table
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def evaluate(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     compiled: options.Compile = False,
+    workers: options.Workers = 1,
     cache: options.Cache = None,
     pictures: options.Pictures = True,
     json: options.Json = False,
@@ -84,11 +86,12 @@ def evaluate(
         sample_hz=loaded.sample_hz,
         cache=cache,
         console=console,
+        workers=Workers(workers, model, choice) if workers > 1 else None,
     )
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
     majority = majority_from(description.majority_names, loaded.classes, is_multilabel=description.is_multilabel)
-    labelled = previous.label(clips, loaded.classes, cache, console) if previous is not None else ()
+    labelled = previous.label(clips, loaded.classes, cache, console, workers) if previous is not None else ()
     evaluation = evaluate_heads(
         loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class, labelled
     )

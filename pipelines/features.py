@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
-from .console import Console, Exit, fail
-from .videos import open_videos
+from .console import Console, Exit
+from .videos import ISOLATES, describe_access
+
+if TYPE_CHECKING:
+    from videoseq.inputs import Job, Jobs
+    from videoseq.journal import Result
+    from videoseq.shards import Shard
+    from videoseq.worker_process import FeatureTask, WorkerProcess
 
 
 def features(
@@ -24,38 +36,141 @@ def features(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     compiled: options.Compile = False,
+    workers: options.Workers = 1,
+    shard: options.Shard = None,
     cache: options.Cache = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Write NAME.features.npy, one row per sampled frame, and NAME.features.csv with each row's frame and time."""
-    from videoseq.backbones import load_backbone
-    from videoseq.errors import VideoError
-    from videoseq.feature_store import FeatureStore
+    """Write NAME.features.npy, one row per sampled frame, and NAME.features.csv with each row's frame and time.
+
+    A line into results.jsonl says how each video ended. One whose features are there already, by this CNN, is left.
+    """
+    from videoseq.folder_lock import locked_folder
     from videoseq.inputs import plan_jobs
-    from videoseq.runtimes import select_runtime
+    from videoseq.isolation import Limits
     from videoseq.settings_file import load_settings
+    from videoseq.shards import Shard
+    from videoseq.worker_process import FeatureTask, started_early
 
     console = Console(quiet=quiet, verbose=verbose)
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]
     settings = load_settings(overrides=chosen)
-    jobs = plan_jobs(inputs, out)
-    if not jobs:
+    share = Shard.parse(shard) if shard is not None else None
+    _check_folder(out)
+    jobs = plan_jobs(inputs, out, share)
+    if not jobs.num_found:
         console.end_empty(inputs)
     choice = options.runtime_choice(device, runtime, precision, threads, compiled)
-    chosen_runtime = select_runtime(load_backbone(settings.backbone), choice)
-    num_failed = 0
-    with open_videos() as videos:
-        store = FeatureStore(options.cache_folder(cache), videos.open)
-        for job in jobs:
-            try:
-                job.check_link()
-                found = store.get(job.video, chosen_runtime, settings.sample_hz)
-            except VideoError as error:
-                fail(error)
-                num_failed += 1
-                continue
-            found.export(job.target)
-            console.say(f"complete: {job.video}: {len(found.features)} rows of {chosen_runtime.identity.feature_size}")
-    if num_failed:
-        raise typer.Exit(Exit.ALL_FAILED if num_failed == len(jobs) else Exit.SOME_FAILED)
+    store = options.cache_folder(cache)
+    task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
+    num_workers = max(1, min(workers, len(jobs)))
+    # Where something was computed before, there may be nothing to do.
+    num_early = num_workers if num_workers > 1 and not out.exists() else 0
+    part = "" if share is None else share.label
+    with started_early(num_early) as waiting, locked_folder(out, part, on_notice=console.warn):
+        counts = _run(jobs, inputs, out, share, task, num_workers, waiting, console)
+    if counts["complete"] == len(jobs):  # of a shard that is empty too
+        raise typer.Exit(Exit.DONE)
+    raise typer.Exit(Exit.ALL_FAILED if counts["failed"] == len(jobs) else Exit.SOME_FAILED)
+
+
+def _run(
+    jobs: Jobs,
+    inputs: Sequence[str],
+    out: Path,
+    shard: Shard | None,
+    task: FeatureTask,
+    num_workers: int,
+    waiting: list[WorkerProcess],
+    console: Console,
+) -> Counter[str]:
+    """Computes what is not there yet; how many jobs are in which state."""
+    from videoseq.feature_batch import has_features
+    from videoseq.journal import STATES, Journal
+    from videoseq.worker import begin
+    from videoseq.workers import WorkerPool
+
+    counts: Counter[str] = Counter()
+    with ExitStack() as stack:
+        # Workers have decoders of their own; here it is only to be known what the features will be.
+        work = begin(replace(task, isolate=task.isolate and num_workers == 1), stack)
+        kind_sha256 = work.summary["features_sha256"]
+        journal = Journal(out, shard)
+        _describe_run(out, shard, work.summary, inputs, task, num_workers)
+        bar = stack.enter_context(console.files(len(jobs), "features"))
+
+        def due() -> Iterator[Job]:
+            for job in jobs:
+                known = next((one for one in journal.recorded(job) if has_features(one, job, out, kind_sha256)), None)
+                if known is None:
+                    yield job
+                    continue
+                journal.append(known, is_durable=False)  # another shard's, perhaps
+                counts[known.state] += 1
+                bar.skip()
+                console.detail(f"{job.video}: its features are there already")
+
+        if num_workers > 1:
+            pool = stack.enter_context(WorkerPool(num_workers, task, waiting))
+            ended = pool.results(due(), bar.show, lambda summary: None)  # noqa: ARG005 (it is known)
+        else:
+            ended = ((job, work.do(job, partial(bar.show, job))) for job in due())
+        for job, result in ended:
+            journal.append(result)
+            counts[result.state] += 1
+            bar.end(job, result.num_frames, has_failed=result.state == "failed")
+            console.say(_line(job, result))
+    journal.write_failures(one for job in jobs if (one := journal.get(job.video)) is not None)
+    if len(jobs) != 1:
+        console.say(f"{len(jobs)} videos: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
+    return counts
+
+
+def _check_folder(out: Path) -> None:
+    """Refuses a folder of labels, in whose record lines of these would take the places of lines of those."""
+    from videoseq.errors import ConfigError
+
+    for path in sorted(out.glob("run*.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not ours to judge
+            continue
+        if isinstance(run, dict) and "model_sha256" in run:
+            raise ConfigError(f"{out}: expected no labels there, got those of {run.get('model')}; name another --out")
+
+
+def _describe_run(
+    out: Path,
+    shard: Shard | None,
+    summary: dict[str, Any],
+    inputs: Sequence[str],
+    task: FeatureTask,
+    num_workers: int,
+) -> None:
+    from videoseq.files import write_text
+    from videoseq.machine import library_versions
+    from videoseq.shards import shard_file_name
+
+    run = {
+        "schema_version": 1,
+        **summary,
+        "workers": num_workers,
+        "shard": None if shard is None else str(shard),
+        "inputs": list(inputs),
+        "decoding": describe_access(task.limits, isolate=task.isolate),
+        "versions": library_versions(),
+    }
+    write_text(out / shard_file_name("run.json", shard), json.dumps(run, indent=1) + "\n")
+
+
+def _line(job: Job, result: Result) -> str:
+    import numpy as np
+
+    from videoseq.feature_store import feature_paths
+
+    if result.state == "failed":
+        return f"failed: {result.code}: {result.message}"
+    rows, width = np.load(feature_paths(job.target)[0], mmap_mode="r", allow_pickle=False).shape
+    line = f"{result.state}: {result.path}: {rows} rows of {width}"
+    return f"{line}; {result.code}: {result.message}" if result.code else line

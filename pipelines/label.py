@@ -55,10 +55,7 @@ def label(
         Optional[int],  # noqa: UP045
         typer.Option(min=0, help="Begin no more videos after more than so many have failed in this run."),
     ] = None,
-    shard: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="I/N", help="Do the I-th of N shares, counted from 1; others may do theirs meanwhile."),
-    ] = None,
+    shard: options.Shard = None,
     reuse_threshold: Annotated[
         float,
         typer.Option(

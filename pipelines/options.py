@@ -57,6 +57,16 @@ TimeoutPerVideo = Annotated[
     float, typer.Option(min=0.1, help="Seconds that one video may take altogether; by default a week.")
 ]
 DecoderMemory = Annotated[float, typer.Option(min=0.1, help="GiB that the isolated decoder may take (Linux).")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, help="Videos whose features are computed side by side, in processes that share the cores."
+    ),
+]
+Shard = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+    typer.Option(metavar="I/N", help="Do the I-th of N shares, counted from 1; others may do theirs meanwhile."),
+]
 Cache = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
     typer.Option(help="Where features are kept; by default $VIDEOSEQ_CACHE, else ~/.cache/videoseq."),

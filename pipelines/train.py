@@ -12,6 +12,7 @@ import typer
 from . import dataset as datasets
 from . import options
 from .console import Console, Exit, percent, print_json, table
+from .extraction import Workers
 from .sweep import swept
 from .train_screen import EpochLines, fold_lines, looks_ahead, metrics_table
 
@@ -75,6 +76,7 @@ def train(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     compiled: options.Compile = False,
+    workers: options.Workers = 1,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
     pictures: options.Pictures = False,
@@ -104,6 +106,7 @@ def train(
         choice=options.runtime_choice(device, runtime, precision, threads, compiled),
         cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
         resume=resume is not None,
+        num_workers=workers,
     )  # fmt: skip
     if json:
         print_json(metrics)
@@ -121,11 +124,13 @@ def run(
     num_trials: int = 0,
     pictures: bool = False,
     resume: bool = False,
+    num_workers: int = 1,
 ) -> dict[str, Any]:
     """Trains, measures and saves a model; returns what ``metrics.json`` holds.
 
     ``pictures`` puts frames of the videos into its report, which is passed on with the model. With ``resume`` it goes
-    on with what a training that was interrupted has left beside ``out``.
+    on with what a training that was interrupted has left beside ``out``. ``num_workers`` processes compute features, or
+    one: this.
     """
     from videoseq.annotations import ClassNames, find_classes
     from videoseq.backbones import load_backbone
@@ -150,6 +155,7 @@ def run(
     console.say(f"{len(entries)} clips in {len({e.group for e in entries})} groups; classes: {', '.join(classes)}")
     backbone = load_backbone(settings.backbone)
     check_finetuning(settings, backbone)
+    workers = Workers(num_workers, settings.backbone, choice) if num_workers > 1 else None
     clips, notices = datasets.load(
         entries,
         annotations,
@@ -161,6 +167,7 @@ def run(
         cache=cache,
         console=console,
         on_bad_clip=settings.data.on_bad_clip,
+        workers=workers,
     )
     overview = describe_clips(clips, classes)
     notices += _show_overview(overview, console)
@@ -182,7 +189,7 @@ def run(
             )
         for notice in trained.measured.notices:
             console.warn(notice)
-        trained = _with_agreement(trained, clips, choice, cache, console)
+        trained = _with_agreement(trained, clips, choice, cache, console, num_workers)
     shown = {
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
@@ -260,7 +267,12 @@ def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[
 
 
 def _with_agreement(
-    trained: TrainedModel, clips: Sequence[Clip], choice: RuntimeChoice, cache: Path, console: Console
+    trained: TrainedModel,
+    clips: Sequence[Clip],
+    choice: RuntimeChoice,
+    cache: Path,
+    console: Console,
+    num_workers: int,
 ) -> TrainedModel:
     """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
     from videoseq.bundle import MIN_AGREEMENT
@@ -271,9 +283,13 @@ def _with_agreement(
 
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained
-    runtime = select_runtime(trained.bundle.backbone, replace(choice, precision="bfloat16"))
+    choice = replace(choice, precision="bfloat16")
+    runtime = select_runtime(trained.bundle.backbone, choice)
+    settings, workers = trained.bundle.description.settings.backbone, None
+    if num_workers > 1 and settings.trainable == 0:  # a CNN that was fine-tuned is in this process only
+        workers = Workers(num_workers, settings, choice)
     seen = trained.measured.kept.seen(spread_clips(clips))
-    share = datasets.measure_agreement(seen, trained.bundle, runtime, cache, console)
+    share = datasets.measure_agreement(seen, trained.bundle, runtime, cache, console, workers)
     use = "labels will be made in it" if share >= MIN_AGREEMENT else "labels will be made in float32"
     console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
     description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})

@@ -534,9 +534,12 @@ def test_features_writes_vectors_and_their_frames(call, clip, tmp_path):
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.splitlines() == [
         f"complete: {clip}: 6 rows of 3840",
-        "error: gone.mp4: expected a video file, found nothing there",
+        "failed: not_found: gone.mp4: expected a video file, found nothing there",
+        "2 videos: 1 complete, 0 degraded, 1 failed",
     ]
-    assert sorted(os.listdir(tmp_path / "out")) == ["clip.mp4.features.csv", "clip.mp4.features.npy"]
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "clip.mp4.features.csv", "clip.mp4.features.npy", "failures.jsonl", "results.jsonl", "run.json"
+    ]  # fmt: skip
     vectors = np.load(tmp_path / "out" / "clip.mp4.features.npy", allow_pickle=False)
     with (tmp_path / "out" / "clip.mp4.features.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -21,8 +21,9 @@ from videoseq.isolation import DecoderProcess, Limits
 from videoseq.video import VideoReader
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def decoder():
+    """For all tests here; those that end its process leave the next one a new one."""
     with DecoderProcess() as process:
         yield process
 
@@ -214,6 +215,7 @@ def test_a_reader_that_was_forgotten_is_closed_by_the_next(decoder, tmp_path):
 def test_the_process_is_renewed_now_and_then(decoder, tmp_path, monkeypatch):
     monkeypatch.setattr(isolation, "_VIDEOS_PER_PROCESS", 2)
     video = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")
+    decoder.stop()
     processes = []
     for _ in range(4):
         with decoder.open(video) as reader:

@@ -22,7 +22,7 @@ DATA_PATH = """
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
     checkpoints sequence_module epochs ranks training finetuning labelled_frames labels label_sets bundle label_queue
     sequence_labeler video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning
-    measuring recipe sweep line_log journal batch worker_process worker workers report
+    measuring recipe sweep line_log journal batch feature_batch worker_process worker workers report
 """
 ORDER = DATA_PATH.split()
 

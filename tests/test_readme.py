@@ -96,7 +96,7 @@ def test_make_lists_what_the_readme_and_contributing_name():
 
 def test_every_code_of_a_video_has_its_paragraph_and_every_paragraph_its_code():
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "videoseq").rglob("*.py"))
-    said = re.findall(r'VideoError\(\s*"(\w+)"|"failed", "(\w+)"|_failure\(job, "(\w+)"', source)
+    said = re.findall(r'VideoError\(\s*"(\w+)"|, "failed", "(\w+)"|_failure\(job, "(\w+)"', source)
     codes = {code for found in said for code in found if code}
     notices = set(re.findall(r'Notice\(\s*"(\w+)"', (ROOT / "videoseq" / "facts.py").read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "videos.md").read_text(encoding="utf-8")

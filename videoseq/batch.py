@@ -8,8 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from videoseq.errors import ModelError, OutputError, VideoError, one_line
+from videoseq.facts import ReadFacts
 from videoseq.features import Progress
 from videoseq.files import remove_leftovers
 from videoseq.frames import FrameReader
@@ -62,20 +64,9 @@ def label_job(
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
         return _failure(job, "name_too_long", error, watch)
-    first = facts.notices[0] if facts.notices else None
     return Result(
         path=str(job.video),
-        state=facts.state,
-        code=first.code if first else "",
-        message=one_line(first.message) if first else "",
-        num_frames=facts.num_frames,
-        duration_seconds=facts.duration_seconds,
-        time_source=facts.time_source,
-        start_offset_seconds=facts.start_offset_seconds,
-        rotation_degrees=facts.rotation_degrees,
-        coverage=facts.coverage,
-        spans=[span.as_dict() for span in facts.spans],
-        notices=[notice.as_dict() for notice in facts.notices],
+        **described(facts),
         video_sha256=video_sha256,
         model_sha256=model.bundle.sha256,
         runtime=model.runtime.description,
@@ -101,3 +92,21 @@ def _digests(job: Job, out: Path) -> dict[str, str]:
         return digests(job, out)
     except OSError as error:  # what was just written
         raise OutputError(f"{job.target}: its labels could not be read back; {error.strerror}") from error
+
+
+def described(facts: ReadFacts) -> dict[str, Any]:
+    """What a result says of how its video was read."""
+    first = facts.notices[0] if facts.notices else None
+    return {
+        "state": facts.state,
+        "code": first.code if first else "",
+        "message": one_line(first.message) if first else "",
+        "num_frames": facts.num_frames,
+        "duration_seconds": facts.duration_seconds,
+        "time_source": facts.time_source,
+        "start_offset_seconds": facts.start_offset_seconds,
+        "rotation_degrees": facts.rotation_degrees,
+        "coverage": facts.coverage,
+        "spans": [span.as_dict() for span in facts.spans],
+        "notices": [notice.as_dict() for notice in facts.notices],
+    }

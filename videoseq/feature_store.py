@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 
-from videoseq.errors import Notice
+from videoseq.errors import Notice, OutputError
+from videoseq.facts import ReadFacts
 from videoseq.features import FeatureChunk, Progress, stream_features
-from videoseq.files import staged_binary_file, staged_file, staged_folder
+from videoseq.files import remove_leftovers, staged_binary_file, staged_file, staged_folder
 from videoseq.frames import FrameReader
 from videoseq.runtimes import Runtime
 from videoseq.safe_file import FileWatch
 from videoseq.video import VideoReader, content_sha256
 
-_STORE_VERSION = 3
+_STORE_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class ClipFeatures:
         steps: Steps of the network due at every native frame.
         features: One row for each frame with ``steps > 0``; lies on disk until touched.
         duration_seconds: Time of the end of the last frame.
-        notices: What reading the video brought to light.
+        notices: What reading the video brought to light, under the name it was asked for.
+        facts: All of that; None of features that were not read from a video.
     """
 
     video_sha256: str
@@ -50,6 +52,7 @@ class ClipFeatures:
     features: Float32[np.ndarray, "sampled features"]
     duration_seconds: float
     notices: tuple[Notice, ...]
+    facts: ReadFacts | None = None
 
     def chunks(self, num_frames: int = 1024) -> Iterator[FeatureChunk]:
         """The same frames as :func:`stream_features` gives, in chunks of ``num_frames``."""
@@ -71,10 +74,11 @@ class ClipFeatures:
             OutputError: They cannot be written.
         """
         sampled = np.flatnonzero(self.steps)
-        with staged_file(target.with_name(f"{target.name}.features.csv")) as file:
+        vectors, frames = feature_paths(target)
+        with staged_file(frames) as file:
             file.write("row,frame,time_s\n")
             file.writelines(f"{row},{frame},{self.seconds[frame]:.6f}\n" for row, frame in enumerate(sampled.tolist()))
-        with staged_binary_file(target.with_name(f"{target.name}.features.npy")) as binary:
+        with staged_binary_file(vectors) as binary:
             np.save(binary, self.features)
 
 
@@ -101,6 +105,14 @@ class FeatureStore:
         self.root = root
         self._open_video = open_video
 
+    def find(self, video: Path, runtime: Runtime, sample_hz: float | None) -> ClipFeatures | None:
+        """The features of a video if they are on disk and can be read.
+
+        Raises:
+            VideoError: The video cannot be read.
+        """
+        return _find_entry(self._entry(_key(video, runtime, sample_hz)), video)
+
     def get(
         self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
     ) -> ClipFeatures:
@@ -110,23 +122,52 @@ class FeatureStore:
             VideoError: The video cannot be read.
             OutputError: The store cannot be written.
         """
-        watch = FileWatch(video)
-        key = {
-            "store_version": _STORE_VERSION,
-            "video_sha256": content_sha256(video),
-            "backbone": runtime.identity.model_dump(mode="json"),
-            "precision": runtime.arithmetic,
-            "sample_hz": sample_hz,
-        }
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        entry = self.root / name[:2] / name
+        watch, key = FileWatch(video), _key(video, runtime, sample_hz)
+        entry = self._entry(key)
+        found = _find_entry(entry, video)
+        if found is not None:
+            return found
+        remove_leftovers(entry.parent)
         try:
-            return _read_entry(entry, video)
-        except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
-            with staged_folder(entry, replace=True) as staging, self._open_video(video) as reader:
+            with staged_folder(entry, replace=entry.exists()) as staging, self._open_video(video) as reader:
                 _compute_entry(staging, key, reader, runtime, on_progress)
                 watch.check()
-        return _read_entry(entry, video)
+        except OutputError:
+            found = _find_entry(entry, video)  # another process may have put the same there meanwhile
+            if found is None:
+                raise
+        return found or _read_entry(entry, video)
+
+    def _entry(self, key: dict[str, Any]) -> Path:
+        name = _digest(key)
+        return self.root / name[:2] / name
+
+
+def features_sha256(runtime: Runtime, sample_hz: float | None) -> str:
+    """What tells features from those of the same video by another CNN, in other arithmetic or at another rate."""
+    return _digest(_kind(runtime, sample_hz))
+
+
+def feature_paths(target: Path) -> tuple[Path, Path]:
+    """Where a video's features are exported to: ``target`` plus ``.features.npy`` and ``.features.csv``."""
+    return target.with_name(f"{target.name}.features.npy"), target.with_name(f"{target.name}.features.csv")
+
+
+def _key(video: Path, runtime: Runtime, sample_hz: float | None) -> dict[str, Any]:
+    return {"video_sha256": content_sha256(video), **_kind(runtime, sample_hz)}
+
+
+def _kind(runtime: Runtime, sample_hz: float | None) -> dict[str, Any]:
+    return {
+        "store_version": _STORE_VERSION,
+        "backbone": runtime.identity.model_dump(mode="json"),
+        "precision": runtime.arithmetic,
+        "sample_hz": sample_hz,
+    }
+
+
+def _digest(key: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
 def _compute_entry(
@@ -145,8 +186,7 @@ def _compute_entry(
     np.save(folder / "seconds.npy", np.concatenate(seconds))
     np.save(folder / "flags.npy", np.concatenate(flags))
     np.save(folder / "steps.npy", np.concatenate(steps))
-    notices = [notice.as_dict() for notice in facts.notices]
-    described = {**key, "duration_seconds": facts.duration_seconds, "notices": notices}
+    described = {**key, "facts": facts.as_dict()}
     (folder / "entry.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
 
@@ -175,15 +215,24 @@ class _GrowingArray:
         np.lib.format.write_array_header_1_0(self._file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
+def _find_entry(entry: Path, video: Path) -> ClipFeatures | None:
+    try:
+        return _read_entry(entry, video)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
+        return None
+
+
 def _read_entry(entry: Path, video: Path) -> ClipFeatures:
     """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
     described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+    facts = ReadFacts.from_dict(described["facts"])
     return ClipFeatures(
         video_sha256=described["video_sha256"],
         seconds=np.load(entry / "seconds.npy", allow_pickle=False),
         flags=np.load(entry / "flags.npy", allow_pickle=False),
         steps=np.load(entry / "steps.npy", allow_pickle=False),
         features=np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False),
-        duration_seconds=described["duration_seconds"],
-        notices=tuple(Notice(kept["code"], f"{video}: {kept['message']}") for kept in described["notices"]),
+        duration_seconds=facts.duration_seconds,
+        notices=tuple(Notice(notice.code, f"{video}: {notice.message}") for notice in facts.notices),
+        facts=facts,
     )

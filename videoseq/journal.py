@@ -54,7 +54,7 @@ class Result:
         notices: All that reading the video brought to light.
         video_sha256: Of the video's bytes; of one that failed, empty where another try may end differently: where they
             could not be read, and after one of the :data:`PASSING_CODES`.
-        model_sha256: Of the model's description.
+        model_sha256: Of the model's description; of features, of what made them.
         runtime: What ran the CNN.
         precision: What it computed in.
         reuse_threshold: How still a scene had to be for the CNN not to look again.
@@ -178,6 +178,14 @@ class Journal:
         with staged_file(self._path("failures.jsonl")) as file:
             file.writelines(_json_line(result).decode() for result in results if result.state == "failed")
 
+    def recorded(self, job: Job) -> list[Result]:
+        """The last results of a video, of this run's own file and of those of other shards.
+
+        Raises:
+            OutputError: The record cannot be read any more.
+        """
+        return [result for log in self._logs if (result := log.get(str(job.video))) is not None]
+
     def find(
         self, job: Job, model_sha256: str, settings: LabelSettings, conditions_sha256: str | None = None
     ) -> Result | None:
@@ -189,7 +197,7 @@ class Journal:
         Raises:
             OutputError: The record cannot be read any more.
         """
-        recorded = [result for log in self._logs if (result := log.get(str(job.video))) is not None]
+        recorded = self.recorded(job)
         recorded = [result for result in recorded if result.video_sha256 and result.model_sha256 == model_sha256]
         labelled = [
             result for result in recorded if settings.would_give(result) and _has_outputs(result, job, self._out)

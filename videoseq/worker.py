@@ -1,4 +1,4 @@
-"""The other end of :mod:`videoseq.workers`: a process that labels one video after the other, as it is told.
+"""The other end of :mod:`videoseq.workers`: a process that works on one video after the other, as it is told.
 
 It ends when nobody is at the other end of its pipe any more, whatever it is at, and leaves nothing half-written.
 """
@@ -23,8 +23,11 @@ from typing import Any, NoReturn
 import cv2
 import torch
 
+from videoseq.backbones import load_backbone
 from videoseq.batch import label_job
 from videoseq.errors import ConfigError, ModelError, OutputError
+from videoseq.feature_batch import feature_job
+from videoseq.feature_store import FeatureStore, features_sha256
 from videoseq.features import Progress
 from videoseq.frames import FrameReader
 from videoseq.inputs import Job
@@ -32,11 +35,14 @@ from videoseq.isolation import DecoderProcess
 from videoseq.journal import Result
 from videoseq.labeling import load_model
 from videoseq.machine import num_usable_cores
+from videoseq.runtimes import Runtime, select_runtime
 from videoseq.video import VideoReader
-from videoseq.worker_process import LabelTask
+from videoseq.worker_process import FeatureTask, LabelTask, Task
 
 _PATIENCE_SECONDS = 10.0
 _PROGRESS_SECONDS = 0.1
+
+OpenVideo = Callable[[Path], FrameReader]
 
 
 def main(connection: Connection) -> None:
@@ -69,19 +75,25 @@ class Work:
     do: Callable[[Job, Progress], Result]
 
 
-def begin(task: LabelTask, stack: ExitStack) -> Work:
-    """Takes the task's cores, starts its decoder, which ends with ``stack``, and loads its model.
+def begin(task: Task, stack: ExitStack) -> Work:
+    """Takes the task's cores, starts its decoder and loads its model; ``stack`` ends the first two.
 
     Raises:
         ModelError: The model cannot be loaded, or is another one by now.
-        ConfigError: The machine lacks what was chosen.
+        ConfigError: The machine lacks what was chosen, or the backbone is not to be had.
     """
     num_cores = task.choice.num_threads or num_usable_cores()
+    stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
     cv2.setNumThreads(num_cores)
     torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
-    open_video: Callable[[Path], FrameReader] = partial(VideoReader, max_pixels=task.limits.max_pixels)
+    open_video: OpenVideo = partial(VideoReader, max_pixels=task.limits.max_pixels)
     if task.isolate:
         open_video = stack.enter_context(DecoderProcess(task.limits)).open
+    return _begin_labels(task, open_video) if isinstance(task, LabelTask) else _begin_features(task, open_video)
+
+
+def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
     model = load_model(task.model_path, task.choice)
     if model.bundle.sha256 != task.model_sha256:
         raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
@@ -93,7 +105,29 @@ def begin(task: LabelTask, stack: ExitStack) -> Work:
     return Work(model.summary, label)
 
 
-def _work(connection: Connection, task: LabelTask, jobs: queue.SimpleQueue[Job]) -> NoReturn:
+def _begin_features(task: FeatureTask, open_video: OpenVideo) -> Work:
+    runtime = _runtime_of(task)
+    store = FeatureStore(task.cache, open_video)
+    summary = {
+        "backbone": runtime.identity.model_dump(mode="json"),
+        "sample_hz": task.sample_hz,
+        "features_sha256": features_sha256(runtime, task.sample_hz),
+        "runtime": runtime.description,
+    }
+
+    def compute(job: Job, on_progress: Progress) -> Result:
+        return feature_job(job, store, runtime, task.sample_hz, on_progress, out=task.out)
+
+    return Work(summary, compute)
+
+
+def _runtime_of(task: FeatureTask) -> Runtime:
+    if isinstance(task.backbone, Path):
+        return load_model(task.backbone, task.choice).runtime
+    return select_runtime(load_backbone(task.backbone), task.choice)
+
+
+def _work(connection: Connection, task: Task, jobs: queue.SimpleQueue[Job]) -> NoReturn:
     with ExitStack() as stack:
         work = begin(task, stack)
         _tell(connection, "started", work.summary)

@@ -1,4 +1,4 @@
-"""One process that labels videos, as its parent sees it.
+"""One process that works on videos, as its parent sees it, and what it may be told to do with them.
 
 Nothing here takes long to import: while the workers import torch, their parent is not to take a core from them.
 """
@@ -12,12 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videoseq.inputs import Job
 from videoseq.isolation import Limits, child_command, how_it_ended
 from videoseq.journal import LabelSettings
 from videoseq.machine import RuntimeChoice
+
+if TYPE_CHECKING:
+    from videoseq.config import BackboneSettings
 
 PATIENCE_SECONDS = 10.0
 _CHILD = (
@@ -49,17 +52,46 @@ class LabelTask:
     isolate: bool = True
 
 
+@dataclass(frozen=True)
+class FeatureTask:
+    """What every worker needs to know to compute features as the parent would.
+
+    Attributes:
+        backbone: The CNN's settings, or the folder of the model that it is part of.
+        sample_hz: Steps of the network a second; None for every frame.
+        cache: The folder of the :class:`~videoseq.feature_store.FeatureStore` that the features go into.
+        choice: What runs the CNN; its cores are those of all workers together.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+        out: Where each job's target lies, for which the features are exported too; None if they are only kept.
+    """
+
+    backbone: BackboneSettings | Path
+    sample_hz: float | None
+    cache: Path
+    choice: RuntimeChoice
+    limits: Limits
+    isolate: bool = True
+    out: Path | None = None
+
+
+Task = LabelTask | FeatureTask
+"""What workers are told once, before their first job."""
+
+
 class WorkerProcess:
     """A process, and the job that it is at; it waits for a task, then for jobs.
 
     Attributes:
         job: What it is at.
-        has_started: Whether it has said that it is ready to label.
+        num_jobs: How many it was given.
+        has_started: Whether it has said that it is ready.
         connection: To it.
     """
 
     def __init__(self) -> None:
         self.job: Job | None = None
+        self.num_jobs = 0
         self.has_started = False
         self.connection, theirs = Pipe()
         with theirs:
@@ -71,7 +103,7 @@ class WorkerProcess:
                 start_new_session=True,  # an interrupt from the terminal is for the parent to handle
             )
 
-    def prepare(self, task: LabelTask) -> None:
+    def prepare(self, task: Task) -> None:
         """Says what all of its jobs have in common."""
         with suppress(OSError):  # that it has died shows when it is listened to
             self.connection.send(task)
@@ -79,6 +111,7 @@ class WorkerProcess:
     def give(self, job: Job) -> bool:
         """Has it begin with a job; whether it is still there to do so."""
         self.job = job
+        self.num_jobs += 1
         try:
             self.connection.send(job)
         except OSError:

@@ -19,13 +19,15 @@ from videoseq.files import remove_leftovers
 from videoseq.inputs import Job
 from videoseq.journal import Result
 from videoseq.machine import num_usable_cores
-from videoseq.worker_process import PATIENCE_SECONDS, LabelTask, WorkerProcess
+from videoseq.worker_process import PATIENCE_SECONDS, Task, WorkerProcess
 
+JOBS_PER_WORKER = 500
+"""What libraries leak, a fresh process forgets; at a second a video its start costs less than a hundredth."""
 _MAX_FAILED_STARTS = 3
 
 
 class WorkerPool:
-    """Processes that label whole videos. Use it as a context manager; a worker is started when there is work for it.
+    """Processes that work on whole videos. Use it as a context manager; a worker is started when there is work for it.
 
     Args:
         num_workers: At most so many at once.
@@ -39,9 +41,16 @@ class WorkerPool:
         ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
     """
 
-    def __init__(self, num_workers: int, task: LabelTask, waiting: list[WorkerProcess] | None = None) -> None:
+    def __init__(
+        self,
+        num_workers: int,
+        task: Task,
+        waiting: list[WorkerProcess] | None = None,
+        *,
+        jobs_per_worker: int = JOBS_PER_WORKER,
+    ) -> None:
         if os.name != "posix":
-            raise ConfigError("workers: expected Linux or macOS for more than one; label with one here")
+            raise ConfigError("workers: expected Linux or macOS for more than one; leave out --workers here")
         cores, left_over = divmod(task.choice.num_threads or num_usable_cores(), num_workers)
         shares = [max(1, cores + (number < left_over)) for number in range(num_workers)]
         self.choices = [replace(task.choice, num_threads=share) for share in shares]
@@ -50,7 +59,9 @@ class WorkerPool:
         self._waiting = waiting if waiting is not None else []
         self._again: list[Job] = []  # jobs whose worker has died
         self._was_tried: set[Job] = set()  # jobs over which one has died
+        self._jobs_per_worker = jobs_per_worker
         self._num_failed_starts = 0
+        self._has_begun = False
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -80,13 +91,13 @@ class WorkerPool:
 
         Args:
             jobs: The work, begun in this order.
-            on_progress: Called with a job, the frames labelled so far and the fraction of the file's bytes read.
-            on_start: Called when the first worker has loaded the model, with the summary of that.
+            on_progress: Called with a job, the frames gone by so far and the fraction of the file's bytes read.
+            on_start: Called once, when the first worker has loaded the model, with the summary of that.
 
         Raises:
             ModelError: The model cannot be loaded, or is another one by now.
             ConfigError: The machine lacks what was chosen, or worker after worker dies before it has begun.
-            OutputError: Labels cannot be written.
+            OutputError: What is made cannot be written.
             RuntimeError: A worker failed in a way that nobody has thought of; its traceback is in the message.
         """
         remaining = iter(jobs)
@@ -97,7 +108,8 @@ class WorkerPool:
                 match worker.receive():
                     case ("started", summary):
                         worker.has_started, self._num_failed_starts = True, 0
-                        if worker is self._workers[0]:
+                        if worker is self._workers[0] and not self._has_begun:
+                            self._has_begun = True
                             on_start(summary)
                     case ("progress", num_frames, fraction):
                         on_progress(job, num_frames, fraction)
@@ -119,7 +131,8 @@ class WorkerPool:
             job = self._again.pop() if self._again else next(remaining, None)
             if job is None:
                 break
-            if worker is None or not worker.give(job):  # it may have died while it waited
+            # It may have died while it waited.
+            if worker is None or worker.num_jobs >= self._jobs_per_worker or not worker.give(job):
                 if worker is not None:
                     worker.end()
                 worker = self._workers[number] = self._waiting.pop() if self._waiting else WorkerProcess()
@@ -141,7 +154,7 @@ class WorkerPool:
                     f"{cause}; fewer of them need less memory"
                 )
         elif job in self._was_tried:
-            message = f"{job.video}: the process that labelled it {cause}, and so did another before"
+            message = f"{job.video}: the process that worked on it {cause}, and so did another before"
             return Result(str(job.video), "failed", "worker_died", one_line(message))
         else:
             self._was_tried.add(job)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from . import options
 from .console import Console, Exit, print_json
-from .label_run import OnCorrupt, Request, run
+from .label_run import Engine, OnCorrupt, Request, run
 from .videos import ISOLATES
 
 if TYPE_CHECKING:
@@ -45,9 +45,24 @@ def label(
         ),
     ] = 0.0,
     workers: Annotated[
-        int,
-        typer.Option(min=1, help="Videos to label side by side, each in a process of its own; they share the cores."),
-    ] = 1,
+        Optional[int],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+        typer.Option(
+            min=1,
+            help="Videos to label side by side, each in a process of its own; they share the cores. By default one, or "
+            "with Ray as many as the cluster has room for.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Who labels side by side: processes of this machine (local), or actors of Ray (ray)."),
+    ] = Engine.LOCAL,
+    address: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
+        typer.Option(
+            help="The Ray cluster to label on: auto, or HOST:PORT of its head. Without it, Ray runs on this machine "
+            "for as long as this takes."
+        ),
+    ] = None,
     isolate: options.Isolate = ISOLATES,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
@@ -62,21 +77,27 @@ def label(
     Writes NAME.frames.csv and NAME.segments.csv for each, and a line into results.jsonl. A video that is labelled
     already, with this model, is not labelled again.
     """
+    from videoseq.errors import ConfigError
     from videoseq.inputs import plan_jobs
     from videoseq.isolation import Limits
     from videoseq.worker_process import started_early
 
+    if address is not None and engine is not Engine.RAY:
+        raise ConfigError("--address is of a Ray cluster; say --engine ray too, or leave it out")
     console = Console(quiet=quiet, verbose=verbose)
     jobs = plan_jobs(inputs, out)
     if not jobs:
         console.end_empty(inputs, json=json)
     # Where something was labelled before, there may be nothing to do.
-    num_early = min(workers, len(jobs)) if workers > 1 and not out.exists() else 0
-    with started_early(num_early) as waiting:
+    is_early = engine is Engine.LOCAL and (workers or 1) > 1 and not out.exists()
+    with started_early(min(workers or 1, len(jobs)) if is_early else 0) as waiting:
         choice = options.runtime_choice(device, runtime, precision, threads, compiled)
         request = Request(jobs, inputs, model, out, choice, on_corrupt, overwrite, reuse_threshold)
         limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, video_timeout)
-        results = run(request, console, limits, isolate=isolate, num_workers=workers, waiting=waiting)
+        results = run(
+            request, console, limits, isolate=isolate, num_workers=workers, waiting=waiting, engine=engine,
+            address=address,
+        )  # fmt: skip
     if json:
         print_json([asdict(result) for result in results])
     raise typer.Exit(exit_of(results))

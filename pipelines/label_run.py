@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
     from videoseq.machine import RuntimeChoice
-    from videoseq.worker_process import WorkerProcess
+    from videoseq.ray_engine import RayPool
+    from videoseq.worker_process import LabelTask, WorkerProcess
+    from videoseq.workers import WorkerPool
+
+
+class Engine(str, enum.Enum):
+    """Who labels side by side."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class OnCorrupt(str, enum.Enum):
@@ -67,8 +76,10 @@ def run(
     limits: Limits | None = None,
     *,
     isolate: bool = ISOLATES,
-    num_workers: int = 1,
+    num_workers: int | None = 1,
     waiting: list[WorkerProcess] | None = None,
+    engine: Engine = Engine.LOCAL,
+    address: str | None = None,
 ) -> list[Result]:
     """Labels what is not labelled yet; returns the result of every job that was reached, in their order.
 
@@ -77,15 +88,28 @@ def run(
         console: Where it says how it goes.
         limits: What decoding one file may cost.
         isolate: Whether decoding gets a process of its own.
-        num_workers: How many videos are labelled side by side; one is labelled in this process.
+        num_workers: How many videos are labelled side by side; one is labelled in this process, unless Ray is to do it.
+            None is one, or as many as the Ray cluster has room for.
         waiting: Processes for them that were started already; what is missing is started when there is work.
+        engine: Who labels side by side.
+        address: As in :class:`videoseq.ray_engine.RayPool`.
     """
     from videoseq.isolation import Limits
 
     limits = limits or Limits()
-    if num_workers == 1:
+    if engine is Engine.LOCAL and (num_workers or 1) == 1:
         return _one_by_one(request, console, limits, isolate=isolate)
-    return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
+
+    def open_pool(task: LabelTask) -> WorkerPool | RayPool:
+        if engine is Engine.RAY:
+            from videoseq.ray_engine import RayPool
+
+            return RayPool(num_workers, task, address)
+        from videoseq.workers import WorkerPool
+
+        return WorkerPool(min(num_workers or 1, len(request.jobs)), task, waiting)
+
+    return _side_by_side(request, console, limits, open_pool, isolate=isolate)
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> list[Result]:
@@ -110,26 +134,23 @@ def _side_by_side(
     request: Request,
     console: Console,
     limits: Limits,
-    num_workers: int,
-    waiting: list[WorkerProcess],
+    open_pool: Callable[[LabelTask], WorkerPool | RayPool],
     *,
     isolate: bool,
 ) -> list[Result]:
     from videoseq.journal import Journal, model_digest
     from videoseq.worker_process import LabelTask
-    from videoseq.workers import WorkerPool
 
     model_sha256 = model_digest(request.model_path)
     settings = request.settings
-    num_workers = min(num_workers, len(request.jobs))
     task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
-    with WorkerPool(num_workers, task, waiting) as pool, console.files(len(request.jobs), "labels") as bar:
+    with open_pool(task) as pool, console.files(len(request.jobs), "labels") as bar:
         journal = Journal(request.out)
         decoding = {**describe_access(limits, isolate=isolate), "on_corrupt": request.on_corrupt.value}
 
         def describe(model: Mapping[str, Any]) -> None:
             journal.describe_run(
-                request.model_path, model_sha256, model, request.inputs, settings, decoding, num_workers
+                request.model_path, model_sha256, model, request.inputs, settings, decoding, len(pool.choices)
             )
 
         record = _Record(request, journal, model_sha256, console, bar)

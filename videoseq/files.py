@@ -29,7 +29,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=staging_prefix(), suffix=".part", dir=path.parent)
         staging = Path(name)
         with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
             yield file
@@ -85,7 +85,7 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent))
+        staging = Path(tempfile.mkdtemp(prefix=staging_prefix(), suffix=".part", dir=path.parent))
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
@@ -117,6 +117,18 @@ def remove_leftovers(folder: Path) -> None:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
+def remove_staged(folder: Path, prefix: str) -> None:
+    """Removes what a process that is gone, on whichever machine, was staging in a folder.
+
+    Args:
+        folder: Where.
+        prefix: What the process's :func:`staging_prefix` was.
+    """
+    for leftover in folder.glob(f"{prefix}*.part"):
+        with contextlib.suppress(OSError):  # a leftover does no harm
+            leftover.unlink()
+
+
 def sha256_of(file: BinaryIO) -> str:
     """The SHA-256 of what is left to read of an open file, in hex."""
     digest = hashlib.sha256()
@@ -143,7 +155,7 @@ def sync_folder(path: Path) -> None:
 
 def _exchange(staging: Path, path: Path) -> None:
     """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
-    retired = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".old", dir=path.parent))
+    retired = Path(tempfile.mkdtemp(prefix=staging_prefix(), suffix=".old", dir=path.parent))
     path.rename(retired / "old")
     try:
         staging.rename(path)
@@ -162,8 +174,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _staging_prefix() -> str:
-    """Names the process, so that another one can tell a leftover from work in progress."""
+def staging_prefix() -> str:
+    """What names begin with of all that this process stages, so that a leftover can be told from work in progress."""
     return f"{_machine_prefix()}{os.getpid()}-"
 
 

@@ -139,7 +139,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._nodes: list[subprocess.Popen[bytes]] = []
-        # The head has the machine's own address, at which a driver looks for its node; the other one another.
+        # The driver is to be on the head, which therefore has another address than the other nodes.
         self._host = import_ray().util.get_node_ip_address()
         with socket.create_server((self._host, 0)) as server:
             self.address = f"{self._host}:{server.getsockname()[1]}"
@@ -167,6 +167,8 @@ class Cluster:
         self._nodes.append(node)
         wait_until(lambda: b"Ray runtime started" in log.read_bytes() or node.poll() is not None, 120)
         assert node.poll() is None, log.read_text()
+        for known in self._folder.glob("session_*/node_ip_address.json"):  # where the machine's last node left its own
+            known.write_text(json.dumps({"node_ip_address": self._host}))
         return node
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:

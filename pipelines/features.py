@@ -67,8 +67,7 @@ def features(
     num_workers = max(1, min(workers, len(jobs)))
     # Where something was computed before, there may be nothing to do.
     num_early = num_workers if num_workers > 1 and not out.exists() else 0
-    part = "" if share is None else share.label
-    with started_early(num_early) as waiting, locked_folder(out, part, on_notice=console.warn):
+    with started_early(num_early) as waiting, locked_folder(out, share, on_notice=console.warn):
         counts = _run(jobs, inputs, out, share, task, num_workers, waiting, console)
     if counts["complete"] == len(jobs):  # of a shard that is empty too
         raise typer.Exit(Exit.DONE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
     from videoseq.machine import RuntimeChoice
+    from videoseq.ray_engine import RayPool
     from videoseq.shards import Shard
-    from videoseq.worker_process import WorkerProcess
+    from videoseq.worker_process import LabelTask, WorkerProcess
+    from videoseq.workers import WorkerPool
+
+
+class Engine(str, enum.Enum):
+    """Who labels side by side."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class OnCorrupt(str, enum.Enum):
@@ -89,8 +98,10 @@ def run(
     limits: Limits | None = None,
     *,
     isolate: bool = ISOLATES,
-    num_workers: int = 1,
+    num_workers: int | None = 1,
     waiting: list[WorkerProcess] | None = None,
+    engine: Engine = Engine.LOCAL,
+    address: str | None = None,
 ) -> Record:
     """Labels what is not labelled yet; returns how every job that was reached has ended.
 
@@ -99,8 +110,11 @@ def run(
         console: Where it says how it goes.
         limits: What decoding one file may cost.
         isolate: Whether decoding gets a process of its own.
-        num_workers: How many videos are labelled side by side; one is labelled in this process.
+        num_workers: How many videos are labelled side by side; one is labelled in this process, unless Ray is to do it.
+            None is one, or as many as the Ray cluster has room for.
         waiting: Processes for them that were started already; what is missing is started when there is work.
+        engine: Who labels side by side.
+        address: As in :class:`videoseq.ray_engine.RayPool`.
 
     Raises:
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
@@ -111,13 +125,23 @@ def run(
     from videoseq.journal import model_digest
 
     limits = limits or Limits()
+
+    def open_pool(task: LabelTask) -> WorkerPool | RayPool:
+        if engine is Engine.RAY:
+            from videoseq.ray_engine import RayPool
+
+            return RayPool(num_workers, task, address)
+        from videoseq.workers import WorkerPool
+
+        return WorkerPool(max(1, min(num_workers or 1, len(request.jobs))), task, waiting)
+
     with locked_folder(request.out, request.shard, on_notice=console.warn):
         remove_leftovers(request.out)  # of the record; those of labels go when their videos' turn comes
         if not request.overwrite:
             check_same_model(request.out, model_digest(request.model_path))
-        if num_workers == 1:
+        if engine is Engine.LOCAL and (num_workers or 1) == 1:
             return _one_by_one(request, console, limits, isolate=isolate)
-        return _side_by_side(request, console, limits, num_workers, waiting or [], isolate=isolate)
+        return _side_by_side(request, console, limits, open_pool, isolate=isolate)
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:
@@ -144,26 +168,23 @@ def _side_by_side(
     request: Request,
     console: Console,
     limits: Limits,
-    num_workers: int,
-    waiting: list[WorkerProcess],
+    open_pool: Callable[[LabelTask], WorkerPool | RayPool],
     *,
     isolate: bool,
 ) -> Record:
     from videoseq.journal import Journal, model_digest
     from videoseq.worker_process import LabelTask
-    from videoseq.workers import WorkerPool
 
     model_sha256 = model_digest(request.model_path)
     settings = request.settings
-    num_workers = max(1, min(num_workers, len(request.jobs)))
     task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
-    with WorkerPool(num_workers, task, waiting) as pool, console.files(len(request.jobs), "labels") as bar:
+    with open_pool(task) as pool, console.files(len(request.jobs), "labels") as bar:
         journal = Journal(request.out, request.shard)
         decoding = request.decoding(describe_access(limits, isolate=isolate))
 
         def describe(model: Mapping[str, Any]) -> None:
             journal.describe_run(
-                request.model_path, model_sha256, model, request.inputs, settings, decoding, num_workers
+                request.model_path, model_sha256, model, request.inputs, settings, decoding, len(pool.choices)
             )
 
         record = Record(request, journal, model_sha256, decoding, console, bar)

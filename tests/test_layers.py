@@ -22,7 +22,8 @@ DATA_PATH = """
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
     checkpoints sequence_module epochs ranks training finetuning labelled_frames labels label_sets bundle label_queue
     sequence_labeler video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning
-    measuring recipe sweep line_log journal batch feature_batch worker_process worker workers report
+    measuring recipe sweep line_log journal batch feature_batch worker_process worker workers
+    ray_site ray_actor ray_cluster ray_engine report
 """
 ORDER = DATA_PATH.split()
 
@@ -82,7 +83,8 @@ def test_public_names():
         ),
         ("import videoseq.model", ("pytorch_lightning",)),
         ("import videoseq.workers", ("torch", "pydantic")),  # their parent would take a core from them
-        ("import pipelines.__main__", ("torch", "cv2", "numpy", "pydantic", "matplotlib")),
+        ("import videoseq.ray_engine", ("ray", "torch", "pydantic")),
+        ("import pipelines.__main__", ("torch", "cv2", "numpy", "pydantic", "matplotlib", "ray")),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code, absent):

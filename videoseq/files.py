@@ -32,7 +32,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
     staging: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=staging_prefix(), suffix=".part", dir=path.parent)
         staging = Path(name)
         with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
             yield file
@@ -89,7 +89,7 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         restore_folder(path)
-        staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".part", dir=path.parent))
+        staging = Path(tempfile.mkdtemp(prefix=staging_prefix(), suffix=".part", dir=path.parent))
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
@@ -135,6 +135,18 @@ def restore_folder(path: Path) -> None:
                 return
 
 
+def remove_staged(folder: Path, prefix: str) -> None:
+    """Removes what a process that is gone, on whichever machine, was staging in a folder.
+
+    Args:
+        folder: Where.
+        prefix: What the process's :func:`staging_prefix` was.
+    """
+    with contextlib.suppress(OSError):  # a folder that cannot be listed
+        for leftover in folder.glob(f"{prefix}*.part"):
+            _remove(leftover)
+
+
 def sha256_of(file: BinaryIO) -> str:
     """The SHA-256 of what is left to read of an open file, in hex."""
     digest = hashlib.sha256()
@@ -163,7 +175,7 @@ def _exchange(staging: Path, path: Path) -> None:
     """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
     if _swap(staging, path):
         return
-    retired = Path(tempfile.mkdtemp(prefix=_staging_prefix(), suffix=".old", dir=path.parent))
+    retired = Path(tempfile.mkdtemp(prefix=staging_prefix(), suffix=".old", dir=path.parent))
     try:
         path.rename(retired / path.name)
         try:
@@ -205,8 +217,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _staging_prefix() -> str:
-    """Names the process, so that another one can tell a leftover from work in progress."""
+def staging_prefix() -> str:
+    """What names begin with of all that this process stages, so that a leftover can be told from work in progress."""
     return f"{_machine_prefix()}{os.getpid()}-"
 
 

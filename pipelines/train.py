@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -14,20 +13,18 @@ from . import options
 from .console import Console, Exit, percent, print_json, table
 from .extraction import Workers
 from .sweep import swept
-from .train_screen import EpochLines, fold_lines, looks_ahead, metrics_table
+from .train_screen import EpochLines
+from .trained import save, with_agreement
 
 if TYPE_CHECKING:
     from videoseq.annotations import ClassNames
     from videoseq.backbones import Backbone
-    from videoseq.bundle import ModelDescription
     from videoseq.checkpoints import CheckpointFolder
     from videoseq.clips import Clip
     from videoseq.config import TrainSettings
     from videoseq.errors import Notice
     from videoseq.machine import RuntimeChoice
     from videoseq.overview import ClassOverview
-    from videoseq.recipe import TrainedModel
-    from videoseq.tasks import AnyEvaluation
     from videoseq.training import FitPlace
 
 
@@ -189,7 +186,7 @@ def run(
             )
         for notice in trained.measured.notices:
             console.warn(notice)
-        trained = _with_agreement(trained, clips, choice, cache, console, num_workers)
+        trained = with_agreement(trained, clips, choice, cache, console, num_workers)
     shown = {
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
@@ -197,7 +194,7 @@ def run(
     if not is_first_node(settings.trainer):
         console.say("the machine with NODE_RANK=0 writes the model")
         return {}
-    metrics = _save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
+    metrics = save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
     checkpoints.remove()
     return metrics
 
@@ -264,110 +261,3 @@ def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[
     for notice in notices:
         console.warn(notice)
     return notices
-
-
-def _with_agreement(
-    trained: TrainedModel,
-    clips: Sequence[Clip],
-    choice: RuntimeChoice,
-    cache: Path,
-    console: Console,
-    num_workers: int,
-) -> TrainedModel:
-    """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
-    from videoseq.bundle import MIN_AGREEMENT
-    from videoseq.evaluation import spread_clips
-    from videoseq.machine import cpu_computes_bfloat16
-    from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.devices import choose_device
-
-    if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
-        return trained
-    choice = replace(choice, precision="bfloat16")
-    runtime = select_runtime(trained.bundle.backbone, choice)
-    settings, workers = trained.bundle.description.settings.backbone, None
-    if num_workers > 1 and settings.trainable == 0:  # a CNN that was fine-tuned is in this process only
-        workers = Workers(num_workers, settings, choice)
-    seen = trained.measured.kept.seen(spread_clips(clips))
-    share = datasets.measure_agreement(seen, trained.bundle, runtime, cache, console, workers)
-    use = "labels will be made in it" if share >= MIN_AGREEMENT else "labels will be made in float32"
-    console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
-    description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
-    return replace(trained, bundle=replace(trained.bundle, description=description))
-
-
-def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str, str]:
-    """What was fitted after the weights, besides the temperature."""
-    from videoseq.multilabel_evaluation import MultilabelEvaluation
-
-    if isinstance(evaluation, MultilabelEvaluation):
-        return {"thresholds": ", ".join(f"{value:.2f}" for value in evaluation.thresholds.values())}
-    return {"decoding": trained.bundle.head.decoding.parameters.text}
-
-
-_MEASURED_ON = {
-    "val": "the validation clips",
-    "test": "the test clips",
-    "train": "the training clips",
-    "cross-validation": "clips of groups left out in turn",
-}
-
-
-def _tuned(description: ModelDescription) -> str:
-    trainable = description.settings.backbone.trainable
-    named = {0: "", 1: ", last block fine-tuned", "all": ", fine-tuned"}
-    return named.get(trainable, f", last {trainable} blocks fine-tuned")
-
-
-def _save(
-    trained: TrainedModel,
-    out: Path,
-    notices: Sequence[Notice],
-    console: Console,
-    *,
-    overwrite: bool,
-    **shown: Any,  # noqa: ANN401 (what the report shows besides)
-) -> dict[str, Any]:
-    import json
-
-    from videoseq.bundle import save_bundle
-    from videoseq.recipe import metrics_json
-    from videoseq.report.page import render_model_card, render_report
-    from videoseq.settings_file import dump_settings
-
-    measured, description = trained.measured, trained.bundle.description
-    evaluation = measured.evaluation
-    metrics = metrics_json(evaluation, measured.measured_on, notices, measured.folds)
-    where = _MEASURED_ON[measured.measured_on]
-    facts = {
-        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…{_tuned(description)})",
-        "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
-        "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
-        "looks ahead": looks_ahead(trained.bundle),
-        "networks": description.num_members,
-        "temperature": f"{float(trained.bundle.head.temperature):.3f}",
-        **_settled_facts(evaluation, trained),
-        "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
-        "seed": description.settings.training.seed,
-        **description.versions,
-    }
-
-    def add_files(folder: Path) -> None:
-        page = render_report(
-            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history,
-            settings=dump_settings(description.settings), folds=measured.folds, **shown,
-        )  # fmt: skip
-        card = render_model_card(
-            classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics,
-            is_multilabel=description.is_multilabel,
-        )  # fmt: skip
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(page, encoding="utf-8")
-        (folder / "README.md").write_text(card, encoding="utf-8")
-
-    save_bundle(trained.bundle, out, overwrite=overwrite, add_files=add_files)
-    console.say(f"on {where} ({len(evaluation.clips)} clips):")
-    for line in [*metrics_table(evaluation), *fold_lines(measured.folds)]:
-        console.say(line)
-    console.say(f"model: {out}; look at {out / 'report.html'}")
-    return metrics

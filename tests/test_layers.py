@@ -20,7 +20,8 @@ DATA_PATH = """
     annotations multilabel label_decoding formats fitting clips splits matching augmentation
     image_augmentation image_clips lanes
     state reduction cells streams model bidirectional components ensemble thresholds losses metrics overview
-    checkpoints sequence_module epochs ranks training finetuning labelled_frames labels label_sets bundle label_queue
+    checkpoints sequence_module lightning_trainer epochs ranks training finetuning labelled_frames labels label_sets
+    bundle label_queue
     sequence_labeler video_labeler labeling evaluation multilabel_evaluation tasks agreement quantization pairs tuning
     measuring recipe sweep line_log journal batch feature_batch worker_process worker workers
     ray_site ray_actor ray_cluster ray_engine report

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.strategies import DDPStrategy, Strategy
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoseq.checkpoints import Checkpoint
 from videoseq.config import TrainerSettings, TrainingSettings
 from videoseq.errors import ConfigError, Notice, OutputError
-from videoseq.runtimes.devices import one_core, random_state, set_random_state
+from videoseq.lightning_trainer import cores_for, make_trainer, quiet_lightning
+from videoseq.runtimes.devices import random_state, set_random_state
 from videoseq.sequence_module import MONITORED, ClipData, SequenceModule
-
-_SMALL_NETWORK = 500_000
 
 
 @dataclass(frozen=True)
@@ -125,8 +119,9 @@ def run_epochs(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
         state = checkpoint.read(is_done=False) if may_resume else None
         job.data.num_lanes = state["num_lanes"] if state is not None else job.data.num_lanes
         callbacks.append(_Keeper(checkpoint, job, [*callbacks], state, tell))
-    with _quiet_lightning(), _cores_for(job.module):
-        _make_trainer(job, callbacks).fit(job.module, datamodule=job.data)
+    with quiet_lightning(), cores_for(job.module):
+        trainer = make_trainer(job.settings, job.trainer, job.device, callbacks, has_validation=job.data.has_validation)
+        trainer.fit(job.module, datamodule=job.data)
     if not recorder.best_weights or not all(torch.isfinite(t).all() for t in recorder.best_weights.values()):
         raise _no_finite_loss(settings)
     return recorder.fitted
@@ -257,67 +252,3 @@ def _no_finite_loss(settings: TrainingSettings, epoch: int | None = None) -> Con
     return ConfigError(
         f"training: expected a finite loss, got none{where}; lower training.learning_rate (it is {rate:g})"
     )
-
-
-def _make_trainer(job: FitJob, callbacks: list[Callback]) -> pl.Trainer:
-    settings, trainer = job.settings, job.trainer
-    is_on_gpu = job.device.type == "cuda"
-    in_one_process = [job.device.index or 0] if is_on_gpu else 1
-    return pl.Trainer(
-        accelerator="gpu" if is_on_gpu else "cpu",
-        devices=trainer.devices if is_distributed(trainer) else in_one_process,
-        num_nodes=trainer.num_nodes,
-        strategy=_strategy(is_on_gpu=is_on_gpu) if is_distributed(trainer) else "auto",
-        precision="32-true" if trainer.precision == "float32" else "bf16-mixed",
-        max_epochs=settings.max_epochs,
-        gradient_clip_val=settings.gradient_clip_norm,
-        callbacks=callbacks,
-        # Else Lightning would ask SLURM, whose job may be of another shape than the training.
-        plugins=[LightningEnvironment()],
-        limit_val_batches=None if job.data.has_validation else 0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-def is_distributed(trainer: TrainerSettings) -> bool:
-    """Whether a fit runs in processes of its own."""
-    return trainer.strategy == "ddp" or trainer.devices * trainer.num_nodes > 1
-
-
-def _strategy(*, is_on_gpu: bool) -> Strategy:
-    # Buffers stay as they are; sent around before each forward pass, they would wait for processes without validation.
-    return DDPStrategy(process_group_backend="nccl" if is_on_gpu else "gloo", forward_sync_buffers=False)
-
-
-def _cores_for(network: nn.Module) -> AbstractContextManager[None]:
-    """One core for a small network: more of them gain a tenth when idle, and lose most of it when they are not.
-
-    Many small products wait for one another; torch's threads spin meanwhile, against whatever else wants the cores.
-    """
-    is_small = sum(parameter.numel() for parameter in network.parameters()) < _SMALL_NETWORK
-    return one_core() if is_small else nullcontext()
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Silences Lightning's advice about loaders and accelerators, which is about other programs than this."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # The features lie in memory or in mapped files: worker processes would only copy them.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-            # A backbone that is fine-tuned is meant to be in eval mode.
-            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-            # Lightning 2.6 beside torch 2.13 uses a name that torch will rename; it is theirs to mend.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)

@@ -25,12 +25,13 @@ from videoseq.bidirectional import Network
 from videoseq.clips import Clip
 from videoseq.config import LastBlocks, TrainingSettings, TrainSettings
 from videoseq.ensemble import Ensemble
-from videoseq.epochs import EpochRecord, is_distributed
+from videoseq.epochs import EpochRecord
 from videoseq.errors import ConfigError
 from videoseq.feature_store import ClipFeatures
 from videoseq.image_augmentation import ImageAugmentation
 from videoseq.image_clips import PictureStore, TensorFile
 from videoseq.lanes import LaneBatch
+from videoseq.lightning_trainer import is_distributed
 from videoseq.runtimes import Runtime
 from videoseq.sequence_module import ClipData, SequenceModule, loss_weights
 from videoseq.training import HERE, FitPlace, FitResult, fit_module, seeded

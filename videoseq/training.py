@@ -16,8 +16,9 @@ from videoseq.clips import Clip
 from videoseq.components import as_components, learn_components, mean_deviation
 from videoseq.config import HeadSettings, TrainerSettings, TrainingSettings
 from videoseq.ensemble import Ensemble, Head
-from videoseq.epochs import EpochRecord, FitJob, Fitted, Tell, is_distributed, run_epochs, write_or_tell
+from videoseq.epochs import EpochRecord, FitJob, Fitted, Tell, run_epochs, write_or_tell
 from videoseq.errors import ConfigError, Notice
+from videoseq.lightning_trainer import is_distributed
 from videoseq.ranks import fit_on_ranks, is_first_node
 from videoseq.runtimes.devices import random_state, set_random_state
 from videoseq.sequence_module import ClipData, SequenceModule, loss_weights

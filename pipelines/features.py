@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import crew as crews
 from . import options
 from .console import Console, Exit
 from .videos import ISOLATES, describe_access
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from videoseq.inputs import Job, Jobs
     from videoseq.journal import Result
     from videoseq.shards import Shard
-    from videoseq.worker_process import FeatureTask, WorkerProcess
+    from videoseq.worker_process import FeatureTask
 
 
 def features(
@@ -36,7 +37,9 @@ def features(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     compiled: options.Compile = False,
-    workers: options.Workers = 1,
+    workers: crews.Workers = None,
+    engine: crews.EngineName = crews.Engine.LOCAL,
+    address: crews.Address = None,
     shard: options.Shard = None,
     cache: options.Cache = None,
     quiet: options.Quiet = False,
@@ -51,8 +54,9 @@ def features(
     from videoseq.isolation import Limits
     from videoseq.settings_file import load_settings
     from videoseq.shards import Shard
-    from videoseq.worker_process import FeatureTask, started_early
+    from videoseq.worker_process import FeatureTask
 
+    crew = crews.Crew(workers, engine, address)
     console = Console(quiet=quiet, verbose=verbose)
     chosen = [f"backbone.name={backbone}", f"sample_hz={sample_hz if sample_hz else 'null'}"]
     settings = load_settings(overrides=chosen)
@@ -64,11 +68,10 @@ def features(
     choice = options.runtime_choice(device, runtime, precision, threads, compiled)
     store = options.cache_folder(cache)
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
-    num_workers = max(1, min(workers, len(jobs)))
     # Where something was computed before, there may be nothing to do.
-    num_early = num_workers if num_workers > 1 and not out.exists() else 0
-    with started_early(num_early) as waiting, locked_folder(out, share, on_notice=console.warn):
-        counts = _run(jobs, inputs, out, share, task, num_workers, waiting, console)
+    num_early = 0 if out.exists() else len(jobs)
+    with crew.started_early(num_early) as ready, locked_folder(out, share, on_notice=console.warn):
+        counts = _run(jobs, inputs, out, share, task, ready, console)
     if counts["complete"] == len(jobs):  # of a shard that is empty too
         raise typer.Exit(Exit.DONE)
     raise typer.Exit(Exit.ALL_FAILED if counts["failed"] == len(jobs) else Exit.SOME_FAILED)
@@ -80,24 +83,25 @@ def _run(
     out: Path,
     shard: Shard | None,
     task: FeatureTask,
-    num_workers: int,
-    waiting: list[WorkerProcess],
+    crew: crews.Crew,
     console: Console,
 ) -> Counter[str]:
     """Computes what is not there yet; how many jobs are in which state."""
     from videoseq.feature_batch import has_features
     from videoseq.journal import STATES, Journal
     from videoseq.worker import begin
-    from videoseq.workers import WorkerPool
 
     counts: Counter[str] = Counter()
+    ended: Iterator[tuple[Job, Result]]
     with ExitStack() as stack:
         # Workers have decoders of their own; here it is only to be known what the features will be.
-        work = begin(replace(task, isolate=task.isolate and num_workers == 1), stack)
+        work = begin(replace(task, isolate=task.isolate and crew.is_this_process), stack)
         kind_sha256 = work.summary["features_sha256"]
         journal = Journal(out, shard)
-        _describe_run(out, shard, work.summary, inputs, task, num_workers)
         bar = stack.enter_context(console.files(len(jobs), "features"))
+
+        def describe(num_workers: int) -> None:
+            _describe_run(out, shard, work.summary, inputs, task, num_workers)
 
         def due() -> Iterator[Job]:
             for job in jobs:
@@ -110,11 +114,14 @@ def _run(
                 bar.skip()
                 console.detail(f"{job.video}: its features are there already")
 
-        if num_workers > 1:
-            pool = stack.enter_context(WorkerPool(num_workers, task, waiting))
-            ended = pool.results(due(), bar.show, lambda summary: None)  # noqa: ARG005 (it is known)
-        else:
+        if crew.is_this_process:
+            describe(num_workers=1)
             ended = ((job, work.do(job, partial(bar.show, job))) for job in due())
+        else:
+            pool = crew.open(task, len(jobs))
+            stack.enter_context(pool)
+            describe(len(pool.choices))
+            ended = pool.results(due(), bar.show, lambda _summary: describe(len(pool.choices)))  # Ray knows it by now
         for job, result in ended:
             journal.append(result)
             counts[result.state] += 1

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from . import crew as crews
 from . import options
 from .console import Console, LogFormat, print_json, print_json_list
-from .label_run import Engine, OnCorrupt, Request, run
+from .label_run import OnCorrupt, Request, run
 from .videos import ISOLATES
 
 if TYPE_CHECKING:
@@ -65,25 +66,9 @@ def label(
             "its features; 0: equal pictures only.",
         ),
     ] = 0.0,
-    workers: Annotated[
-        Optional[int],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
-        typer.Option(
-            min=1,
-            help="Videos to label side by side, each in a process of its own; they share the cores. By default one, or "
-            "with Ray as many as the cluster has room for.",
-        ),
-    ] = None,
-    engine: Annotated[
-        Engine,
-        typer.Option(help="Who labels side by side: processes of this machine (local), or actors of Ray (ray)."),
-    ] = Engine.LOCAL,
-    address: Annotated[
-        Optional[str],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
-        typer.Option(
-            help="The Ray cluster to label on: auto, or HOST:PORT of its head. Without it, Ray runs on this machine "
-            "for as long as this takes."
-        ),
-    ] = None,
+    workers: crews.Workers = None,
+    engine: crews.EngineName = crews.Engine.LOCAL,
+    address: crews.Address = None,
     isolate: options.Isolate = ISOLATES,
     max_pixels: options.MaxPixels = 50_000_000,
     frame_timeout: options.FrameTimeout = 60.0,
@@ -101,14 +86,11 @@ def label(
     Writes NAME.frames.csv and NAME.segments.csv for each, and a line into results.jsonl. A video that is labelled
     already, with this model, is not labelled again; nor is one tried again that has failed, until something changes.
     """
-    from videoseq.errors import ConfigError
     from videoseq.inputs import plan_jobs, read_names
     from videoseq.isolation import Limits
     from videoseq.shards import Shard
-    from videoseq.worker_process import started_early
 
-    if address is not None and engine is not Engine.RAY:
-        raise ConfigError("--address is of a Ray cluster; say --engine ray too, or leave it out")
+    crew = crews.Crew(workers, engine, address)
     console = Console(quiet=quiet, verbose=verbose, log_format=log_format)
     if not inputs and from_file is None:
         raise typer.BadParameter("expected videos, folders or patterns, or a list of them with --from-file")
@@ -121,8 +103,7 @@ def label(
         message = f"no video files in {folder}"
         console.say(f"warning: {message}", "warning", code="empty_folder", message=message)
     # Where something was labelled before, there may be nothing to do.
-    is_early = engine is Engine.LOCAL and (workers or 1) > 1 and not dry_run and not out.exists()
-    with started_early(min(workers or 1, len(jobs)) if is_early else 0) as waiting:
+    with crew.started_early(0 if dry_run or out.exists() else len(jobs)) as ready:
         choice = options.runtime_choice(device, runtime, precision, threads, compiled)
         request = Request(
             jobs, named, model, out, choice, on_corrupt, overwrite, reuse_threshold, share, retry_failed,
@@ -132,10 +113,7 @@ def label(
         if dry_run:
             _show_forecast(request, console, limits, isolate=isolate, json=json)
             return
-        record = run(
-            request, console, limits, isolate=isolate, num_workers=workers, waiting=waiting, engine=engine,
-            address=address,
-        )  # fmt: skip
+        record = run(request, console, limits, isolate=isolate, crew=ready)
     if json:
         print_json_list(asdict(result) for result in record.results())
     raise typer.Exit(record.exit)

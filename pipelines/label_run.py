@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Console
+from .crew import Crew
 from .label_record import Record
 from .videos import ISOLATES, describe_access, open_videos
 
@@ -18,17 +19,7 @@ if TYPE_CHECKING:
     from videoseq.isolation import Limits
     from videoseq.journal import Journal, LabelSettings, Result
     from videoseq.machine import RuntimeChoice
-    from videoseq.ray_engine import RayPool
     from videoseq.shards import Shard
-    from videoseq.worker_process import LabelTask, WorkerProcess
-    from videoseq.workers import WorkerPool
-
-
-class Engine(str, enum.Enum):
-    """Who labels side by side."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 class OnCorrupt(str, enum.Enum):
@@ -98,10 +89,7 @@ def run(
     limits: Limits | None = None,
     *,
     isolate: bool = ISOLATES,
-    num_workers: int | None = 1,
-    waiting: list[WorkerProcess] | None = None,
-    engine: Engine = Engine.LOCAL,
-    address: str | None = None,
+    crew: Crew | None = None,
 ) -> Record:
     """Labels what is not labelled yet; returns how every job that was reached has ended.
 
@@ -110,11 +98,7 @@ def run(
         console: Where it says how it goes.
         limits: What decoding one file may cost.
         isolate: Whether decoding gets a process of its own.
-        num_workers: How many videos are labelled side by side; one is labelled in this process, unless Ray is to do it.
-            None is one, or as many as the Ray cluster has room for.
-        waiting: Processes for them that were started already; what is missing is started when there is work.
-        engine: Who labels side by side.
-        address: As in :class:`videoseq.ray_engine.RayPool`.
+        crew: Who labels; by default this process.
 
     Raises:
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
@@ -124,24 +108,14 @@ def run(
     from videoseq.isolation import Limits
     from videoseq.journal import model_digest
 
-    limits = limits or Limits()
-
-    def open_pool(task: LabelTask) -> WorkerPool | RayPool:
-        if engine is Engine.RAY:
-            from videoseq.ray_engine import RayPool
-
-            return RayPool(num_workers, task, address)
-        from videoseq.workers import WorkerPool
-
-        return WorkerPool(max(1, min(num_workers or 1, len(request.jobs))), task, waiting)
-
+    limits, crew = limits or Limits(), crew or Crew()
     with locked_folder(request.out, request.shard, on_notice=console.warn):
         remove_leftovers(request.out)  # of the record; those of labels go when their videos' turn comes
         if not request.overwrite:
             check_same_model(request.out, model_digest(request.model_path))
-        if engine is Engine.LOCAL and (num_workers or 1) == 1:
+        if crew.is_this_process:
             return _one_by_one(request, console, limits, isolate=isolate)
-        return _side_by_side(request, console, limits, open_pool, isolate=isolate)
+        return _side_by_side(request, console, limits, crew, isolate=isolate)
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:
@@ -168,7 +142,7 @@ def _side_by_side(
     request: Request,
     console: Console,
     limits: Limits,
-    open_pool: Callable[[LabelTask], WorkerPool | RayPool],
+    crew: Crew,
     *,
     isolate: bool,
 ) -> Record:
@@ -178,7 +152,7 @@ def _side_by_side(
     model_sha256 = model_digest(request.model_path)
     settings = request.settings
     task = LabelTask(request.model_path, model_sha256, request.out, request.choice, settings, limits, isolate)
-    with open_pool(task) as pool, console.files(len(request.jobs), "labels") as bar:
+    with crew.open(task, len(request.jobs)) as pool, console.files(len(request.jobs), "labels") as bar:
         journal = Journal(request.out, request.shard)
         decoding = request.decoding(describe_access(limits, isolate=isolate))
 

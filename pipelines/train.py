@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -85,6 +86,7 @@ def train(
 
     Groups are never split; validation clips measure, and choose the epoch only where training.patience is set.
     """
+    from videoseq.folder_lock import locked_folder
     from videoseq.settings_file import dump_settings, load_settings
 
     shorthands = {"data.cross_validation": cv, "training.ensemble": ensemble}
@@ -98,13 +100,15 @@ def train(
     if resume not in (None, "auto"):
         raise typer.BadParameter(f"--resume: expected auto, got {resume!r}")
     console = Console(quiet=quiet, verbose=verbose)
-    metrics = run(
-        dataset, settings, out, console,
-        choice=options.runtime_choice(device, runtime, precision, threads, compiled),
-        cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
-        resume=resume is not None,
-        num_workers=workers,
-    )  # fmt: skip
+    is_alone = settings.trainer.num_nodes == 1  # other machines train the same model
+    with locked_folder(_kept(out), on_notice=console.warn) if is_alone else nullcontext():
+        metrics = run(
+            dataset, settings, out, console,
+            choice=options.runtime_choice(device, runtime, precision, threads, compiled),
+            cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
+            resume=resume is not None,
+            num_workers=workers,
+        )  # fmt: skip
     if json:
         print_json(metrics)
 
@@ -199,6 +203,11 @@ def run(
     return metrics
 
 
+def _kept(out: Path) -> Path:
+    """The folder beside a model's in which its training is kept."""
+    return out.with_name(f"{out.name}.training")
+
+
 def _checkpoints(
     out: Path,
     clips: Sequence[Clip],
@@ -217,7 +226,7 @@ def _checkpoints(
 
     device = choose_device(choice.device)
     digest = training_digest(clips, classes, settings, backbone.identity, device, num_trials)
-    checkpoints = CheckpointFolder(out.with_name(f"{out.name}.training"), digest, resume)
+    checkpoints = CheckpointFolder(_kept(out), digest, resume)
     for notice in checkpoints.take_stock():
         console.warn(notice)
     if resume:

@@ -24,6 +24,7 @@ from pipelines.__main__ import app, main
 from pipelines.console import Console
 from tests.conftest import Cli, light_frames
 from tests.spelling import write_spelled, write_video
+from videoseq.folder_lock import locked_folder
 from videoseq.settings_file import load_settings
 
 COMMANDS = ["check", "demo", "train", "evaluate", "label", "quantize", "features", "doctor"]
@@ -390,6 +391,14 @@ def test_an_out_that_is_no_model_is_refused_before_any_work(overwrite, call, lig
     ended = call("train", light_dataset, "--out", tmp_path / "model", "--cache", tmp_path / "cache", *overwrite)
     check_one_line(ended, 74, str(tmp_path / "model"), "expected a new folder or a model to replace")
     assert list(contents(tmp_path)) == ["model/thesis.tex"]
+
+
+def test_a_second_training_of_one_model_is_refused(call, light_dataset, tmp_path):
+    with locked_folder(tmp_path / "model.training", on_notice=pytest.fail):
+        ended = call("train", light_dataset, "--out", tmp_path / "model")
+        holder = f"{tmp_path / 'model.training'}: process {os.getpid()} on "
+        check_one_line(ended, 74, holder, "is at work there; wait until it has ended, or choose another --out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_is_not_replaced_unasked(call, model_folder, light_dataset):

@@ -112,7 +112,6 @@ def test_without_ray_it_is_one_line(call, videos, model_folder, tmp_path, monkey
     ],
 )
 def test_an_address_where_no_cluster_is_is_one_line(address, expected, call, videos, model_folder, tmp_path):  # noqa: F811
-    pytest.importorskip("ray")
     args = ("label", videos / "deep" / "c.mp4", "--model", model_folder, "--out", tmp_path / "out")
     check_one_line(call(*args, "--engine", "ray", "--address", address), 2, expected)
 
@@ -294,7 +293,7 @@ def test_a_video_over_which_two_actors_die_fails_alone(cluster, videos, model_fo
     failed = results.pop("b.mp4")
     assert (failed.state, failed.code) == ("failed", "worker_died")
     assert failed.message == (
-        f"{videos / 'b.mp4'}: the actor that labelled it died on node {node}, and so did another before"
+        f"{videos / 'b.mp4'}: the actor that worked on it died on node {node}, and so did another before"
     )
     assert {name: result.state for name, result in results.items()} == dict.fromkeys(results, "complete")
     written = contents(tmp_path)
@@ -344,6 +343,15 @@ class marked_as_if_shared:  # noqa: N801 (in place of a function)
 
     def __exit__(self, *_: object) -> None:
         """Leaves nothing."""
+
+
+@pytest.mark.slow
+def test_features_are_computed_on_nodes_as_by_one_process(cluster, cli: Cli, videos, tmp_path):
+    for name, more in (("one", ()), ("ray", ("--engine", "ray", "--address", cluster.address))):
+        places = ("--out", tmp_path / name, "--cache", tmp_path / f"cache of {name}")
+        run = cli("features", "in", *places, *TORCH, *more, cwd=videos.parent)
+        assert run.returncode == 3, run.stderr
+    check_same(contents(tmp_path / "ray"), contents(tmp_path / "one"))
 
 
 # Ray on this machine, for as long as a run takes

@@ -18,7 +18,7 @@ from videoseq.files import staging_prefix
 from videoseq.inputs import Job
 from videoseq.journal import Result
 from videoseq.ray_site import Site
-from videoseq.worker_process import LabelTask
+from videoseq.worker_process import Task
 
 if TYPE_CHECKING:
     from videoseq.worker import Work
@@ -49,7 +49,7 @@ class Actor:
         self._work: Work | None = None
         self._progress: tuple[Job | None, int, float] = None, 0, 0.0
 
-    def begin(self, task: LabelTask, site: Site) -> Started | Exception:
+    def begin(self, task: Task, site: Site) -> Started | Exception:
         """Gets ready, once; an error that is returned is no fault of a video."""
 
         def begin() -> Started:

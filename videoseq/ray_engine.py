@@ -25,7 +25,7 @@ from videoseq.journal import Result
 from videoseq.ray_actor import Actor, Started
 from videoseq.ray_cluster import connected, import_ray, is_cut_off
 from videoseq.ray_site import Site, are_here, marked
-from videoseq.worker_process import PATIENCE_SECONDS, LabelTask
+from videoseq.worker_process import PATIENCE_SECONDS, Task
 
 _MAX_FAILED_STARTS = 3
 _ROOM_SECONDS = 600.0  # a cluster that grows when it is asked to takes minutes
@@ -51,8 +51,10 @@ class RayPool:
         ConfigError: On construction, if Ray is not installed.
     """
 
-    def __init__(self, num_workers: int | None, task: LabelTask, address: str | None = None) -> None:
+    def __init__(self, num_workers: int | None, task: Task, address: str | None = None) -> None:
+        assert task.out is not None  # where the nodes must look, and the driver looks after them
         self._ray = import_ray()
+        self._out = task.out
         self._num_workers = num_workers
         self._task = task
         self._address = address
@@ -220,7 +222,7 @@ class RayPool:
             max_concurrency=2,  # it works, and says how far it is
         )
         self._alone_since = time.monotonic()
-        return self._stack.enter_context(marked(self._task.out))
+        return self._stack.enter_context(marked(self._out))
 
     def _checked(self, job: Job, result: Result, node: str) -> Result:
         """A result that is true on this machine too: its labels are here, or its video is missing here too.
@@ -232,9 +234,9 @@ class RayPool:
             raise ConfigError(
                 f"ray: node {node}: expected {job.video} there too, found nothing; all nodes must share it"
             )
-        if are_here(result.outputs, self._task.out):
+        if are_here(result.outputs, self._out):
             return result
-        message = f"{job.video}: node {node} wrote labels, but they are not in {self._task.out} here; it must be shared"
+        message = f"{job.video}: node {node} wrote files, but they are not in {self._out} here; it must be shared"
         return Result(result.path, "failed", "outputs_not_seen", one_line(message))
 
     def _bury(self, member: _Member, cause: str) -> Result | None:
@@ -250,7 +252,7 @@ class RayPool:
             return None
         if job in self._was_tried:
             message = (
-                f"{job.video}: the actor that labelled it died on node {member.began.node}, and so did another before"
+                f"{job.video}: the actor that worked on it died on node {member.began.node}, and so did another before"
             )
             return Result(str(job.video), "failed", "worker_died", one_line(message))
         self._was_tried.add(job)

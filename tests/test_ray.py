@@ -189,7 +189,6 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head, to which nodes are added."""
-    pytest.importorskip("ray")
     if sys.platform != "linux":
         pytest.skip("processes are counted as Linux does")
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets' names are short

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from videoseq.av_capture import is_available
+from videoseq.child_process import child_command, how_it_ended
 from videoseq.deadline import Deadline
 from videoseq.errors import ConfigError, VideoError
 from videoseq.facts import ReadFacts, VideoInfo
@@ -286,19 +285,6 @@ class IsolatedReader(FrameReader):
                 self._decoder.stop()
                 self._deadline.check()  # which of the two limits it was
             raise
-
-
-def child_command(code: str, *numbers: int) -> list[str]:
-    """The command that runs code in a process of its own, with the modules of this one and numbers in ``sys.argv``."""
-    # Not "python -m": that would import what lies in the current folder, which may be the recordings' own.
-    paths = json.dumps([path for path in sys.path if path])
-    code = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))\n{code}"
-    return [sys.executable, "-I", "-c", code, paths, *map(str, numbers)]
-
-
-def how_it_ended(status: int) -> str:
-    """A process's exit status in words, to go on a sentence that names it."""
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _open_picture_memory() -> BinaryIO:

@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
+from videoseq.child_process import child_command, how_it_ended
 from videoseq.config import TrainerSettings
 from videoseq.epochs import FitJob, Fitted, Tell, run_epochs
 from videoseq.errors import ConfigError, VideoseqError
-from videoseq.isolation import child_command, how_it_ended
 from videoseq.machine import num_usable_cores
 
 _CHILD = (

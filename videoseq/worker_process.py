@@ -14,8 +14,9 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoseq.child_process import child_command, how_it_ended
 from videoseq.inputs import Job
-from videoseq.isolation import Limits, child_command, how_it_ended
+from videoseq.isolation import Limits
 from videoseq.journal import LabelSettings
 from videoseq.machine import RuntimeChoice
 

@@ -384,10 +384,13 @@ def test_without_an_address_ray_is_started_and_ended(videos, model_folder, by_on
 @pytest.mark.slow
 def test_a_stopped_run_leaves_nobody_and_nothing_half_written(videos, model_folder, tmp_path):
     shutil.copytree(videos, tmp_path / "in")
+    write_spelled(tmp_path / "in" / "b.mp4", 900, fps=10)  # is being labelled long after the first is done
     run = start(tmp_path / "in", model_folder, "out")
     out = tmp_path / "out"
+    journal = out / "results.jsonl"
     try:
-        wait_until(lambda: run.poll() is not None or (out.exists() and bool(writers(out))), 120)
+        wait_until(lambda: run.poll() is not None or (journal.exists() and journal.stat().st_size > 0), 120)
+        wait_until(lambda: run.poll() is not None or bool(writers(out)), 120)
         processes = descendants(run.pid)
         run.terminate()
         _, said = run.communicate(timeout=60)

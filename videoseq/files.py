@@ -183,7 +183,7 @@ def _exchange(staging: Path, path: Path) -> None:
         except BaseException:  # an interrupt too must not cost what stood there
             (retired / path.name).rename(path)
             raise
-    except BaseException:
+    except BaseException:  # whatever it was: no empty folder is left behind
         retired.rmdir()
         raise
     shutil.rmtree(retired, ignore_errors=True)

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from pipelines.__main__ import app, main
 from pipelines.console import Console
 from tests.conftest import Cli, light_frames
+from tests.said import said_but_progress
 from tests.spelling import write_spelled, write_video
 from videoseq.folder_lock import locked_folder
 from videoseq.settings_file import load_settings
@@ -163,7 +164,7 @@ MIXED = ("in", "missing.mp4")
 def test_some_failed_is_said_in_the_status_and_a_line_each(mixed):
     _, ended = mixed
     assert (ended.status, ended.out) == (3, "")
-    assert ended.err.splitlines() == [
+    assert said_but_progress(ended.err) == [
         "complete: in/good.mp4: 20 frames, 1.00 s",
         "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognises",
         "failed: not_found: missing.mp4: expected a video file, found nothing there",
@@ -198,7 +199,7 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels]
     run = cli("label", *MIXED, "--model", model_folder, "--out", "out", "--json", cwd=folder)
     assert run.returncode == 3
-    assert [line.split(": ")[:2] for line in run.stderr.splitlines()] == [
+    assert [line.split(": ")[:2] for line in said_but_progress(run.stderr)] == [
         ["failed before", "not_video"],
         ["failed", "not_found"],
         ["3 videos", "1 complete, 0 degraded, 2 failed, 1 of them before; --retry-failed tries again"],
@@ -656,13 +657,13 @@ def test_a_stopped_run_leaves_nothing_half_written(name, status, stopped):
     ended = stopped[name]
     assert ended.status == status
     assert "Traceback" not in ended.err
-    assert ended.err.splitlines()[0].startswith("complete: ")
+    assert said_but_progress(ended.err)[0].startswith("complete: ")
     assert sorted(contents(ended.out)) == ["a.mp4.frames.csv", "a.mp4.segments.csv", "results.jsonl", "run.json"]
     assert [Path(str(r["path"])).name for r in json_lines(ended.out / "results.jsonl")] == ["a.mp4"]
 
 
 def test_an_interrupted_run_says_so_in_one_line(stopped):
-    assert stopped["SIGINT"].err.splitlines()[1:] == ["error: interrupted"]
+    assert said_but_progress(stopped["SIGINT"].err)[1:] == ["error: interrupted"]
 
 
 def test_a_killed_run_repeated_leaves_what_an_undisturbed_one_leaves(stopped, call, tmp_path):

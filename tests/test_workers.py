@@ -18,6 +18,7 @@ import pytest
 
 from tests import toy_worker
 from tests.conftest import Cli, light_frames
+from tests.said import said_but_progress
 from tests.spelling import write_spelled, write_video
 from tests.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.test_terminal import on_terminal
@@ -77,7 +78,7 @@ def test_workers_write_what_one_writes(videos, by_one, cli, model_folder):
     listed = {str(r["path"]): without_runtime(r) for r in json_lines(out / "results.jsonl")}
     assert listed == {str(r["path"]): without_runtime(r) for r in results}
     assert (out / "failures.jsonl").read_bytes() == written["failures.jsonl"]
-    lines = run.stderr.splitlines()
+    lines = said_but_progress(run.stderr)
     assert sorted(line.split(":")[0] for line in lines[:-1]) == ["complete"] * 4 + ["degraded", "failed"]
     assert lines[-1] == "6 videos: 4 complete, 1 degraded, 1 failed"
     ours, theirs = json.loads((out / "run.json").read_text()), json.loads(written["run.json"])
@@ -413,7 +414,7 @@ def test_a_stopped_run_leaves_nobody_and_nothing_half_written(name, status, stop
     assert ended.status == status
     assert len(ended.processes) == 4  # two workers, two decoders
     wait_until(lambda: all(map(has_ended, ended.processes)), 5)
-    complete, error = ended.err.splitlines()
+    complete, error = said_but_progress(ended.err)
     assert complete.startswith("complete: ")
     assert error.startswith(("error: interrupted", "error: terminated"))
     assert sorted(contents(ended.out)) == ["a.mp4.frames.csv", "a.mp4.segments.csv", "results.jsonl", "run.json"]

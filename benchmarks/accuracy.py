@@ -2,50 +2,43 @@
 
     make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--backbone NAME] [--seeds N]
 
-Real clips are expected in $VIDEOSEQ_DATA (default ../shared/data): `urfd/manifest.csv`, of which one group at a time is
-left out, and `intel/`, of whose videos the first 60 % train and the rest tests. Every recipe gets the same features
-(ten steps a second; of the default backbone unless another is named), the same splits and the same seeds, and is judged
-on every labelled native frame that was left out: macro F1 over all of them together.
+The clips are those of `real_clips.py`. Every recipe gets the same features (ten steps a second; of the default backbone
+unless another is named), the same splits and the same seeds, and is judged on every labelled native frame that was left
+out: macro F1 over all of them together. Recipes run side by side, each on one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import recipes
 import torch
 from harness import machine, print_table, print_verdict
+from real_clips import Dataset, load_datasets
 from recipes import Labeller, Sequences
-from videoseq.pipelines.options import cache_folder
 
-from videoseq.annotations import Annotation, ClassNames, Interval, find_classes
+from videoseq.annotations import ClassNames
 from videoseq.backbones import Backbone, load_backbone
-from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
+from videoseq.clips import Clip
 from videoseq.config import BackboneSettings, HeadSettings, TrainingSettings
 from videoseq.evaluation import label_features
-from videoseq.feature_store import FeatureStore
-from videoseq.formats import read_annotation
+from videoseq.files import write_text
 from videoseq.lanes import to_sequence
-from videoseq.machine import RuntimeChoice
+from videoseq.machine import num_usable_cores
 from videoseq.metrics import confusion_matrix, frame_metrics
-from videoseq.runtimes import select_runtime
 from videoseq.sampling import step_rows
 from videoseq.training import fit
-from videoseq.video import VideoReader
-
-DATA = Path(os.environ.get("VIDEOSEQ_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-INTEL = {"person": "one-by-one-person-detection.csv", "bottle": "bottle-detection_hand.csv"}
-SAMPLE_HZ = 10.0
-TRAINING_SHARE = 0.6
 
 Predictor = Callable[[Clip], np.ndarray]
 """A clip to the class index of each of its native frames."""
@@ -108,68 +101,6 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-@dataclass(frozen=True)
-class Fold:
-    """What to learn from, and which clips' frames from which one on to be judged by."""
-
-    train: list[Clip]
-    test: list[Clip]
-    first_test_frame: int = 0
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Clips with the ways to divide them."""
-
-    classes: ClassNames
-    folds: list[Fold]
-
-
-def load(
-    entries: Sequence[ClipEntry], annotations: Sequence[Annotation], backbone: Backbone
-) -> tuple[list[Clip], ClassNames]:
-    """Clips with float32 features, computed or taken from the cache."""
-    runtime = select_runtime(backbone, RuntimeChoice(precision="float32"))
-    store, classes = FeatureStore(cache_folder(None), VideoReader), find_classes(annotations, None)
-    clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, SAMPLE_HZ), classes)
-    return clips, classes
-
-
-def urfd(backbone: Backbone) -> Dataset:
-    """One group left out at a time."""
-    entries = read_dataset(DATA / "urfd" / "manifest.csv")
-    clips, classes = load(entries, [read_annotation(entry.annotation) for entry in entries], backbone)
-    groups = sorted({clip.entry.group for clip in clips})
-    folds = [
-        Fold([c for c in clips if c.entry.group != group], [c for c in clips if c.entry.group == group])
-        for group in groups
-    ]
-    return Dataset(classes, folds)
-
-
-def intel(labels: str, backbone: Backbone) -> Dataset:
-    """The first frames of one video to learn from, the others to be judged by."""
-    path = DATA / "intel" / "labels" / labels
-    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
-    intervals = tuple(Interval(int(a), int(b), label, number) for number, (a, b, label) in enumerate(rows, start=2))
-    annotation = Annotation(path, "frames", intervals)
-    video = DATA / "intel" / "videos" / f"{labels.rpartition('.')[0].removesuffix('_hand')}.mp4"
-    (clip,), classes = load([ClipEntry(video, path, None, video.name)], [annotation], backbone)
-    return Dataset(classes, [Fold([beginning(clip)], [clip], int(TRAINING_SHARE * len(clip.targets)))])
-
-
-def beginning(clip: Clip) -> Clip:
-    """The frames that are learnt from where one video is all there is."""
-    cut = int(TRAINING_SHARE * len(clip.targets))
-    stored = clip.features
-    part = replace(
-        stored,
-        seconds=stored.seconds[:cut], flags=stored.flags[:cut], steps=stored.steps[:cut],
-        features=stored.features[: int(np.count_nonzero(stored.steps[:cut]))],
-    )  # fmt: skip
-    return replace(clip, features=part, targets=clip.targets[:cut])
-
-
 def macro_f1(recipe: Recipe, dataset: Dataset, seed: int) -> float:
     """Over the labelled frames of all folds together."""
     total = np.zeros((len(dataset.classes), len(dataset.classes)), dtype=np.int64)
@@ -181,33 +112,98 @@ def macro_f1(recipe: Recipe, dataset: Dataset, seed: int) -> float:
     return frame_metrics(total, dataset.classes).macro_f1 or 0.0
 
 
-def verdicts(scores: dict[str, dict[str, list[float]]]) -> Iterator[tuple[str, float, float]]:
-    """What is asked of the default, in points of macro F1 above something else."""
-    means = {name: {which: 100 * statistics.mean(v) for which, v in by.items()} for name, by in scores.items()}
-    mine = means[OURS]
-    if NO_CONTEXT in means:
-        for which, target in (("urfd", 4.0), ("person", 10.0), ("bottle", 10.0)):
-            yield f"{which}: points above no context", mine[which] - means[NO_CONTEXT][which], target
-    if UNTUNED in means:
-        yield "urfd: points above the untuned GRU", mine["urfd"] - means[UNTUNED]["urfd"], 2.0
-    for name in means:
-        if not name.startswith("videoseq") and name != UNTUNED:
-            yield f"urfd: points above {name}", mine["urfd"] - means[name]["urfd"], 0.0
+def verdicts(scores: Scores) -> Iterator[tuple[str, float, float]]:
+    """What is asked of the default, in points of macro F1 above something else, where both have been run."""
+    asked = [
+        (NO_CONTEXT, "urfd", 4.0),
+        (NO_CONTEXT, "person", 10.0),
+        (NO_CONTEXT, "bottle", 10.0),
+        (UNTUNED, "urfd", 2.0),
+    ]
+    asked += [(name, "urfd", 0.0) for name in RECIPES if not name.startswith("videoseq") and name != UNTUNED]
+    for name, which, target in asked:
+        mine, other = (scores.get(one, {}).get(which, {}) for one in (OURS, name))
+        if mine and other:
+            yield f"{which}: points above {name}", 100 * (mean_of(mine) - mean_of(other)), target
 
 
-def _cells(by_dataset: dict[str, list[float]]) -> list[str]:
-    return [f"{100 * statistics.mean(v):.1f} ± {100 * statistics.pstdev(v):.1f}" for v in by_dataset.values()]
+def mean_of(by_seed: dict[str, float]) -> float:
+    """Over seeds."""
+    return statistics.mean(by_seed.values())
 
 
-def _kept(
-    path: Path | None, described: dict[str, object]
-) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
-    """The scores that a file has, if they are of the same features, machine and seeds, and the seconds they took."""
-    if path is None or not path.exists():
-        return {}, {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    is_same = all(found.get(key) == value for key, value in described.items())
-    return (found["macro_f1"], found["seconds"]) if is_same else ({}, {})
+class Cell(NamedTuple):
+    """One number of the table: a recipe, a dataset and a seed."""
+
+    name: str
+    which: str
+    seed: int
+
+
+Scores = dict[str, dict[str, dict[str, float]]]
+"""By recipe, dataset and seed."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Macro F1, and the seconds it took, by recipe and dataset, one number a seed; kept in a file, number by number.
+
+    Attributes:
+        described: What all numbers have in common.
+        path: The file, or None.
+    """
+
+    described: dict[str, object]
+    path: Path | None
+    macro_f1: Scores = field(default_factory=dict)
+    seconds: Scores = field(default_factory=dict)
+
+    def take_up(self) -> None:
+        """Goes on from the file, if its numbers are of the same features, machine and libraries."""
+        if self.path is None or not self.path.exists():
+            return
+        found = json.loads(self.path.read_text(encoding="utf-8"))
+        if all(found.get(key) == value for key, value in self.described.items()):
+            self.macro_f1.update(found["macro_f1"])
+            self.seconds.update(found["seconds"])
+
+    def missing(self, names: Sequence[str], datasets: Sequence[str], num_seeds: int) -> list[Cell]:
+        """What is still to be run: all recipes with one seed before any with the next."""
+        cells = [Cell(name, which, seed) for seed in range(num_seeds) for name in names for which in datasets]
+        return [cell for cell in cells if str(cell.seed) not in self.macro_f1.get(cell.name, {}).get(cell.which, {})]
+
+    def add(self, cell: Cell, macro_f1: float, seconds: float) -> None:
+        """Takes a number up, and writes the file anew."""
+        for table, number in ((self.macro_f1, macro_f1), (self.seconds, seconds)):
+            table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
+        if self.path is not None:
+            text = json.dumps({**self.described, "macro_f1": self.macro_f1, "seconds": self.seconds}, indent=1)
+            write_text(self.path, text + "\n")
+
+    def rows(self, datasets: Sequence[str]) -> list[list[str]]:
+        """A line a recipe: mean and deviation over its seeds, how many those are, and core-seconds a seed."""
+        rows = []
+        for name in (name for name in RECIPES if name in self.macro_f1):
+            by, seconds = self.macro_f1[name], self.seconds[name]
+            numbers = [[100 * number for number in by.get(which, {}).values()] for which in datasets]
+            means = [f"{statistics.mean(n):.1f} ± {statistics.pstdev(n):.1f}" if n else "" for n in numbers]
+            each = sum(statistics.mean(by_seed.values()) for by_seed in seconds.values())
+            rows.append([name, *means, "/".join(sorted({str(len(n)) for n in numbers})), f"{each:.0f}"])
+        return rows
+
+
+_datasets: dict[str, Dataset] = {}
+"""Of a process that runs recipes: loaded once."""
+
+
+def _begin(backbone: Backbone) -> None:
+    torch.set_num_threads(1)  # the cores have a recipe each
+    _datasets.update(load_datasets(backbone))
+
+
+def _run(cell: Cell) -> tuple[float, float]:
+    start = time.process_time()
+    return macro_f1(RECIPES[cell.name], _datasets[cell.which], cell.seed), time.process_time() - start
 
 
 def main() -> None:
@@ -217,34 +213,29 @@ def main() -> None:
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
     parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--json", type=Path, help="where the scores go, recipe by recipe")
+    parser.add_argument("--json", type=Path, help="where the scores go, one by one")
     parser.add_argument("--keep", action="store_true", help="do not run again what the file has scores of")
     arguments = parser.parse_args()
     backbone = load_backbone(BackboneSettings(name=arguments.backbone, bands=arguments.bands))
-    datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
-    described = {"machine": machine(), "backbone": backbone.identity.model_dump(mode="json"), "seeds": arguments.seeds}
-    scores, seconds = _kept(arguments.json, described) if arguments.keep else ({}, {})
-    print(f"{arguments.backbone}, {backbone.identity.bands} bands; macro F1, %: mean ± standard deviation over seeds\n")
-    for name in arguments.only:
-        if name in scores:
-            continue
-        start = time.perf_counter()
-        scores[name] = {
-            which: [macro_f1(RECIPES[name], dataset, seed) for seed in range(arguments.seeds)]
-            for which, dataset in datasets.items()
-        }
-        seconds[name] = time.perf_counter() - start
-        print(f"{name}: {', '.join(_cells(scores[name]))}", flush=True)
-        if arguments.json:
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**described, "macro_f1": scores, "seconds": seconds}, indent=1)
-            arguments.json.write_text(text + "\n", encoding="utf-8")
-    print()
-    rows = [[name, *_cells(scores[name]), f"{seconds[name]:.0f}"] for name in RECIPES if name in scores]
-    print_table(["trained", *datasets, "seconds"], rows)
-    if OURS in scores:
-        for what, got, target in verdicts(scores):
-            print_verdict(what, got, target)
+    datasets = list(load_datasets(backbone))  # computes the features, once for all processes
+    table = Table({"machine": machine(), "backbone": backbone.identity.model_dump(mode="json")}, arguments.json)
+    if arguments.keep:
+        table.take_up()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_usable_cores(), spawn, initializer=_begin, initargs=(backbone,)) as pool:
+        cells = table.missing(arguments.only, datasets, arguments.seeds)
+        running = {pool.submit(_run, cell): cell for cell in cells}
+        for done in as_completed(running):
+            cell = running[done]
+            table.add(cell, *done.result())
+            number = 100 * table.macro_f1[cell.name][cell.which][str(cell.seed)]
+            print(f"{cell.name}: {cell.which}, seed {cell.seed}: {number:.1f}", flush=True)
+    print(
+        f"\n{arguments.backbone}, {backbone.identity.bands} bands; macro F1, %: mean ± standard deviation over seeds\n"
+    )
+    print_table(["trained", *datasets, "seeds", "core-seconds a seed"], table.rows(datasets))
+    for what, got, target in verdicts(table.macro_f1):
+        print_verdict(what, got, target)
 
 
 if __name__ == "__main__":

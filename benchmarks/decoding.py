@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/decoding.py [--seeds N] [--json FILE]
 
-The clips, folds and features of `accuracy.py`. Of each fold and seed one default head is fitted on all training clips;
-every method decodes the probabilities of that one head. What a method tunes, and the temperature before it, is tuned on
-training clips alone, as labelled by heads that did not learn from them: one group after the other is left out a second
-time, or where there is one video only the last 40 % of its training part.
+The clips and folds of `real_clips.py`, and the features of `accuracy.py`. Of each fold and seed one default head is
+fitted on all training clips; every method decodes the probabilities of that one head. What a method tunes, and the
+temperature before it, is tuned on training clips alone, as labelled by heads that did not learn from them: one group
+after the other is left out a second time, or where there is one video only the last 40 % of its training part.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from accuracy import INTEL, SAMPLE_HZ, Dataset, Fold, beginning, intel, urfd
 from harness import machine, print_table
+from real_clips import SAMPLE_HZ, Dataset, Fold, beginning, load_datasets
 
 from videoseq.annotations import IGNORE_INDEX, ClassNames
 from videoseq.backbones import load_backbone
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
     backbone = load_backbone(BackboneSettings(bands=arguments.bands))
-    datasets = {"urfd": urfd(backbone), **{name: intel(labels, backbone) for name, labels in INTEL.items()}}
+    datasets = load_datasets(backbone)
     scores: dict[str, dict[str, dict[str, list[float]]]] = {
         method: {number: {which: [] for which in datasets} for number in NUMBERS} for method in METHODS
     }

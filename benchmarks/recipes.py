@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from videoseq.annotations import IGNORE_INDEX
 from videoseq.metrics import sqrt_inverse_weights
 
 Sequences = Sequence[tuple[Tensor, Tensor]]
 Labeller = Callable[[Tensor], Tensor]
-Batches = Iterator[tuple[Tensor, Tensor]]
+Batches = Iterator[tuple[Tensor | PackedSequence, Tensor]]
 
 
 def class_counts(sequences: Sequences, num_classes: int) -> np.ndarray:
@@ -50,16 +51,19 @@ def cross_entropy(weights: np.ndarray | None = None) -> Callable[[Tensor, Tensor
 
 
 class LSTMHead(nn.Module):
-    """lightning-action's RNN head: recurrent layers on its inputs, a linear classifier."""
+    """lightning-action's RNN head: recurrent layers on its inputs, a linear classifier.
+
+    Sequences are packed, as everywhere here where they differ in length: what only fills up a batch costs nothing.
+    """
 
     def __init__(self, input_size: int, num_classes: int, units: int, layers: int) -> None:
         super().__init__()
         self.recurrence = nn.LSTM(input_size, units, layers, batch_first=True)
         self.classifier = nn.Linear(units, num_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits of every step, the state zero before the first."""
-        return self.classifier(self.recurrence(inputs)[0])
+    def forward(self, inputs: PackedSequence) -> Tensor:
+        """Logits of every step, in the order of the pack, the state zero before the first."""
+        return self.classifier(self.recurrence(inputs)[0].data)
 
 
 def lightning_action(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
@@ -82,8 +86,8 @@ def lightning_action(sequences: Sequences, num_classes: int, seed: int) -> Label
     loss = cross_entropy(sqrt_inverse_weights(class_counts(sequences, num_classes)))
     for _ in range(100):
         order = torch.randperm(len(chunks)).split(32)
-        optimise(network, optimizer, loss, (_pad([chunks[i] for i in batch]) for batch in order))
-    return lambda features: network(inputs_of(features)[None])[0].argmax(dim=1)
+        optimise(network, optimizer, loss, (_pack([chunks[i] for i in batch]) for batch in order))
+    return lambda features: network(pack_sequence([inputs_of(features)])).argmax(dim=1)
 
 
 class MiniRoad(nn.Module):
@@ -97,9 +101,10 @@ class MiniRoad(nn.Module):
         self.recurrence = nn.GRU(embedding, units, batch_first=True)
         self.classifier = nn.Linear(units, num_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits of every step."""
-        return self.classifier(self.recurrence(self.embed(inputs))[0].relu())
+    def forward(self, inputs: PackedSequence) -> Tensor:
+        """Logits of every step, in the order of the pack."""
+        embedded = inputs._replace(data=self.embed(inputs.data))
+        return self.classifier(self.recurrence(embedded)[0].data.relu())
 
 
 def miniroad(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
@@ -119,11 +124,11 @@ def miniroad(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
         ]
         order = generator.permutation(len(lasts))
         windows = (
-            _pad([_window(sequences[lasts[i][0]], lasts[i][1]) for i in order[start : start + 16]])
+            _pack([_window(sequences[lasts[i][0]], lasts[i][1]) for i in order[start : start + 16]])
             for start in range(0, len(order), 16)
         )
         optimise(network, optimizer, cross_entropy(), windows)
-    return lambda features: network(features[None])[0].argmax(dim=1)
+    return lambda features: network(pack_sequence([features])).argmax(dim=1)
 
 
 def _window(sequence: tuple[Tensor, Tensor], last: int, length: int = 128) -> tuple[Tensor, Tensor]:
@@ -190,11 +195,10 @@ def causal_ms_tcn(sequences: Sequences, num_classes: int, seed: int) -> Labeller
     return lambda features: network(features[None])[-1, 0].argmax(dim=1)
 
 
-def _pad(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """One batch of sequences of unequal length; what stands after an end has no target."""
-    features = nn.utils.rnn.pad_sequence([features for features, _ in parts], batch_first=True)
-    targets = nn.utils.rnn.pad_sequence([targets for _, targets in parts], batch_first=True, padding_value=IGNORE_INDEX)
-    return features, targets
+def _pack(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[PackedSequence, Tensor]:
+    """One batch of sequences of unequal length: their features, and the targets in the order of the pack."""
+    features, targets = (pack_sequence(list(part), enforce_sorted=False) for part in zip(*parts, strict=True))
+    return features, targets.data
 
 
 class CarriedLSTM(nn.Module):

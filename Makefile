@@ -62,6 +62,8 @@ bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obv
 
 accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features; takes long
 	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy.json
+	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy-lite2.json --backbone efficientnet_lite2 \
+	  --only videoseq "videoseq, no context"
 
 clean:  ## remove what was built here
 	rm -rf .venv bench build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

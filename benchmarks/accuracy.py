@@ -35,8 +35,10 @@ from videoseq.config import BackboneSettings, HeadSettings, TrainingSettings
 from videoseq.evaluation import label_features
 from videoseq.files import write_text
 from videoseq.lanes import to_sequence
-from videoseq.machine import num_usable_cores
+from videoseq.machine import RuntimeChoice, num_usable_cores
 from videoseq.metrics import confusion_matrix, frame_metrics
+from videoseq.runtimes import select_runtime
+from videoseq.runtimes.speed import measure_speed
 from videoseq.sampling import step_rows
 from videoseq.training import fit
 
@@ -150,10 +152,12 @@ class Table:
 
     Attributes:
         described: What all numbers have in common.
+        images_per_second: That the CNN takes, which is what its features cost.
         path: The file, or None.
     """
 
     described: dict[str, object]
+    images_per_second: float
     path: Path | None
     macro_f1: Scores = field(default_factory=dict)
     seconds: Scores = field(default_factory=dict)
@@ -177,8 +181,9 @@ class Table:
         for table, number in ((self.macro_f1, macro_f1), (self.seconds, seconds)):
             table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
         if self.path is not None:
-            text = json.dumps({**self.described, "macro_f1": self.macro_f1, "seconds": self.seconds}, indent=1)
-            write_text(self.path, text + "\n")
+            numbers = {"macro_f1": self.macro_f1, "seconds": self.seconds}
+            cost = {"images_per_second": self.images_per_second}
+            write_text(self.path, json.dumps({**self.described, **cost, **numbers}, indent=1) + "\n")
 
     def rows(self, datasets: Sequence[str]) -> list[list[str]]:
         """A line a recipe: mean and deviation over its seeds, how many those are, and core-seconds a seed."""
@@ -218,7 +223,9 @@ def main() -> None:
     arguments = parser.parse_args()
     backbone = load_backbone(BackboneSettings(name=arguments.backbone, bands=arguments.bands))
     datasets = list(load_datasets(backbone))  # computes the features, once for all processes
-    table = Table({"machine": machine(), "backbone": backbone.identity.model_dump(mode="json")}, arguments.json)
+    runtime = select_runtime(backbone, RuntimeChoice(precision="float32"))
+    described = {"machine": machine(), "backbone": backbone.identity.model_dump(mode="json")}
+    table = Table(described, measure_speed(runtime), arguments.json)
     if arguments.keep:
         table.take_up()
     spawn = multiprocessing.get_context("spawn")
@@ -230,9 +237,8 @@ def main() -> None:
             table.add(cell, *done.result())
             number = 100 * table.macro_f1[cell.name][cell.which][str(cell.seed)]
             print(f"{cell.name}: {cell.which}, seed {cell.seed}: {number:.1f}", flush=True)
-    print(
-        f"\n{arguments.backbone}, {backbone.identity.bands} bands; macro F1, %: mean ± standard deviation over seeds\n"
-    )
+    print(f"\n{arguments.backbone}, {backbone.identity.bands} bands: {table.images_per_second:.0f} images/s", end="")
+    print(f" ({runtime.description})\nmacro F1, %: mean ± standard deviation over seeds\n")
     print_table(["trained", *datasets, "seeds", "core-seconds a seed"], table.rows(datasets))
     for what, got, target in verdicts(table.macro_f1):
         print_verdict(what, got, target)

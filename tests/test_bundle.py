@@ -251,9 +251,9 @@ def test_a_flipped_byte_is_noticed(place, folder):
         (b"[" * 100_000, "model.json: not valid JSON; "),
         (b'{"schema_version": 2, "metrics": ' + b"[" * 900 + b"]" * 900 + b"}", "model.json: "),
         (b" " * (16 << 20) + b"{}", "model.json: expected at most 16777216 bytes, got 16777218"),
-        (b"[]", "model.json: expected schema version 3, got None"),
-        (b"{}", "model.json: expected schema version 3, got None"),
-        (b'{"schema_version": 3}', "model.json: classes: field required"),
+        (b"[]", "model.json: expected schema version 4, got None"),
+        (b"{}", "model.json: expected schema version 4, got None"),
+        (b'{"schema_version": 4}', "model.json: classes: field required"),
     ],
     ids=["empty", "truncated", "not text", "deep", "deep but valid", "huge", "a list", "nothing in it", "hardly"],
 )
@@ -272,8 +272,8 @@ def test_a_truncated_description_is_refused(cut, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(schema_version=1), "expected schema version 3, got 1; use the videoseq that made it"),
-        (lambda v: v.update(schema_version="3"), "expected schema version 3, got 3"),
+        (lambda v: v.update(schema_version=1), "expected schema version 4, got 1; use the videoseq that made it"),
+        (lambda v: v.update(schema_version="4"), "expected schema version 4, got 4"),
         (lambda v: v.update(format="other"), "model.json: format: input should be 'videoseq-model'"),
         (lambda v: v.update(surprise=1), "model.json: surprise: extra inputs are not permitted"),
         (lambda v: v["head"].update(surprise=1), "model.json: head.surprise: extra inputs are not permitted"),

@@ -161,11 +161,11 @@ def test_each_stream_is_trained_for_itself(clips):
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features, targets = torch.randn(1, 6, SIZE), torch.tensor([[OFF, ON, OFF, ON, ON, OFF]])
     module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
-    alone = copy.deepcopy(head.appearance)
+    alone = copy.deepcopy(head.memoryless)
     alone.zero_grad()
-    logits, _ = alone(features, {})
+    logits, _ = alone(torch.cat((features, torch.diff(features, dim=1, prepend=features[:, :1])), dim=2), {})
     torch.nn.functional.cross_entropy(logits[0], targets[0]).backward()
-    for parameter, other in zip(head.appearance.parameters(), alone.parameters(), strict=True):
+    for parameter, other in zip(head.memoryless.parameters(), alone.parameters(), strict=True):
         torch.testing.assert_close(2 * parameter.grad, other.grad)
 
 

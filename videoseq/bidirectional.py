@@ -101,7 +101,7 @@ class BidirectionalRNN(nn.Module):
             state: What the call for the steps after them returned; None at a video's last steps.
         """
         streams, before = self.future.stream_logits(reduced.flip(1), state)
-        num_streams = 1 if self.past.appearance is None else 2
+        num_streams = 1 if self.past.memoryless is None else 2
         return streams[0].flip(1) / num_streams / self.temperature, before
 
 

@@ -32,7 +32,7 @@ from videoseq.multilabel import SEPARATOR, check_separable
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 from videoseq.thresholds import add_thresholds, check_thresholds
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _MAX_JSON_BYTES = 16 << 20
 
 MIN_AGREEMENT = 0.995
@@ -66,7 +66,7 @@ class ModelDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["videoseq-model"] = "videoseq-model"
-    schema_version: Literal[3] = _SCHEMA_VERSION
+    schema_version: Literal[4] = _SCHEMA_VERSION
     classes: tuple[str, ...]
     backbone: BackboneIdentity
     sample_hz: SampleHz | None

@@ -89,8 +89,8 @@ class HeadSettings(Settings):
     components: Annotated[int, Field(ge=0, le=65536)] = 64
     """Principal components of the features, learnt on the training clips, that the network sees; 0 for all features."""
     inputs: Inputs = "two_streams"
-    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, with the
-    features in a stream of their own that has no memory (``two_streams``)."""
+    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, beside a
+    stream without memory that sees features and differences (``two_streams``)."""
     difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
     """Differences are x[t] − x[t − lag], in steps."""
     dropout: Fraction = 0.2

@@ -3,8 +3,9 @@
 The synchronous many-to-many network a[t] = f(a[t−1], x[t]), y[t] = Wya a[t] + by, with a cell of
 :mod:`videoseq.cells` for f: a recurrent one, or one whose a[t] is a window of past steps. What x is matters more than
 which cell: features hold a room and a person more than what is being done, and from a few clips a network learns those
-by heart. So by default the recurrent stream sees only how features change, a second stream without memory sees the
-features, and their logits are averaged, as Simonyan & Zisserman 2014 (arXiv:1406.2199) do with appearance and motion.
+by heart. So by default the recurrent stream sees only how features change, a second stream sees the features as well
+and remembers nothing, and their logits are averaged, as Simonyan & Zisserman 2014 (arXiv:1406.2199) do with motion and
+appearance.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from videoseq.streams import Stream
 
 
 class CausalRNN(nn.Module):
-    """Reduction, differences, a recurrent stream, and beside it one that sees the features without memory.
+    """Reduction, differences, a recurrent stream, and beside it one that sees all of a step and remembers none.
 
     ``forward(features, state)`` takes any number of consecutive steps; feeding a video whole, in chunks, or step by
     step gives the same logits, as long as each call gets the state that the last one returned.
@@ -49,12 +50,12 @@ class CausalRNN(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.decoding = Decoding()
         self._lags = () if settings.inputs == "features" else settings.difference_lags
-        sees_features = settings.inputs in ("features", "joint")
-        width = (len(self._lags) + sees_features) * self.num_components
-        self.recurrent = Stream(width, num_classes, settings, is_recurrent=True)
-        self.appearance: Stream | None = None
+        num_inputs = (1 + len(self._lags)) * self.num_components
+        self._first_seen = self.num_components if settings.inputs in ("differences", "two_streams") else 0
+        self.recurrent = Stream(num_inputs - self._first_seen, num_classes, settings, is_recurrent=True)
+        self.memoryless: Stream | None = None
         if settings.inputs == "two_streams":
-            self.appearance = Stream(self.num_components, num_classes, settings, is_recurrent=False)
+            self.memoryless = Stream(num_inputs, num_classes, settings, is_recurrent=False)
 
     def learn_reduction(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
         """Fits the reduction to rows of features, before anything else is fitted."""
@@ -90,23 +91,21 @@ class CausalRNN(nn.Module):
         if reduced.shape[1] == 0:
             return reduced.new_zeros(1, len(reduced), 0, self.num_classes), state
         inputs, history = self._with_differences(reduced, state)
-        logits, after = self.recurrent(inputs, state.tensors())
+        logits, after = self.recurrent(inputs[..., self._first_seen :], state.tensors())
         streams = [logits]
-        if self.appearance is not None:
-            streams.append(self.appearance(reduced, {})[0])
+        if self.memoryless is not None:
+            streams.append(self.memoryless(inputs, {})[0])
         has_started = torch.ones_like(state["has_started"])
         return torch.stack(streams), RNNState(has_started=has_started, history=history, **after)
 
     def _with_differences(
         self, reduced: Float[Tensor, "batch time components"], state: RNNState
     ) -> tuple[Float[Tensor, "batch time inputs"], Float[Tensor, "batch lag components"]]:
-        """x[t] − x[t−k] for every lag k, after x[t] if asked for; before a video's first step stands that step."""
+        """x[t], then x[t] − x[t−k] for every lag k; before a video's first step stands that step."""
         if not self._lags:
             return reduced, state["history"]
         before = torch.where(state["has_started"][:, None, None], state["history"], reduced[:, :1])
         known = torch.cat((before, reduced), dim=1)
         longest, time = before.shape[1], reduced.shape[1]
-        parts = [reduced - known[:, longest - lag : longest - lag + time] for lag in self._lags]
-        if self.settings.inputs == "joint":
-            parts.insert(0, reduced)
-        return torch.cat(parts, dim=2), known[:, -longest:]
+        differences = [reduced - known[:, longest - lag : longest - lag + time] for lag in self._lags]
+        return torch.cat((reduced, *differences), dim=2), known[:, -longest:]

@@ -165,7 +165,7 @@ class Cluster:
                 env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}, cwd="/",
             )  # fmt: skip
         self._nodes.append(node)
-        wait_until(lambda: b"Ray runtime started" in log.read_bytes() or node.poll() is not None, 120)
+        wait_until(lambda: b"Ray runtime started" in log.read_bytes() or node.poll() is not None, 300)
         assert node.poll() is None, log.read_text()
         for known in self._folder.glob("session_*/node_ip_address.json"):  # where the machine's last node left its own
             known.write_text(json.dumps({"node_ip_address": self._host}))
@@ -242,10 +242,10 @@ def test_a_folder_is_labelled_as_by_one_process_although_a_node_is_killed(cluste
     run = start(videos, model_folder, "killed", "--address", cluster.address, "--workers", 2)
     out = videos.parent / "killed"
     try:
-        wait_until(lambda: run.poll() is not None or (out.exists() and len(writers(out)) == 2), 120)
+        wait_until(lambda: run.poll() is not None or (out.exists() and len(writers(out)) == 2), 300)
         assert len(writers(out) & set(descendants(node.pid))) == 1
         cluster.kill(node)
-        printed, said = run.communicate(timeout=120)
+        printed, said = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
@@ -364,10 +364,10 @@ def test_without_an_address_ray_is_started_and_ended(videos, model_folder, by_on
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     run = start(tmp_path / "in", model_folder, "out")
     try:
-        wait_until(lambda: run.poll() is not None or (tmp_path / "out" / "results.jsonl").exists(), 120)
+        wait_until(lambda: run.poll() is not None or (tmp_path / "out" / "results.jsonl").exists(), 300)
         processes = descendants(run.pid)
         names = {Path(f"/proc/{process}/comm").read_text().strip() for process in processes if not has_ended(process)}
-        printed, said = run.communicate(timeout=120)
+        printed, said = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
@@ -388,11 +388,11 @@ def test_a_stopped_run_leaves_nobody_and_nothing_half_written(videos, model_fold
     out = tmp_path / "out"
     journal = out / "results.jsonl"
     try:
-        wait_until(lambda: run.poll() is not None or (journal.exists() and journal.stat().st_size > 0), 120)
-        wait_until(lambda: run.poll() is not None or bool(writers(out)), 120)
+        wait_until(lambda: run.poll() is not None or (journal.exists() and journal.stat().st_size > 0), 300)
+        wait_until(lambda: run.poll() is not None or bool(writers(out)), 300)
         processes = descendants(run.pid)
         run.terminate()
-        _, said = run.communicate(timeout=60)
+        _, said = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()

@@ -65,14 +65,14 @@ def light_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """A model for ``dark`` and ``bright`` at 10 Hz, trained by the program itself with the real backbone."""
     from pipelines import train
     from pipelines.console import Console
     from videoseq.machine import RuntimeChoice
     from videoseq.settings_file import load_settings
 
-    is_parallel = "PYTEST_XDIST_WORKER" in os.environ  # then the processes of the run share the folder above their own
+    is_parallel = hasattr(pytestconfig, "workerinput")  # then the run's processes share the folder above their own
     base = tmp_path_factory.getbasetemp().parent if is_parallel else tmp_path_factory.mktemp("model")
     folder = base / "lights"
     settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=80"])

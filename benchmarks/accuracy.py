@@ -86,8 +86,6 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, attention": partial(ours, head=HeadSettings(cell="attention", num_layers=2)),
     "videoseq, bidirectional": partial(ours, head=HeadSettings(bidirectional=True)),
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
-    "videoseq, windows, 16 steps of burn-in": partial(ours, head=HeadSettings(), state="zero", burn_in_steps=16),
-    "videoseq, windows from a drawn state": partial(ours, head=HeadSettings(), state="drawn"),
     "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),
     "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
     UNTUNED: partial(

@@ -13,7 +13,7 @@ import videoseq
 
 ROOT = Path(__file__).parents[1]
 DATA_PATH = """
-    errors deadline files machine child_process config settings_file
+    errors deadline files machine child_process config old_settings settings_file
     containers transport safe_file av_capture opening timing damage facts frames sampling video shards folder_lock
     inputs packets decoding isolation
     backbones runtimes features feature_store checking

@@ -125,34 +125,12 @@ def test_without_patience_validation_chooses_nothing(clips, fitted):
     assert torch.equal(weights_of(with_validation), weights_of(fit(clips[:9], [], 2, HEAD, settings)))
 
 
-def test_a_drawn_state_keeps_the_steps_seen_and_begins_videos_with_none():
-    torch.manual_seed(0)
-    head = CausalRNN(SIZE, 2, HEAD.model_copy(update={"inputs": "two_streams", "difference_lags": (1,)}))
-    _, state = head(torch.randn(4, 20, SIZE), head.initial_state(4))
-    drawn = state.drawn()
-    assert all(torch.equal(drawn[name], state[name]) for name in ("has_started", "history"))
-    kept = set(state.tensors()) - {"has_started", "history"}
-    assert kept
-    for name in kept:
-        assert not torch.equal(drawn[name], state[name])
-        assert 0.5 < drawn[name].std() / state[name].std() < 2
-    assert not any(
-        tensor[1].any() for tensor in drawn.reset(torch.tensor([False, True, False, False])).tensors().values()
-    )
-
-
 def test_what_a_chunk_begins_with_makes_a_difference(clips):
     settings = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None})
     fits = {
-        state: fit_switch(clips, settings=settings.model_copy(update={"state": state}))
-        for state in ("carried", "zero", "drawn")
+        state: fit_switch(clips, settings=settings.model_copy(update={"state": state})) for state in ("carried", "zero")
     }
-    assert len({tuple(weights_of(result).tolist()) for result in fits.values()}) == 3
-
-
-def test_a_carried_state_burns_nothing_in():
-    with pytest.raises(ValueError, match="expected 0 where the state is carried"):
-        TrainingSettings(burn_in_steps=4)
+    assert len({tuple(weights_of(result).tolist()) for result in fits.values()}) == 2
 
 
 def test_each_stream_is_trained_for_itself(clips):

@@ -29,6 +29,7 @@ from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputErro
 from videoseq.files import restore_folder, staged_folder
 from videoseq.label_decoding import Decoding, DecodingParameters
 from videoseq.multilabel import SEPARATOR, check_separable
+from videoseq.old_settings import update_settings
 from videoseq.runtimes.quantized import Quantization, QuantizedNetwork
 from videoseq.thresholds import add_thresholds, check_thresholds
 
@@ -231,7 +232,11 @@ def _parse(text: bytes, folder: Path) -> ModelDescription:
                 f"{folder}: model.json: expected schema version {_SCHEMA_VERSION}, got {found}; "
                 "use the videoseq that made it"
             )
-        return ModelDescription.model_validate_json(text)
+        if isinstance(settings := values.get("settings"), dict):
+            values["settings"] = update_settings(settings)
+        return ModelDescription.model_validate_json(json.dumps(values))
+    except ConfigError as error:
+        raise ModelError(f"{folder}: model.json: settings.{error}") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])

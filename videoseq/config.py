@@ -152,11 +152,9 @@ class TrainingSettings(Settings):
     """The largest norm of the gradient."""
     chunk_steps: Positive = 64
     """Steps between truncations of backpropagation through time; the state is carried across."""
-    state: Literal["carried", "zero", "drawn"] = "carried"
-    """What a chunk begins with: the state that the chunk before ended with, as in labelling; none, as where networks
-    are trained on windows; or one that is drawn from a normal distribution as wide as the states are."""
-    burn_in_steps: Annotated[int, Field(ge=0)] = 0
-    """Steps at the beginning of a chunk from which nothing is learnt, where its state is not carried."""
+    state: Literal["carried", "zero"] = "carried"
+    """What a chunk begins with: the state at the end of the chunk before, as in labeling; or none, as where networks
+    are trained on windows."""
     lanes: Positive = 16
     """Videos side by side in a batch, each with its own state."""
     stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0
@@ -182,12 +180,6 @@ class TrainingSettings(Settings):
     """By how much in these a clip's brightness, contrast and saturation are changed at most, as a share; 0: not."""
     crop: Fraction = 0.0
     """How much of a clip's picture is cut off at most in these, as a share of its height and width; 0: nothing."""
-
-    @model_validator(mode="after")
-    def _burns_in_only_what_is_not_carried(self) -> TrainingSettings:
-        if self.burn_in_steps and self.state == "carried":
-            raise ValueError("burn_in_steps: expected 0 where the state is carried; or set training.state=zero")
-        return self
 
 
 class TrainerSettings(Settings):

@@ -17,7 +17,6 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from videoseq.annotations import IGNORE_INDEX
 from videoseq.augmentation import Augmentation
 from videoseq.bidirectional import BidirectionalRNN, Network
 from videoseq.clips import Clip
@@ -106,15 +105,10 @@ class SequenceModule(pl.LightningModule):
         self._state = after.detach()
         # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
         logits = streams if self.training else streams.mean(dim=0, keepdim=True)
-        targets = batch.targets
-        if self.training and self.settings.burn_in_steps:
-            targets = targets.clone()
-            # At a video's first frame the state is right as it is.
-            targets[~batch.is_start, : self.settings.burn_in_steps] = IGNORE_INDEX
-        loss = multilabel_chunk_loss if targets.ndim == 3 else chunk_loss
+        loss = multilabel_chunk_loss if batch.targets.ndim == 3 else chunk_loss
         if not self.training:  # summed up over processes at the end, for they may have unequally many chunks
-            return loss(logits, targets, self.class_weights, _PLAIN)
-        return loss(logits, targets, self.class_weights, self.settings, self._total)
+            return loss(logits, batch.targets, self.class_weights, _PLAIN)
+        return loss(logits, batch.targets, self.class_weights, self.settings, self._total)
 
     def _total(self, numbers: Tensor) -> Tensor:
         """The sum over all processes."""
@@ -125,11 +119,10 @@ class SequenceModule(pl.LightningModule):
 
     def _chunk_state(self, batch: LaneBatch) -> RNNState:
         """What the chunk begins with; at a video's first frame always nothing."""
-        begins_with = self.settings.state if self.training else "carried"
-        if self._state is None or begins_with == "zero":
+        is_carried = not self.training or self.settings.state == "carried"
+        if self._state is None or not is_carried:
             return self.head.initial_state(len(batch.is_start))
-        state = self._state.drawn() if begins_with == "drawn" else self._state
-        return state.reset(batch.is_start)
+        return self._state.reset(batch.is_start)
 
 
 def loss_weights(clips: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float[Tensor, "classes ..."]:

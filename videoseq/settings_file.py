@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from videoseq.config import Settings, TrainSettings
 from videoseq.errors import ConfigError, did_you_mean, one_line
+from videoseq.old_settings import explain_old_name
 
 
 def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
@@ -86,6 +87,8 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     location = [str(part) for part in problem["loc"]]
     where = ".".join(location)
     if problem["type"] == "extra_forbidden":
+        if old := explain_old_name(where):
+            return where, old
         known = _fields_at(TrainSettings, location[:-1])
         return where, f"unknown setting{did_you_mean(location[-1], known)}; known here: {', '.join(known)}"
     if problem["type"] == "model_type":

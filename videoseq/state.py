@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-_SEEN = ("has_started", "history")  # the cell's own tensors stand beside them
-
 
 class RNNState:
     """All that a network remembers of the steps before, for each video of a batch.
@@ -28,15 +26,6 @@ class RNNState:
     def detach(self) -> RNNState:
         """The same values, cut off from the graph that made them."""
         return RNNState(**{name: tensor.detach() for name, tensor in self._tensors.items()})
-
-    def drawn(self) -> RNNState:
-        """What the cell keeps drawn anew, from normal distributions as wide as its values; the steps seen stay seen."""
-        return RNNState(
-            **{
-                name: tensor if name in _SEEN else torch.randn_like(tensor) * tensor.std(correction=0)
-                for name, tensor in self._tensors.items()
-            }
-        )
 
     def reset(self, is_start: Bool[Tensor, " batch"]) -> RNNState:
         """As before any step for the videos in ``is_start``, unchanged for the others."""

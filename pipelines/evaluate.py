@@ -42,7 +42,6 @@ def evaluate(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
-    compiled: options.Compile = False,
     workers: options.Workers = 1,
     cache: options.Cache = None,
     pictures: options.Pictures = True,
@@ -65,7 +64,7 @@ def evaluate(
     if not _is_model(model, dataset, beside):
         agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
-    choice, cache = options.runtime_choice(device, runtime, precision, threads, compiled), options.cache_folder(cache)
+    choice, cache = options.runtime_choice(device, runtime, precision, threads), options.cache_folder(cache)
     loaded = load_model(model, choice)
     previous = None if beside is None else load_previous(beside, loaded, choice)
     description = loaded.bundle.description

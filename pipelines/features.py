@@ -36,7 +36,6 @@ def features(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
-    compiled: options.Compile = False,
     workers: crews.Workers = None,
     engine: crews.EngineName = crews.Engine.LOCAL,
     address: crews.Address = None,
@@ -65,7 +64,7 @@ def features(
     jobs = plan_jobs(inputs, out, share)
     if not jobs.num_found:
         console.end_empty(inputs)
-    choice = options.runtime_choice(device, runtime, precision, threads, compiled)
+    choice = options.runtime_choice(device, runtime, precision, threads)
     store = options.cache_folder(cache)
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
     # Where something was computed before, there may be nothing to do.

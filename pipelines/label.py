@@ -36,7 +36,6 @@ def label(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
-    compiled: options.Compile = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Label again what is labelled already.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what has failed before, although nothing has changed.")
@@ -104,7 +103,7 @@ def label(
         console.say(f"warning: {message}", "warning", code="empty_folder", message=message)
     # Where something was labelled before, there may be nothing to do.
     with crew.started_early(0 if dry_run or out.exists() else len(jobs)) as ready:
-        choice = options.runtime_choice(device, runtime, precision, threads, compiled)
+        choice = options.runtime_choice(device, runtime, precision, threads)
         request = Request(
             jobs, named, model, out, choice, on_corrupt, overwrite, reuse_threshold, share, retry_failed,
             max_errors=0 if fail_fast else max_errors,

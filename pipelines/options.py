@@ -25,14 +25,6 @@ Threads = Annotated[
     Optional[int],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
     typer.Option(min=1, help="Cores that the CNN may keep busy; by default all that this process may use, up to 16."),
 ]
-Compile = Annotated[
-    bool,
-    typer.Option(
-        "--compile",
-        help="Let torch compile the CNN for this machine: a minute at the start, faster after it. On a CPU this needs "
-        "a C++ compiler, and OpenVINO is faster still.",
-    ),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -74,20 +66,16 @@ Cache = Annotated[
 
 
 def runtime_choice(
-    device: str,
-    runtime: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    compiled: bool = False,  # noqa: FBT001 (ordered as the options are)
+    device: str, runtime: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> RuntimeChoice:
     """What the options say of how the CNN is run.
 
     Raises:
-        ConfigError: A name is unknown, or they contradict each other.
+        ConfigError: A name is unknown.
     """
     from videoseq.machine import RuntimeChoice
 
-    return RuntimeChoice(device, runtime, precision, threads, compiled)
+    return RuntimeChoice(device, runtime, precision, threads)
 
 
 def cache_folder(cache: Path | None) -> Path:

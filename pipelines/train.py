@@ -73,7 +73,6 @@ def train(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
-    compiled: options.Compile = False,
     workers: options.Workers = 1,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
@@ -104,7 +103,7 @@ def train(
     with locked_folder(_kept(out), on_notice=console.warn) if is_alone else nullcontext():
         metrics = run(
             dataset, settings, out, console,
-            choice=options.runtime_choice(device, runtime, precision, threads, compiled),
+            choice=options.runtime_choice(device, runtime, precision, threads),
             cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
             resume=resume is not None,
             num_workers=workers,

@@ -175,68 +175,11 @@ def test_a_containers_quota_limits_the_cores(quota, expected, monkeypatch, tmp_p
         ({"device": "cpu", "precision": "float16"}, "float16 needs a CUDA device"),
         ({"library": "openvino", "precision": "float16"}, "float16 needs a CUDA device"),
         ({"device": "gpu"}, "device: expected auto, cpu, cuda or cuda:N, got 'gpu'"),
-        ({"library": "openvino", "is_compiled": True}, "compile: torch is what compiles; leave out --compile"),
-        ({"precision": "int8", "is_compiled": True}, "compile: torch is what compiles; leave out --compile"),
     ],
 )
 def test_what_cannot_be_is_one_line(choice, message, backbone):
     with pytest.raises(ConfigError, match=message):
         select_runtime(backbone, RuntimeChoice(**choice))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_compiled_network_gives_the_same_features_and_is_compiled_once(precision):
-    """In a process of its own: where shapes are checked, as in this one, torch cannot trace the functions."""
-    program = f"""
-import sys, torch
-from concurrent.futures import ThreadPoolExecutor
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes import select_runtime
-
-backbone = load_backbone(BackboneSettings())
-plain = select_runtime(backbone, RuntimeChoice("cpu", "torch", "{precision}", 2))
-compiled = select_runtime(backbone, RuntimeChoice("cpu", "auto", "{precision}", 2, is_compiled=True))
-assert compiled.description == plain.description.replace("{precision}", "compiled, {precision}")
-assert compiled.arithmetic != plain.arithmetic  # stored features of the two are never mixed
-before = dict(torch._dynamo.utils.counters["stats"])
-assert before
-images = torch.randint(0, 256, (8, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-    whole, expected = threads.map(lambda runtime: runtime(images), (compiled, plain))
-    for size in (1, 3):
-        assert torch.equal(torch.cat(list(threads.map(compiled, images.split(size)))), whole), size
-assert torch._dynamo.utils.counters["stats"] == before
-assert not torch.equal(whole, expected)
-print(float(torch.nn.functional.cosine_similarity(whole, expected).min()), float((whole - expected).abs().max()))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    similarity, difference = map(float, done.stdout.split())
-    assert similarity > 0.99
-    assert difference < 1e-4 or precision != "float32"
-
-
-@pytest.mark.slow
-def test_a_machine_without_a_compiler_says_so_in_one_line(tmp_path):
-    program = """
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
-from videoseq.errors import ConfigError
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes import select_runtime
-try:
-    select_runtime(load_backbone(BackboneSettings()), RuntimeChoice("cpu", "torch", is_compiled=True))
-except ConfigError as error:
-    print(error)
-"""
-    without = {**os.environ, "CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=without, timeout=300)
-    (line,) = done.stdout.splitlines()
-    assert line.startswith("compile: torch could not compile the CNN here (")
-    assert line.endswith("; on a CPU it needs a C++ compiler and Python's headers; leave out --compile")
 
 
 def test_devices():

@@ -30,25 +30,21 @@ class RuntimeChoice:
         precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``, of weights and activations; features
             are float32 in the end. ``auto`` is float32 unless a model is known to give the same labels in fewer bits.
         num_threads: Cores that the CNN may keep busy; None for all that this process may use, up to sixteen.
-        is_compiled: Whether torch compiles the CNN for this machine first.
 
     Raises:
-        ConfigError: On construction, when a name is unknown, or what is to be compiled is not torch's.
+        ConfigError: On construction, when a name is unknown.
     """
 
     device: str = "auto"
     library: str = "auto"
     precision: str = "auto"
     num_threads: int | None = None
-    is_compiled: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (("runtime", self.library, LIBRARIES), ("precision", self.precision, PRECISIONS)):
             if value != "auto" and value not in known:
                 expected = ", ".join(("auto", *known))
                 raise ConfigError(f"{name}: expected {expected}, got {value!r}{did_you_mean(value, known)}")
-        if self.is_compiled and (self.library == "openvino" or self.precision == "int8"):
-            raise ConfigError("compile: torch is what compiles; leave out --compile, or --runtime and --precision")
 
 
 def num_usable_cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import cast
 
 import torch
@@ -61,11 +60,9 @@ def select_runtime(
         if choice.library == "openvino":
             raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or say --runtime torch")
         precision = _precision(choice, "float32")
-        return TorchRuntime(backbone, device, precision, num_threads, is_compiled=choice.is_compiled)
+        return TorchRuntime(backbone, device, precision, num_threads)
     if choice.library == "openvino" and not openvino_runtime.is_available():
         raise ConfigError('runtime: openvino is not installed: pip install "videoseq[openvino]"')
-    if choice.is_compiled:
-        choice = replace(choice, library="torch")
     if quantized is not None and _takes_int8(choice, trusted):
         try:
             return openvino_runtime.OpenVINORuntime(backbone, "int8", num_threads, quantized)
@@ -87,7 +84,7 @@ def _in_floating_point(backbone: Backbone, choice: RuntimeChoice, precision: Pre
             if choice.library == "openvino":
                 raise  # else torch does it, as its description says
     device = choose_device("cpu")
-    return TorchRuntime(backbone, device, precision, num_threads, is_compiled=choice.is_compiled)
+    return TorchRuntime(backbone, device, precision, num_threads)
 
 
 def _check_int8(choice: RuntimeChoice, device: torch.device, quantized: QuantizedNetwork | None) -> None:

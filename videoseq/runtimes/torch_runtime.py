@@ -16,7 +16,6 @@ from videoseq.backbones import Backbone
 from videoseq.errors import ConfigError, Notice
 from videoseq.machine import Precision
 from videoseq.runtimes.base import Runtime
-from videoseq.runtimes.compiled import CompiledNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -29,40 +28,26 @@ _CUDA_STREAMS = 2  # one batch is gathered while the other is computed
 
 
 class TorchRuntime(Runtime):
-    """PyTorch, channels last, BatchNorm folded into the convolutions; if asked for, compiled.
+    """PyTorch, channels last, BatchNorm folded into the convolutions.
 
     On the CPU each of ``num_threads`` calls runs on one thread: they never wait for each other, and what they give
     depends neither on the number of cores nor on how many images a call brings. The backbone itself stays as it is: a
     model that carries it must be able to save it.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        device: torch.device,
-        precision: Precision,
-        num_threads: int,
-        *,
-        is_compiled: bool = False,
-    ) -> None:
+    def __init__(self, backbone: Backbone, device: torch.device, precision: Precision, num_threads: int) -> None:
         self.identity = backbone.identity
         self.precision = precision
         is_on_cpu = device.type == "cpu"
         self.num_streams = num_threads if is_on_cpu else _CUDA_STREAMS
         self.batch_images = _CPU_BATCH_IMAGES if is_on_cpu else _CUDA_BATCH_IMAGES
         where = f"{num_threads} × 1 CPU thread" if is_on_cpu else torch.cuda.get_device_name(device)
-        how = f"compiled, {precision}" if is_compiled else precision
-        self.description = f"torch {torch.__version__}, {how}, {where}"
+        self.description = f"torch {torch.__version__}, {precision}, {where}"
         self._device = device
         self._backbone = fold_batch_norm(copy.deepcopy(backbone)).to(device)
         self._dtype = _DTYPES[precision]
         network = self._backbone.network.to(dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this keyword pair
         self._network: Callable[[Tensor], Tensor] = network
-        self._is_compiled = is_compiled
-        if is_compiled:
-            size = backbone.identity.preprocessing
-            example = torch.zeros(self.batch_images, 3, size.height, size.width, dtype=self._dtype, device=device)
-            self._network = CompiledNetwork(network, example)
 
     @property
     def notices(self) -> list[Notice]:
@@ -71,11 +56,6 @@ class TorchRuntime(Runtime):
             return []
         text = f"{self._device} has no room for {_CUDA_BATCH_IMAGES} pictures at once"
         return [Notice("cnn_batch_halved", f"{text}; the CNN went on with {self.batch_images}")]
-
-    @property
-    def arithmetic(self) -> str:
-        """Compiled networks round in other places."""
-        return f"{self.precision}, compiled" if self._is_compiled else self.precision
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images; where a device has no room for so many at once, in halves from then on."""

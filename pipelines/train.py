@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -99,8 +98,7 @@ def train(
     if resume not in (None, "auto"):
         raise typer.BadParameter(f"--resume: expected auto, got {resume!r}")
     console = Console(quiet=quiet, verbose=verbose)
-    is_alone = settings.trainer.num_nodes == 1  # other machines train the same model
-    with locked_folder(_kept(out), on_notice=console.warn) if is_alone else nullcontext():
+    with locked_folder(_kept(out), on_notice=console.warn):
         metrics = run(
             dataset, settings, out, console,
             choice=options.runtime_choice(device, runtime, precision, threads),
@@ -140,7 +138,6 @@ def run(
     from videoseq.formats import read_annotation
     from videoseq.multilabel import check_separable
     from videoseq.overview import describe_clips
-    from videoseq.ranks import is_first_node
     from videoseq.recipe import train_model
     from videoseq.runtimes import select_runtime
 
@@ -194,9 +191,6 @@ def run(
         "overview": overview,
         "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
     }
-    if not is_first_node(settings.trainer):
-        console.say("the machine with NODE_RANK=0 writes the model")
-        return {}
     metrics = save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
     checkpoints.remove()
     return metrics

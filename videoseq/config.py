@@ -188,9 +188,6 @@ class TrainerSettings(Settings):
     devices: Positive = 1
     """Processes of this machine that fit together, each on a GPU of its own with ``--device cuda``, else on cores: each
     has some of the lanes, and gradients are averaged. With dropout they draw other numbers than one process would."""
-    num_nodes: Positive = 1
-    """Machines that fit together, each with so many processes; the same command runs on each, with ``NODE_RANK``,
-    ``MASTER_ADDR`` and ``MASTER_PORT`` in its environment and the same files in sight."""
     strategy: Literal["auto", "ddp"] = "auto"
     """``ddp``: distributed data parallel (Li et al. 2020), in processes of their own; ``auto``: where there are
     several, else none."""

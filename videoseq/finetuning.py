@@ -60,8 +60,8 @@ def check_finetuning(settings: TrainSettings, backbone: Backbone) -> None:
         )
     if settings.backbone.trainable != 0 and is_distributed(settings.trainer):
         raise ConfigError(
-            "trainer.devices, trainer.num_nodes, trainer.strategy: expected 1, 1 and auto with backbone.trainable: one "
-            "process has all pictures; leave them out"
+            "trainer.devices, trainer.strategy: expected 1 and auto with backbone.trainable: one process has all "
+            "pictures; leave them out"
         )
 
 

@@ -34,7 +34,6 @@ def make_trainer(
     return pl.Trainer(
         accelerator="gpu" if is_on_gpu else "cpu",
         devices=trainer.devices if is_distributed(trainer) else in_one_process,
-        num_nodes=trainer.num_nodes,
         strategy=_strategy(is_on_gpu=is_on_gpu) if is_distributed(trainer) else "auto",
         precision="32-true" if trainer.precision == "float32" else "bf16-mixed",
         max_epochs=settings.max_epochs,
@@ -54,7 +53,7 @@ def make_trainer(
 
 def is_distributed(trainer: TrainerSettings) -> bool:
     """Whether a fit runs in processes of its own."""
-    return trainer.strategy == "ddp" or trainer.devices * trainer.num_nodes > 1
+    return trainer.strategy == "ddp" or trainer.devices > 1
 
 
 def _strategy(*, is_on_gpu: bool) -> Strategy:

@@ -9,7 +9,7 @@ from videoseq.errors import ConfigError
 
 RENAMED: Final[dict[str, str]] = {}
 """The name of today by the old name, both within one group (``training.lanes``)."""
-REMOVED: Final[dict[str, object]] = {"training.burn_in_steps": 0}
+REMOVED: Final[dict[str, object]] = {"training.burn_in_steps": 0, "trainer.num_nodes": 1}
 """Settings that no longer exist, each with its old default: the one value with which nothing changes without it."""
 
 

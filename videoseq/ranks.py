@@ -26,7 +26,6 @@ import torch
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
 from videoseq.child_process import child_command, how_it_ended
-from videoseq.config import TrainerSettings
 from videoseq.epochs import FitJob, Fitted, Tell, run_epochs
 from videoseq.errors import ConfigError, VideoseqError
 from videoseq.machine import num_usable_cores
@@ -35,16 +34,10 @@ _CHILD = (
     "from multiprocessing.connection import Connection\n"
     "from videoseq.ranks import main; main(Connection(int(sys.argv[1])))"
 )
-_RENDEZVOUS = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
-
-
-def is_first_node(trainer: TrainerSettings) -> bool:
-    """Whether this machine is the one that writes; with one machine, it is."""
-    return trainer.num_nodes == 1 or os.environ.get("NODE_RANK") == "0"
 
 
 def fit_on_ranks(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
-    """Fits a network in ``trainer.devices`` processes of this machine, together with those of the other machines.
+    """Fits a network in ``trainer.devices`` processes of this machine.
 
     What each draws for dropout comes from the current seed and its number among all.
 
@@ -54,16 +47,14 @@ def fit_on_ranks(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
         may_resume: As there.
 
     Raises:
-        ConfigError: As there; there are fewer lanes or GPUs than processes, other machines cannot be found, or a
-            process died.
+        ConfigError: As there; there are fewer lanes or GPUs than processes, or a process died.
         torch.OutOfMemoryError: A device has no room for so many lanes.
     """
     check_places(job)
-    port = str(find_free_network_port())
-    alone = {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if job.trainer.num_nodes == 1 else {}
+    meeting = {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port())}
     order = _pickled((job, may_resume, torch.initial_seed()))
     with ExitStack() as stack:
-        ranks = [stack.enter_context(_Rank(number, alone)) for number in range(job.trainer.devices)]
+        ranks = [stack.enter_context(_Rank(number, meeting)) for number in range(job.trainer.devices)]
         for rank in ranks:
             rank.give(order)
         return _await(ranks, tell)
@@ -73,33 +64,29 @@ def check_places(job: FitJob) -> None:
     """Says so if there are not as many places as are asked for.
 
     Raises:
-        ConfigError: There are fewer lanes or GPUs than processes, or other machines cannot be found.
+        ConfigError: There are fewer lanes or GPUs than processes.
     """
-    trainer, num_lanes = job.trainer, job.data.num_training_lanes
-    num_ranks = trainer.devices * trainer.num_nodes
+    num_ranks, num_lanes = job.trainer.devices, job.data.num_training_lanes
     if os.name != "posix":
         raise ConfigError("trainer.devices: several need a system with pipes between processes; expected 1")
     if num_ranks > num_lanes:
         text = f"expected no more processes than clips side by side ({num_lanes}), got {num_ranks}"
         raise ConfigError(f"trainer.devices: {text}; lower it, or raise training.lanes if there are more clips")
-    if job.device.type == "cuda" and trainer.devices > torch.cuda.device_count():
-        raise ConfigError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {trainer.devices}")
-    missing = [name for name in _RENDEZVOUS if trainer.num_nodes > 1 and name not in os.environ]
-    if missing:
-        raise ConfigError(f"trainer.num_nodes: expected {', '.join(missing)} in the environment, got none")
+    if job.device.type == "cuda" and num_ranks > torch.cuda.device_count():
+        raise ConfigError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {num_ranks}")
 
 
 class _Rank:
     """One of the processes, as its parent sees it; leaving the block ends it."""
 
-    def __init__(self, local_rank: int, environment: dict[str, str]) -> None:
-        self._local_rank = local_rank
+    def __init__(self, number: int, environment: dict[str, str]) -> None:
+        self._number = number
         self.connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
                 child_command(_CHILD, theirs.fileno()),
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **environment, "LOCAL_RANK": str(local_rank), "TORCH_CPP_LOG_LEVEL": "ERROR"},
+                env={**os.environ, **environment, "LOCAL_RANK": str(number), "TORCH_CPP_LOG_LEVEL": "ERROR"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt from the terminal is for the parent to handle
@@ -124,7 +111,7 @@ class _Rank:
             message: tuple[str, Any] = pickle.loads(self.connection.recv_bytes())  # noqa: S301 (from our own process)
         except (EOFError, OSError):
             how = how_it_ended(self._process.wait())
-            text = f"training: process {self._local_rank} of trainer.devices {how}"
+            text = f"training: process {self._number} of trainer.devices {how}"
             return "died", ConfigError(f"{text}; if for want of memory, lower trainer.devices or training.lanes")
         return message
 
@@ -160,8 +147,7 @@ def main(connection: Connection) -> None:
     logging.disable(logging.INFO)  # Lightning's about ranks
     job, may_resume, seed = pickle.loads(connection.recv_bytes())  # noqa: S301 (from our own parent)
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-    local_rank = int(os.environ["LOCAL_RANK"])
-    rank = int(os.environ["NODE_RANK"]) * job.trainer.devices + local_rank
+    rank = int(os.environ["LOCAL_RANK"])
     torch.manual_seed(int(np.random.default_rng((seed, rank)).integers(2**62)))
     torch.set_num_threads(max(1, num_usable_cores() // job.trainer.devices))
 
@@ -170,8 +156,8 @@ def main(connection: Connection) -> None:
             connection.send_bytes(pickle.dumps((kind, content)))
 
     try:
-        fitted = run_epochs(job, lambda what: None if local_rank else say("told", what), may_resume=may_resume)
-        say("done", None if local_rank else fitted.as_state())
+        fitted = run_epochs(job, lambda what: None if rank else say("told", what), may_resume=may_resume)
+        say("done", None if rank else fitted.as_state())
     except (VideoseqError, torch.OutOfMemoryError) as error:
         say("failed", error)
     except Exception:  # noqa: BLE001 (whatever it is, the parent is to say that it is a bug)

@@ -19,7 +19,7 @@ from videoseq.ensemble import Ensemble, Head
 from videoseq.epochs import EpochRecord, FitJob, Fitted, Tell, run_epochs, write_or_tell
 from videoseq.errors import ConfigError, Notice
 from videoseq.lightning_trainer import is_distributed
-from videoseq.ranks import fit_on_ranks, is_first_node
+from videoseq.ranks import fit_on_ranks
 from videoseq.runtimes.devices import random_state, set_random_state
 from videoseq.sequence_module import ClipData, SequenceModule, loss_weights
 from videoseq.thresholds import add_thresholds
@@ -152,7 +152,7 @@ def fit_module(
     else:
         job = FitJob(module, data, settings, place.trainer, place.device, member, checkpoint)
         fitted = _fit_with_room(job, tell)
-        if checkpoint is not None and is_first_node(place.trainer):
+        if checkpoint is not None:
             write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
     if fitted.num_lanes != settings.lanes:
         tell(_lanes_halved(place.device, fitted.num_lanes))

@@ -38,7 +38,6 @@ METHODS = {
     "none": DecodingSettings(),
     "hysteresis": DecodingSettings(method="hysteresis"),
     "min_duration": DecodingSettings(method="min_duration"),
-    "filter": DecodingSettings(method="filter"),
     "lag, 0.5 s": DecodingSettings(method="lag", delay_seconds=0.5),
     "lag, 2 s": DecodingSettings(method="lag", delay_seconds=2.0),
     "lag, 60 s": DecodingSettings(method="lag", delay_seconds=60.0),

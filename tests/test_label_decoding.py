@@ -17,7 +17,6 @@ from videoseq.label_decoding import (
     Decoding,
     DecodingParameters,
     FixedLag,
-    ForwardFilter,
     FrameDecoder,
     Hysteresis,
     LabelDecoder,
@@ -47,7 +46,6 @@ def make_decoders(random: np.random.Generator) -> dict[str, LabelDecoder]:
         "none": MostProbable(),
         "hysteresis": Hysteresis(0.2),
         "min_duration": MinimumDuration(3),
-        "filter": ForwardFilter(chain, 0.4),
         "lag": FixedLag(chain, 0.4, 4),
     }
 
@@ -123,13 +121,11 @@ def posteriors_over_all_paths(chain: MarkovChain, probabilities: Array, weight: 
 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.integers(1, 4), st.floats(0.05, 1.0))
-def test_the_filter_and_the_lag_are_sums_over_all_paths(seed, num_steps, weight):
+def test_the_lag_is_a_sum_over_all_paths(seed, num_steps, weight):
     random = np.random.default_rng(seed)
     chain, probabilities = make_chain(random), distributions(random, num_steps, NUM_CLASSES)
     filtered, smoothed = posteriors_over_all_paths(chain, probabilities, weight)
-    beliefs = ForwardFilter(chain, weight).beliefs(chain.likelihoods(probabilities, weight))
-    np.testing.assert_allclose(beliefs, filtered, atol=1e-9)
-    assert labels_of(ForwardFilter(chain, weight), probabilities) == filtered.argmax(axis=1).tolist()
+    assert labels_of(FixedLag(chain, weight, 0), probabilities) == filtered.argmax(axis=1).tolist()
     for delay_steps in (num_steps, num_steps + 7):
         assert labels_of(FixedLag(chain, weight, delay_steps), probabilities) == smoothed.argmax(axis=1).tolist()
     for delay_steps in range(1, num_steps):
@@ -165,8 +161,8 @@ def test_probabilities_of_zero_and_long_silence_leave_numbers(recwarn):
     """Certain for a thousand steps, then certain of another class."""
     chain = make_chain(np.random.default_rng(1))
     certain = np.eye(3)[[0] * 1000 + [1] * 1000]
-    for decoder in (ForwardFilter(chain, 1.0), FixedLag(chain, 1.0, 50)):
-        assert labels_of(decoder, certain) == [0] * 1000 + [1] * 1000
+    for delay_steps in (0, 50):
+        assert labels_of(FixedLag(chain, 1.0, delay_steps), certain) == [0] * 1000 + [1] * 1000
     assert not recwarn.list
 
 
@@ -312,7 +308,6 @@ def test_a_chain_that_is_none_is_refused_on_one_line(name, tensor, words):
         ({}, MostProbable, 0),
         ({"method": "hysteresis", "margin": 0.2}, Hysteresis, 0),
         ({"method": "min_duration", "duration_seconds": 0.5}, MinimumDuration, 0),
-        ({"method": "filter", "evidence_weight": 0.5}, ForwardFilter, 0),
         ({"method": "lag", "evidence_weight": 0.5, "delay_seconds": 1.5}, FixedLag, 15),
         ({"method": "lag", "evidence_weight": 0.5, "delay_seconds": 0.3}, FixedLag, 3),
         ({"method": "lag", "evidence_weight": 0.5, "delay_seconds": 0.19}, FixedLag, 1),
@@ -341,8 +336,8 @@ def test_seconds_become_steps_at_the_models_rate():
     [
         {"method": "hysteresis"},
         {"method": "hysteresis", "margin": 1.0},
-        {"method": "filter", "evidence_weight": 0.0},
-        {"method": "filter", "margin": 0.2},
+        {"method": "lag", "evidence_weight": 0.0, "delay_seconds": 1.5},
+        {"method": "lag", "evidence_weight": 0.5, "delay_seconds": 1.5, "margin": 0.2},
         {"method": "lag", "evidence_weight": 0.5},
         {"margin": 0.2},
         {"method": "viterbi"},

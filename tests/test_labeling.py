@@ -73,7 +73,7 @@ def test_state_saved_in_the_middle_goes_on(model, video):
 
 
 CHAIN = MarkovChain(np.array([[0.9, 0.1], [0.01, 0.99]]), np.array([0.5, 0.5]), np.array([0.5, 0.5]))
-SLOW = DecodingParameters(method="filter", evidence_weight=0.1)
+SLOW = DecodingParameters(method="min_duration", duration_seconds=0.4)
 
 
 @pytest.fixture
@@ -147,8 +147,8 @@ def test_what_labels_frame_by_frame_refuses_labels_that_look_ahead(decode_with):
 
 
 def test_a_state_of_another_decoding_is_refused(decode_with):
-    state = decode_with(SLOW).labeler().state_dict()
-    other = decode_with(DecodingParameters(method="min_duration", duration_seconds=0.4)).labeler()
+    state = decode_with(DecodingParameters(method="hysteresis", margin=0.2)).labeler().state_dict()
+    other = decode_with(SLOW).labeler()
     with pytest.raises(ModelError, match=r"state: decoding.held: expected shape \(3,\), got nothing"):
         other.load_state_dict(state)
 

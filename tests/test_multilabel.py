@@ -101,7 +101,7 @@ def test_classes_are_found_within_labels_and_hold_no_separator():
 @pytest.mark.parametrize(
     ("setting", "text"),
     [
-        ("decoding.method=filter", "decoding.method: expected none with data.task=multilabel"),
+        ("decoding.method=lag", "decoding.method: expected none with data.task=multilabel"),
         ("data.background=rest", "data.background: expected none with data.task=multilabel"),
     ],
 )

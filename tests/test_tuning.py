@@ -46,7 +46,7 @@ def test_a_step_that_catches_up_has_the_target_of_the_frame_that_it_sees():
     """Frames of classes 0 1 2 – 0: no step at the second, three at the third, of which two still see the first."""
     clip = make_clip(0, [1, 0, 3, 1, 1])
     assert clip.targets.tolist() == [0, 1, 2, IGNORE_INDEX, 0]
-    settings = settings_of(method="filter")
+    settings = settings_of(method="lag")
     expected = MarkovChain.estimate([np.array([0, 0, 0, 2, IGNORE_INDEX, 0])], 3, prior_power=0.5)
     chain = learn_chain([clip], 3, settings)
     for name, tensor in expected.tensors().items():
@@ -58,7 +58,7 @@ def test_a_step_that_catches_up_has_the_target_of_the_frame_that_it_sees():
     assert learn_chain([clip], 3, settings_of(method="hysteresis")) is None
 
 
-@pytest.mark.parametrize("method", ["hysteresis", "min_duration", "filter", "lag"])
+@pytest.mark.parametrize("method", ["hysteresis", "min_duration", "lag"])
 def test_what_is_tuned_has_the_best_segments_of_those_that_cost_no_more_than_a_point(method):
     videos = [make_video(0, noise=1.5, num_frames=600)]  # one: without intervals, which take long
     unseen, settings = (
@@ -69,7 +69,7 @@ def test_what_is_tuned_has_the_best_segments_of_those_that_cost_no_more_than_a_p
     before, after = headline(videos), headline(decode_videos(videos, unseen, chosen, 10.0))
     assert after[0] >= before[0] - 0.01
     assert after[1] >= before[1]
-    if method in ("filter", "lag"):
+    if method == "lag":
         assert chosen.method == method
         weights = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
         tried = [chosen.model_copy(update={"evidence_weight": weight}) for weight in weights]
@@ -82,7 +82,7 @@ def test_what_is_tuned_has_the_best_segments_of_those_that_cost_no_more_than_a_p
 def test_where_labels_are_right_already_there_is_nothing_to_decode():
     videos = [make_video(0, noise=0.1)]
     assert headline(videos) == (1.0, 1.0)
-    for method in ("hysteresis", "min_duration", "filter", "lag"):
+    for method in ("hysteresis", "min_duration", "lag"):
         chosen = settle_decoding(videos, unseen_of(videos), CLASSES, settings_of(method=method))
         assert chosen == DecodingParameters()
 

@@ -19,7 +19,7 @@ Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 SampleHz = Annotated[float, Field(gt=0.0, le=1000.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-DecodingMethod = Literal["none", "hysteresis", "min_duration", "filter", "lag"]
+DecodingMethod = Literal["none", "hysteresis", "min_duration", "lag"]
 Margin = Annotated[float, Field(ge=0.0, lt=1.0)]
 DurationSeconds = Annotated[float, Field(ge=0.0, le=600.0)]
 EvidenceWeight = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -30,11 +30,10 @@ DECODING_PARAMETERS: dict[DecodingMethod, tuple[str, ...]] = {
     "none": (),
     "hysteresis": ("margin",),
     "min_duration": ("duration_seconds",),
-    "filter": ("evidence_weight",),
     "lag": ("evidence_weight", "delay_seconds"),
 }
 """The numbers that each method of decoding has."""
-DECODING_WITH_CHAIN = ("filter", "lag")
+DECODING_WITH_CHAIN = ("lag",)
 """The methods that need to know how classes follow each other."""
 DECODING_IN_STEPS = ("min_duration", *DECODING_WITH_CHAIN)
 """The methods that need steps of one length."""
@@ -206,15 +205,15 @@ class DecodingSettings(Settings):
 
     method: DecodingMethod = "none"
     """``none``: the most probable class; ``hysteresis``: another class only where it is clearly more probable;
-    ``min_duration``: … only once it has been the most probable for long enough; ``filter``: the class that a hidden
-    Markov model learnt from the annotations believes in, from what came until then; ``lag``: the same, looking ahead by
-    ``delay_seconds``, which nothing that labels frame by frame accepts."""
+    ``min_duration``: … only once it has been the most probable for long enough; ``lag``: the most probable state of a
+    hidden Markov model learned from the annotations, looking ahead by ``delay_seconds``, which nothing that labels
+    frame by frame accepts."""
     margin: Margin | Tuned = "tuned"
     """Of ``hysteresis``: by how much another class must be more probable for the label to change to it."""
     duration_seconds: DurationSeconds | Tuned = "tuned"
     """Of ``min_duration``: for how long another class must have been the most probable; changes come as late."""
     evidence_weight: EvidenceWeight | Tuned = "tuned"
-    """Of ``filter`` and ``lag``: how much one step counts against what usually follows; 1 as if every step were
+    """Of ``lag``: how much one step counts against what usually follows; 1 as if every step were
     independent of those before, less for a label that changes less."""
     delay_seconds: DelaySeconds = 2.0
     """Of ``lag``: how far it looks ahead at most; whole steps, of which it takes one or more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from videoseq.label_decoding.base import LabelDecoder, MostProbable
 from videoseq.label_decoding.frames import FrameDecoder
 from videoseq.label_decoding.hysteresis import Hysteresis
-from videoseq.label_decoding.markov import FixedLag, ForwardFilter, MarkovChain
+from videoseq.label_decoding.markov import FixedLag, MarkovChain
 from videoseq.label_decoding.min_duration import MinimumDuration
 from videoseq.label_decoding.parameters import Decoding, DecodingParameters
 
@@ -17,7 +17,6 @@ __all__ = [
     "Decoding",
     "DecodingParameters",
     "FixedLag",
-    "ForwardFilter",
     "FrameDecoder",
     "Hysteresis",
     "LabelDecoder",

@@ -93,42 +93,6 @@ class MarkovChain:
         return cls(**found)
 
 
-class ForwardFilter(LabelDecoder):
-    """The class with the largest p(y[t] | x[1..t]): causal.
-
-    Args:
-        chain: How classes follow each other.
-        evidence_weight: What a step's likelihoods are raised to.
-    """
-
-    def __init__(self, chain: MarkovChain, evidence_weight: float) -> None:
-        self._chain = chain
-        self._evidence_weight = evidence_weight
-        self._expected = chain.initial
-
-    def push(self, probabilities: Float[np.ndarray, "steps classes"]) -> Int64[np.ndarray, " steps"]:
-        """The labels of the next steps."""
-        labels: np.ndarray = self.beliefs(self._chain.likelihoods(probabilities, self._evidence_weight)).argmax(axis=1)
-        return labels
-
-    def beliefs(self, likelihoods: Float[np.ndarray, "steps classes"]) -> Float[np.ndarray, "steps classes"]:
-        """p(y[t] | x[1..t]) of the next steps."""
-        beliefs = np.empty_like(likelihoods)
-        for step, likelihood in enumerate(likelihoods):
-            belief = self._expected * likelihood
-            beliefs[step] = belief / belief.sum()
-            self._expected = beliefs[step] @ self._chain.transitions
-        return beliefs
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What the next step is expected to be before it is seen."""
-        return {"expected": torch.from_numpy(self._expected)}
-
-    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes on from where :meth:`state_dict` was taken."""
-        self._expected = tensors["expected"].numpy()
-
-
 class FixedLag(LabelDecoder):
     """The class with the largest p(y[t] | x[1..t + L]): looks ahead by L steps, and holds as many in memory.
 
@@ -145,14 +109,14 @@ class FixedLag(LabelDecoder):
         self.delay_steps = delay_steps
         self._chain = chain
         self._evidence_weight = evidence_weight
-        self._filter = ForwardFilter(chain, evidence_weight)
+        self._expected = chain.initial
         self._beliefs = np.empty((0, len(chain.prior)))
         self._likelihoods = np.empty((0, len(chain.prior)))
 
     def push(self, probabilities: Float[np.ndarray, "steps classes"]) -> Int64[np.ndarray, " decided"]:
         """The labels of the steps that lie ``delay_steps`` before these."""
         likelihoods = self._chain.likelihoods(probabilities, self._evidence_weight)
-        self._beliefs = np.concatenate((self._beliefs, self._filter.beliefs(likelihoods)))
+        self._beliefs = np.concatenate((self._beliefs, self._filter(likelihoods)))
         self._likelihoods = np.concatenate((self._likelihoods, likelihoods))
         return self._decide(max(0, len(self._beliefs) - self.delay_steps))
 
@@ -161,6 +125,15 @@ class FixedLag(LabelDecoder):
         # Likelihoods of 1 say nothing: the backward recursion through them gives 1 again.
         self._likelihoods = np.concatenate((self._likelihoods, np.ones_like(self._likelihoods)))
         return self._decide(len(self._beliefs))
+
+    def _filter(self, likelihoods: Float[np.ndarray, "steps classes"]) -> Float[np.ndarray, "steps classes"]:
+        """p(y[t] | x[1..t]) of the next steps: the forward recursion."""
+        beliefs = np.empty_like(likelihoods)
+        for step, likelihood in enumerate(likelihoods):
+            belief = self._expected * likelihood
+            beliefs[step] = belief / belief.sum()
+            self._expected = beliefs[step] @ self._chain.transitions
+        return beliefs
 
     def _decide(self, num_steps: int) -> Int64[np.ndarray, " decided"]:
         """The labels of the first steps that wait, which then wait no more."""
@@ -173,11 +146,11 @@ class FixedLag(LabelDecoder):
         return labels
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The filter's, and the steps that wait."""
-        waiting = {"beliefs": self._beliefs, "likelihoods": self._likelihoods}
-        return self._filter.state_dict() | {name: torch.from_numpy(rows) for name, rows in waiting.items()}
+        """What the next step is expected to be before it is seen, and the steps that wait."""
+        kept = {"expected": self._expected, "beliefs": self._beliefs, "likelihoods": self._likelihoods}
+        return {name: torch.from_numpy(rows) for name, rows in kept.items()}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on from where :meth:`state_dict` was taken."""
-        self._filter.load_state_dict(tensors)
+        self._expected = tensors["expected"].numpy()
         self._beliefs, self._likelihoods = tensors["beliefs"].numpy(), tensors["likelihoods"].numpy()

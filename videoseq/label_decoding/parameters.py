@@ -22,7 +22,7 @@ from videoseq.errors import ModelError
 from videoseq.label_decoding.base import LabelDecoder, MostProbable
 from videoseq.label_decoding.frames import FrameDecoder
 from videoseq.label_decoding.hysteresis import Hysteresis
-from videoseq.label_decoding.markov import FixedLag, ForwardFilter, MarkovChain
+from videoseq.label_decoding.markov import FixedLag, MarkovChain
 from videoseq.label_decoding.min_duration import MinimumDuration
 
 _TEXTS = {
@@ -41,7 +41,7 @@ class DecodingParameters(BaseModel):
         method: How labels come about; ``none`` takes the most probable class.
         margin: Of ``hysteresis``: by how much another class must be more probable.
         duration_seconds: Of ``min_duration``: for how long another class must have been the most probable.
-        evidence_weight: Of ``filter`` and ``lag``: what likelihoods are raised to.
+        evidence_weight: Of ``lag``: what likelihoods are raised to.
         delay_seconds: Of ``lag``: how far it looks ahead.
     """
 
@@ -85,7 +85,7 @@ class Decoding:
     Attributes:
         parameters: Method and numbers.
         sample_hz: Steps a second; methods other than ``none`` and ``hysteresis`` need them.
-        chain: What ``filter`` and ``lag`` need.
+        chain: What ``lag`` needs.
     """
 
     parameters: DecodingParameters = field(default_factory=DecodingParameters)
@@ -143,13 +143,11 @@ class Decoding:
             return Hysteresis(given.margin)
         if given.duration_seconds is not None:
             return MinimumDuration(max(1, round(self._num_steps(given.duration_seconds))))
-        if given.evidence_weight is not None and self.chain is not None:
-            if given.delay_seconds is not None:
-                num_steps = int(self._num_steps(given.delay_seconds) + _ROUNDING)  # no further than is stated
-                return FixedLag(self.chain, given.evidence_weight, num_steps)
-            return ForwardFilter(self.chain, given.evidence_weight)
-        if given.needs_chain:
-            raise ValueError(f"{given.method}: expected a chain, got none")
+        if given.evidence_weight is not None and given.delay_seconds is not None:
+            if self.chain is None:
+                raise ValueError(f"{given.method}: expected a chain, got none")
+            num_steps = int(self._num_steps(given.delay_seconds) + _ROUNDING)  # no further than is stated
+            return FixedLag(self.chain, given.evidence_weight, num_steps)
         return MostProbable()
 
     def _num_steps(self, seconds: float) -> float:

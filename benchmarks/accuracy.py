@@ -28,19 +28,19 @@ from harness import machine, print_table, print_verdict
 from real_clips import Dataset, load_datasets
 from recipes import Labeller, Sequences
 
-from videoseq.annotations import ClassNames
-from videoseq.backbones import Backbone, load_backbone
-from videoseq.clips import Clip
-from videoseq.config import BackboneSettings, HeadSettings, TrainingSettings
-from videoseq.evaluation import label_features
-from videoseq.files import write_text
-from videoseq.lanes import to_sequence
-from videoseq.machine import RuntimeChoice, num_usable_cores
-from videoseq.metrics import confusion_matrix, frame_metrics
-from videoseq.runtimes import select_runtime
-from videoseq.runtimes.speed import measure_speed
-from videoseq.sampling import step_rows
-from videoseq.training import fit
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import BackboneSettings, HeadSettings, TrainingSettings
+from videoseq.data.dataset import Clip
+from videoseq.data.sequences import to_sequence
+from videoseq.evaluation.evaluate import label_features
+from videoseq.evaluation.metrics import confusion_matrix, frame_metrics
+from videoseq.features.backbones import Backbone, load_backbone
+from videoseq.features.runtimes import select_runtime
+from videoseq.features.runtimes.speed import measure_speed
+from videoseq.storage.files import write_text
+from videoseq.system.hardware import RuntimeChoice, num_usable_cores
+from videoseq.training.fit import fit
+from videoseq.video.sampling import step_rows
 
 Predictor = Callable[[Clip], np.ndarray]
 """A clip to the class index of each of its native frames."""

@@ -19,19 +19,19 @@ from harness import machine, print_table, print_verdict
 from torch import Tensor
 from videoseq.pipelines.scene import draw_dataset
 
-from videoseq.annotations import find_classes
-from videoseq.backbones import load_backbone
-from videoseq.bundle import Bundle
-from videoseq.clips import ClipEntry, load_clips, read_dataset
-from videoseq.config import BackboneSettings
-from videoseq.feature_store import FeatureStore
-from videoseq.formats import read_annotation
-from videoseq.labeling import Model, label_frames
-from videoseq.machine import RuntimeChoice
-from videoseq.recipe import train_model
-from videoseq.runtimes import Runtime, select_runtime
-from videoseq.settings_file import load_settings
-from videoseq.video import VideoReader
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.types import find_classes
+from videoseq.config.schema import BackboneSettings
+from videoseq.config.yaml_file import load_settings
+from videoseq.data.dataset import ClipEntry, load_clips, read_dataset
+from videoseq.features.backbones import load_backbone
+from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.features.store import FeatureStore
+from videoseq.inference.model import Model, label_frames
+from videoseq.models.model_folder import Bundle
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.training.train import train_model
+from videoseq.video.reader import VideoReader
 
 REFERENCE = "torch, float32"
 NUM_DRAWN_CLIPS = 5

@@ -22,17 +22,18 @@ import numpy as np
 from harness import machine, print_table
 from real_clips import SAMPLE_HZ, Dataset, Fold, beginning, load_datasets
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.clips import Clip
-from videoseq.config import BackboneSettings, DecodingSettings, HeadSettings, TrainingSettings, TrainSettings
-from videoseq.ensemble import Head
-from videoseq.evaluation import label_clips
-from videoseq.label_decoding import DecodingParameters
-from videoseq.metrics import LabelledVideo, best_temperature, measure, tempered
-from videoseq.splits import leave_groups_out
-from videoseq.training import fit
-from videoseq.tuning import Unseen, decode_videos, learn_chain, settle_decoding
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.config.schema import BackboneSettings, DecodingSettings, HeadSettings, TrainingSettings, TrainSettings
+from videoseq.data.dataset import Clip
+from videoseq.data.splits import leave_groups_out
+from videoseq.evaluation.evaluate import label_clips
+from videoseq.evaluation.metrics import LabelledVideo, measure
+from videoseq.features.backbones import load_backbone
+from videoseq.models.decoding import DecodingParameters
+from videoseq.models.ensemble import Head
+from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
+from videoseq.training.fit import fit
+from videoseq.training.temperature import best_temperature, tempered
 
 METHODS = {
     "none": DecodingSettings(),

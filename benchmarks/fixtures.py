@@ -8,12 +8,12 @@ import av
 import cv2
 import numpy as np
 
-from videoseq.annotations import ClassNames
-from videoseq.backbones import Backbone, load_backbone
-from videoseq.bundle import Bundle, ModelDescription
-from videoseq.config import BackboneSettings, HeadSettings, TrainSettings
-from videoseq.machine import library_versions
-from videoseq.model import CausalRNN
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import BackboneSettings, HeadSettings, TrainSettings
+from videoseq.features.backbones import Backbone, load_backbone
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.model_folder import Bundle, ModelDescription
+from videoseq.system.hardware import library_versions
 
 FPS = 30
 CLASSES = ("a", "b", "c")

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from videoseq.machine import cpu_computes_bfloat16, cpu_name, library_versions, num_usable_cores
+from videoseq.system.hardware import cpu_computes_bfloat16, cpu_name, library_versions, num_usable_cores
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from videoseq.pipelines.options import cache_folder
 
-from videoseq.annotations import Annotation, ClassNames, Interval, find_classes
-from videoseq.backbones import Backbone
-from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
-from videoseq.feature_store import FeatureStore
-from videoseq.formats import read_annotation
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes import select_runtime
-from videoseq.video import VideoReader
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.types import Annotation, ClassNames, Interval, find_classes
+from videoseq.data.dataset import Clip, ClipEntry, load_clips, read_dataset
+from videoseq.features.backbones import Backbone
+from videoseq.features.runtimes import select_runtime
+from videoseq.features.store import FeatureStore
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.reader import VideoReader
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 INTEL = {"person": "one-by-one-person-detection.csv", "bottle": "bottle-detection_hand.csv"}

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.metrics import sqrt_inverse_weights
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.evaluation.metrics import sqrt_inverse_weights
 
 Sequences = Sequence[tuple[Tensor, Tensor]]
 Labeller = Callable[[Tensor], Tensor]

@@ -25,17 +25,17 @@ import harness
 from fixtures import FPS, make_bundle
 from workers import CORES, NUM_FRAMES, NUM_START_FRAMES, NUM_VIDEOS, draw_videos
 
-from videoseq.bundle import save_bundle
-from videoseq.files import file_sha256
-from videoseq.journal import Journal, Result
-from videoseq.ray_cluster import import_ray
+from videoseq.jobs.journal import Journal, Result
+from videoseq.jobs.ray.cluster import import_ray
+from videoseq.models.model_folder import save_bundle
+from videoseq.storage.files import file_sha256
 
 BIN = Path(sys.executable).parent
 MIN_GAIN, MIN_AGAINST_WORKERS = 1.7, 0.9
 START_SECONDS = 120.0
 NUM_LINES, NUM_CALLS = 300, 3000
 MINUTES = (1, 10, 60)  # of a video
-PROGRESS_CALLS = 200.0  # a second, at most: videoseq.ray_engine
+PROGRESS_CALLS = 200.0  # a second, at most: videoseq.jobs.ray.pool
 
 
 @contextmanager
@@ -105,8 +105,8 @@ def journal_lines(folder: Path) -> float:
 def calls(address: str) -> float:
     """Questions to two actors and their answers, as the driver asks them, two at a time; how many."""
     program = (
-        "import sys, time; from collections import deque; from videoseq.ray_cluster import connected, import_ray\n"
-        "from videoseq.ray_actor import Actor\n"
+        "import sys, time; from collections import deque; from videoseq.jobs.ray.cluster import connected, import_ray\n"
+        "from videoseq.jobs.ray.actor import Actor\n"
         "ray = import_ray()\n"
         "with connected(ray, sys.argv[1]):\n"
         "    actors = [ray.remote(Actor).options(num_cpus=0).remote() for _ in range(2)]\n"

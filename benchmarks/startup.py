@@ -17,7 +17,7 @@ from pathlib import Path
 from fixtures import FPS, draw_video, make_bundle
 from harness import Sample, median, parse_arguments, print_table, print_verdict, save_json
 
-from videoseq.bundle import save_bundle
+from videoseq.models.model_folder import save_bundle
 
 COMMAND = Path(sys.executable).with_name("videoseq")
 PROGRAM = """
@@ -29,8 +29,8 @@ def lap(name):
     now = time.perf_counter()
     times[name], start = now - start, now
 from pathlib import Path
-from videoseq.isolation import DecoderProcess
-from videoseq.labeling import label_frames, label_video, load_model
+from videoseq.video.isolation import DecoderProcess
+from videoseq.inference.model import label_frames, label_video, load_model
 lap("import")
 with DecoderProcess() as decoder:
     model = load_model(sys.argv[1])

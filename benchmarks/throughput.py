@@ -23,15 +23,15 @@ from fixtures import draw_video, make_bundle
 from harness import Sample, measure, median, parse_arguments, print_table, print_verdict, rate_cells, save_json
 from torch import Tensor
 
-from videoseq.backbones import Backbone
-from videoseq.bundle import Bundle
-from videoseq.features import FeatureChunk, stream_features
-from videoseq.isolation import DecoderProcess
-from videoseq.labeling import Model, label_video
-from videoseq.labels import LabelWriter
-from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
-from videoseq.runtimes import Runtime, select_runtime
-from videoseq.sequence_labeler import SequenceLabeler
+from videoseq.features.backbones import Backbone
+from videoseq.features.extraction import FeatureChunk, stream_features
+from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.inference.frame_labels import LabelWriter
+from videoseq.inference.model import Model, label_video
+from videoseq.inference.streaming import SequenceLabeler
+from videoseq.models.model_folder import Bundle
+from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
+from videoseq.video.isolation import DecoderProcess
 
 NUM_FRAMES = 600
 NUM_PLAIN_IMAGES = 120  # of the same video: the plain loop is slow, and no faster on more; whole batches

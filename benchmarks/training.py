@@ -31,10 +31,10 @@ from typing import Any
 import harness
 import numpy as np
 
-from videoseq.clips import Clip, ClipEntry
-from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.feature_store import ClipFeatures
-from videoseq.training import fit
+from videoseq.config.schema import HeadSettings, TrainingSettings
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.features.store import ClipFeatures
+from videoseq.training.fit import fit
 
 OPPONENTS = Path(__file__).resolve().parents[1] / ".venv" / "opponents"
 FEATURE_SIZE = 1280

@@ -20,7 +20,7 @@ from pathlib import Path
 import harness
 from fixtures import draw_video, make_bundle
 
-from videoseq.bundle import save_bundle
+from videoseq.models.model_folder import save_bundle
 
 NUM_VIDEOS, NUM_FRAMES, NUM_START_FRAMES = 4, 1800, 2
 CORES = sorted(os.sched_getaffinity(0))[:2]

@@ -11,10 +11,10 @@ from .console import Console, print_json
 from .videos import open_videos
 
 if TYPE_CHECKING:
-    from videoseq.agreement import Agreement, AnnotatedTwice
-    from videoseq.annotations import Annotation
+    from videoseq.annotations.types import Annotation
     from videoseq.errors import Notice
-    from videoseq.matching import Matched, Pair
+    from videoseq.evaluation.annotator_matching import Matched, Pair
+    from videoseq.evaluation.inter_annotator import Agreement, AnnotatedTwice
 
 _MAX_LISTED = 10
 
@@ -32,11 +32,11 @@ def run(
     """Compares two annotators, shows it, and writes ``metrics.json`` where ``out`` says."""
     import json as json_
 
-    from videoseq.agreement import annotator_agreement
-    from videoseq.annotations import find_classes
-    from videoseq.files import write_text
-    from videoseq.formats import read_annotation
-    from videoseq.matching import match_annotators
+    from videoseq.annotations.formats import read_annotation
+    from videoseq.annotations.types import find_classes
+    from videoseq.evaluation.annotator_matching import match_annotators
+    from videoseq.evaluation.inter_annotator import annotator_agreement
+    from videoseq.storage.files import write_text
 
     matched = match_annotators(targets, labels, split)
     both = [(read_annotation(pair.entry.annotation), read_annotation(pair.labels)) for pair in matched.pairs]
@@ -71,10 +71,10 @@ def _read_videos(
     """The frame times of every video, for which it is decoded, and what reading it brought to light."""
     import numpy as np
 
-    from videoseq.agreement import AnnotatedTwice
-    from videoseq.checking import read_times
     from videoseq.errors import Notice
-    from videoseq.inputs import Job
+    from videoseq.evaluation.inter_annotator import AnnotatedTwice
+    from videoseq.jobs.plan import Job
+    from videoseq.video.check import read_times
 
     videos, notices = [], []
     jobs = [Job(pair.entry.video, pair.entry.video) for pair in pairs]

@@ -9,8 +9,8 @@ from .console import percent, table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from videoseq.agreement import Agreement
-    from videoseq.metrics import Estimate
+    from videoseq.evaluation.inter_annotator import Agreement
+    from videoseq.evaluation.metrics import Estimate
 
 _ROWS = {
     "kappa": "Cohen's kappa",

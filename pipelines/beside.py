@@ -12,12 +12,12 @@ from .console import Console, table
 from .extraction import Workers
 
 if TYPE_CHECKING:
-    from videoseq.annotations import ClassNames
-    from videoseq.clips import Clip
-    from videoseq.labeling import Model
-    from videoseq.machine import RuntimeChoice
-    from videoseq.metrics import LabelledVideo
-    from videoseq.tasks import AnyEvaluation
+    from videoseq.annotations.types import ClassNames
+    from videoseq.data.dataset import Clip
+    from videoseq.evaluation.metrics import LabelledVideo
+    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.inference.model import Model
+    from videoseq.system.hardware import RuntimeChoice
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Previous:
         self, clips: Sequence[Clip], classes: ClassNames, cache: Path, console: Console, num_workers: int = 1
     ) -> list[LabelledVideo]:
         """The clips as this model labels them, from features of its own; ``classes`` are the other model's."""
-        from videoseq.evaluation import label_clips_as
+        from videoseq.evaluation.evaluate import label_clips_as
 
         workers = Workers(num_workers, self.folder, self.choice) if num_workers > 1 else None
         seen = datasets.with_features_of(self.model, clips, cache, console, workers)
@@ -55,8 +55,8 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
         ModelError: It cannot be loaded, or its task or its classes are not those of ``model``.
     """
     from videoseq.errors import ModelError
-    from videoseq.evaluation import check_same_classes
-    from videoseq.labeling import load_model
+    from videoseq.evaluation.evaluate import check_same_classes
+    from videoseq.inference.model import load_model
 
     loaded = load_model(folder, choice)
     tasks = [one.bundle.description.settings.data.task for one in (model, loaded)]
@@ -71,7 +71,7 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
 
 def difference_table(evaluation: AnyEvaluation) -> list[str]:
     """What the model is better at than the previous one, number by number; nothing without one."""
-    from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES
+    from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
 
     from .train_screen import IN_TABLES
 

@@ -14,11 +14,11 @@ from .check_screen import screen
 from .console import Console, Exit, print_json
 
 if TYPE_CHECKING:
-    from videoseq.checking import VideoCheck
-    from videoseq.features import Progress
-    from videoseq.fitting import Fit
-    from videoseq.inputs import Job
-    from videoseq.isolation import DecoderProcess
+    from videoseq.annotations.repair import Fit
+    from videoseq.features.extraction import Progress
+    from videoseq.jobs.plan import Job
+    from videoseq.video.check import VideoCheck
+    from videoseq.video.isolation import DecoderProcess
 
 
 def check(
@@ -47,8 +47,8 @@ def check(
     Reads every frame, without a model. Ends with 3 if a video is damaged or an annotation does not fit.
     """
     from videoseq.errors import ConfigError
-    from videoseq.inputs import plan_jobs
-    from videoseq.isolation import DecoderProcess, Limits
+    from videoseq.jobs.plan import plan_jobs
+    from videoseq.video.isolation import DecoderProcess, Limits
 
     console = Console(quiet=quiet, verbose=verbose)
     if fix is not None and annotations is None:
@@ -104,9 +104,9 @@ class Checked:
 def _examine(
     job: Job, annotation: Path | None, decoder: DecoderProcess, show: Progress, *, is_multilabel: bool
 ) -> Checked:
-    from videoseq.checking import check_video
+    from videoseq.annotations.repair import check_fit
     from videoseq.errors import AnnotationError
-    from videoseq.fitting import check_fit
+    from videoseq.video.check import check_video
 
     video = check_video(job.video, decoder, show)
     if annotation is None or video.facts is None or video.info is None:
@@ -121,7 +121,7 @@ def _examine(
 
 def _annotation_of(job: Job) -> Path | None:
     """The annotation in the folder that has the video's name."""
-    from videoseq.formats import ANNOTATION_SUFFIXES
+    from videoseq.annotations.formats import ANNOTATION_SUFFIXES
 
     beside = (job.target.with_suffix(suffix) for suffix in sorted(ANNOTATION_SUFFIXES))
     return next((path for path in beside if path.is_file()), None)
@@ -129,8 +129,8 @@ def _annotation_of(job: Job) -> Path | None:
 
 def _write_fix(found: Checked, out: Path, root: Path | None) -> None:
     """Writes the repaired table, unless nothing was repaired; below ``out`` it lies as below ``root``."""
+    from videoseq.annotations.repair import write_repaired
     from videoseq.errors import ConfigError
-    from videoseq.fitting import write_repaired
 
     assert found.annotation is not None
     assert found.fit is not None

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from videoseq.checking import VideoCheck
-    from videoseq.facts import ReadFacts
+    from videoseq.video.check import VideoCheck
+    from videoseq.video.info import ReadFacts
 
     from .check import Checked
 

@@ -32,7 +32,7 @@ from .file_progress import FileProgress
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from videoseq.inputs import Job, Jobs
+    from videoseq.jobs.plan import Job, Jobs
 
 
 class Exit(enum.IntEnum):

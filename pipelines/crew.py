@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 if TYPE_CHECKING:
-    from videoseq.ray_engine import RayPool
-    from videoseq.worker_process import Task, WorkerProcess
-    from videoseq.workers import WorkerPool
+    from videoseq.jobs.pool import WorkerPool
+    from videoseq.jobs.ray.pool import RayPool
+    from videoseq.jobs.worker_process import Task, WorkerProcess
 
 
 class Engine(str, enum.Enum):
@@ -53,7 +53,7 @@ class Crew:
     Attributes:
         num_workers: How many, None for one, or with Ray as many as the cluster has room for.
         engine: What they are started by.
-        address: The Ray cluster's, as in :class:`videoseq.ray_engine.RayPool`.
+        address: The Ray cluster's, as in :class:`videoseq.jobs.ray.pool.RayPool`.
         waiting: Processes that were started already; what is missing is started when there is work.
 
     Raises:
@@ -79,7 +79,7 @@ class Crew:
     @contextmanager
     def started_early(self, num_jobs: int) -> Iterator[Crew]:
         """The same, with processes for so many jobs that get ready while this one does; if unneeded, they are ended."""
-        from videoseq.worker_process import started_early
+        from videoseq.jobs.worker_process import started_early
 
         is_local = self.engine is Engine.LOCAL and not self.is_this_process
         with started_early(min(self.num_workers or 1, num_jobs) if is_local else 0) as waiting:
@@ -88,9 +88,9 @@ class Crew:
     def open(self, task: Task, num_jobs: int) -> WorkerPool | RayPool:
         """Those who do a task; no more processes than there are jobs."""
         if self.engine is Engine.RAY:
-            from videoseq.ray_engine import RayPool
+            from videoseq.jobs.ray.pool import RayPool
 
             return RayPool(self.num_workers, task, self.address)
-        from videoseq.workers import WorkerPool
+        from videoseq.jobs.pool import WorkerPool
 
         return WorkerPool(max(1, min(self.num_workers or 1, num_jobs)), task, self.waiting)

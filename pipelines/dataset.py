@@ -11,19 +11,19 @@ from .extraction import Workers, extract
 from .videos import open_videos
 
 if TYPE_CHECKING:
-    from videoseq.annotations import Annotation, ClassNames
-    from videoseq.backbones import Backbone
-    from videoseq.bundle import Bundle
-    from videoseq.clips import Clip, ClipEntry
-    from videoseq.config import OnBadClip, Task, TrainSettings
+    from videoseq.annotations.types import Annotation, ClassNames
+    from videoseq.config.schema import OnBadClip, Task, TrainSettings
+    from videoseq.data.dataset import Clip, ClipEntry
     from videoseq.errors import Notice, VideoError
-    from videoseq.feature_store import ClipFeatures
-    from videoseq.finetuning import Finetuner
-    from videoseq.labeling import Model
-    from videoseq.machine import RuntimeChoice
+    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.features.backbones import Backbone
+    from videoseq.features.runtimes import Runtime
+    from videoseq.features.store import ClipFeatures
+    from videoseq.inference.model import Model
+    from videoseq.models.model_folder import Bundle
     from videoseq.report.mistakes import WrongSpan
-    from videoseq.runtimes import Runtime
-    from videoseq.tasks import AnyEvaluation
+    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.training.finetuning import Finetuner
 
     from .console import Console
 
@@ -43,7 +43,7 @@ def load(
     workers: Workers | None = None,
 ) -> tuple[list[Clip], list[Notice]]:
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
-    from videoseq.clips import load_clips
+    from videoseq.data.dataset import load_clips
 
     videos = [entry.video for entry in entries]
     with _shown_features("features", videos, runtime, sample_hz, cache, console, workers) as features_of:
@@ -63,7 +63,7 @@ def measure_agreement(
     workers: Workers | None = None,
 ) -> float:
     """On which share of frames a model's labels are the same with this runtime's features as with the clips' own."""
-    from videoseq.evaluation import label_agreement
+    from videoseq.evaluation.evaluate import label_agreement
 
     what, videos = f"in {runtime.precision}", [clip.entry.video for clip in clips]
     sample_hz = bundle.description.sample_hz
@@ -106,11 +106,11 @@ def finetuning(
     if settings.backbone.trainable == 0:
         yield None
         return
-    from videoseq.finetuning import Finetuner
-    from videoseq.image_clips import PictureStore
-    from videoseq.inputs import Job
-    from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.devices import choose_device
+    from videoseq.features.runtimes import select_runtime
+    from videoseq.jobs.plan import Job
+    from videoseq.system.torch_devices import choose_device
+    from videoseq.training.finetuning import Finetuner
+    from videoseq.training.image_store import PictureStore
 
     with PictureStore(cache, backbone.identity.preprocessing) as pictures:
         with open_videos() as videos:
@@ -155,7 +155,7 @@ def _shown_features(
     workers: Workers | None,
 ) -> Iterator[Callable[[Path], ClipFeatures]]:
     """Gives what gives a video's features: from the cache, computed, or by now computed by workers; with a bar."""
-    from videoseq.feature_store import FeatureStore
+    from videoseq.features.store import FeatureStore
 
     found: dict[Path, ClipFeatures] = {}
     failed: dict[Path, VideoError] = {}

@@ -11,8 +11,8 @@ from . import label_run, options, train
 from .console import Console, percent, print_json, table
 
 if TYPE_CHECKING:
-    from videoseq.labeling import Model
-    from videoseq.metrics import LabelledVideo
+    from videoseq.evaluation.metrics import LabelledVideo
+    from videoseq.inference.model import Model
 
 _SAMPLE_HZ = 8.0
 
@@ -26,9 +26,9 @@ def demo(
     verbose: options.Verbose = False,
 ) -> None:
     """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
-    from videoseq.inputs import plan_jobs
-    from videoseq.labeling import load_model
-    from videoseq.settings_file import load_settings
+    from videoseq.config.yaml_file import load_settings
+    from videoseq.inference.model import load_model
+    from videoseq.jobs.plan import plan_jobs
 
     from . import scene
 
@@ -57,10 +57,10 @@ def demo(
 
 def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
-    from videoseq.clips import load_clips, read_dataset
-    from videoseq.evaluation import evaluate_heads
-    from videoseq.feature_store import FeatureStore
-    from videoseq.formats import read_annotation
+    from videoseq.annotations.formats import read_annotation
+    from videoseq.data.dataset import load_clips, read_dataset
+    from videoseq.evaluation.evaluate import evaluate_heads
+    from videoseq.features.store import FeatureStore
     from videoseq.report.timeline import Band, draw_timeline, save_png
 
     store = FeatureStore(out / "features")

@@ -33,9 +33,9 @@ def examine() -> dict[str, Any]:
     import cv2
     import torch
 
-    from videoseq.av_capture import CAN_CONVERT_INTERLACED, is_available
-    from videoseq.backbones.efficientnet_lite import VARIANTS
-    from videoseq.machine import cpu_computes_bfloat16, cpu_name, library_versions, num_usable_cores
+    from videoseq.features.backbones.efficientnet_lite import VARIANTS
+    from videoseq.system.hardware import cpu_computes_bfloat16, cpu_name, library_versions, num_usable_cores
+    from videoseq.video.pyav_capture import CAN_CONVERT_INTERLACED, is_available
 
     ffmpeg = re.findall(r"(av\w+|swscale):\s+YES \(([\d.]+)\)", cv2.getBuildInformation())
     pyav = "read by PyAV" if is_available() else 'not read; pip install "videoseq[check]"'
@@ -56,12 +56,12 @@ def examine() -> dict[str, Any]:
 
 def _speeds() -> dict[str, str]:
     """Frames a second of the default backbone, by everything here that can run it."""
-    from videoseq.backbones import load_backbone
-    from videoseq.config import BackboneSettings
+    from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoseqError
-    from videoseq.machine import RuntimeChoice
-    from videoseq.runtimes import available_choices, select_runtime
-    from videoseq.runtimes.speed import measure_speed
+    from videoseq.features.backbones import load_backbone
+    from videoseq.features.runtimes import available_choices, select_runtime
+    from videoseq.features.runtimes.speed import measure_speed
+    from videoseq.system.hardware import RuntimeChoice
 
     try:
         backbone = load_backbone(BackboneSettings())
@@ -82,10 +82,10 @@ def _speeds() -> dict[str, str]:
 
 
 def _backbone_state(name: str) -> str:
-    from videoseq.backbones import load_backbone
-    from videoseq.config import BackboneSettings
+    from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoseqError
-    from videoseq.runtimes import select_runtime
+    from videoseq.features.backbones import load_backbone
+    from videoseq.features.runtimes import select_runtime
 
     try:
         return f"ready, {select_runtime(load_backbone(BackboneSettings(name=name))).description}"

@@ -17,12 +17,12 @@ from .extraction import Workers
 from .train_screen import looks_ahead, metrics_table
 
 if TYPE_CHECKING:
-    from videoseq.annotations import Annotation, ClassNames
-    from videoseq.clips import ClipEntry
-    from videoseq.config import Task
+    from videoseq.annotations.types import Annotation, ClassNames
+    from videoseq.config.schema import Task
+    from videoseq.data.dataset import ClipEntry
     from videoseq.errors import Notice
-    from videoseq.labeling import Model
-    from videoseq.tasks import AnyEvaluation
+    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.inference.model import Model
 
 
 def evaluate(
@@ -54,10 +54,10 @@ def evaluate(
     With a second person's clips, manifest or annotation files in the model's place, it says how far the two people
     agree, which is what a model's numbers are to be read beside.
     """
+    from videoseq.data.statistics import describe_clips
     from videoseq.errors import AnnotationError, ConfigError
-    from videoseq.labeling import load_model
-    from videoseq.overview import describe_clips
-    from videoseq.tasks import evaluate_heads, majority_from
+    from videoseq.evaluation.tasks import evaluate_heads, majority_from
+    from videoseq.inference.model import load_model
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
@@ -113,7 +113,7 @@ def evaluate(
 
 
 def _check_split(split: str) -> None:
-    from videoseq.clips import SPLITS
+    from videoseq.data.dataset import SPLITS
     from videoseq.errors import ConfigError, did_you_mean
 
     if split and split not in SPLITS:
@@ -144,9 +144,9 @@ def _read_annotated(
     dataset: Path, split: str, classes: ClassNames, task: Task
 ) -> tuple[list[ClipEntry], list[Annotation]]:
     """The clips of the split and their annotations, held to the model's classes before any feature is computed."""
-    from videoseq.clips import read_dataset
+    from videoseq.annotations.formats import read_annotation
+    from videoseq.data.dataset import read_dataset
     from videoseq.errors import AnnotationError
-    from videoseq.formats import read_annotation
 
     entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
     if not entries:
@@ -171,10 +171,10 @@ def _save(
     """Writes both files where ``out`` says; returns what ``metrics.json`` holds."""
     import json
 
-    from videoseq.files import write_text
-    from videoseq.recipe import metrics_json
-    from videoseq.report.page import render_report
-    from videoseq.settings_file import dump_settings
+    from videoseq.config.yaml_file import dump_settings
+    from videoseq.report.html import render_report
+    from videoseq.storage.files import write_text
+    from videoseq.training.train import metrics_json
 
     metrics = metrics_json(evaluation, measured_on, notices)
     if previous is not None:

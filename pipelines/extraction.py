@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from .videos import ISOLATES
 
 if TYPE_CHECKING:
-    from videoseq.config import BackboneSettings
+    from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoError
-    from videoseq.feature_store import ClipFeatures, FeatureStore
-    from videoseq.inputs import Job
-    from videoseq.machine import RuntimeChoice
-    from videoseq.runtimes import Runtime
+    from videoseq.features.runtimes import Runtime
+    from videoseq.features.store import ClipFeatures, FeatureStore
+    from videoseq.jobs.plan import Job
+    from videoseq.system.hardware import RuntimeChoice
 
     from .console import Console
 
@@ -61,10 +61,10 @@ def extract(
         OutputError: The store cannot be written.
     """
     from videoseq.errors import VideoError
-    from videoseq.inputs import Job
-    from videoseq.isolation import Limits
-    from videoseq.worker_process import FeatureTask
-    from videoseq.workers import WorkerPool
+    from videoseq.jobs.plan import Job
+    from videoseq.jobs.pool import WorkerPool
+    from videoseq.jobs.worker_process import FeatureTask
+    from videoseq.video.isolation import Limits
 
     found: dict[Path, ClipFeatures] = {}
     failed: dict[Path, VideoError] = {}

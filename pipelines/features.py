@@ -19,10 +19,10 @@ from .console import Console, Exit
 from .videos import ISOLATES, describe_access
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job, Jobs
-    from videoseq.journal import Result
-    from videoseq.shards import Shard
-    from videoseq.worker_process import FeatureTask
+    from videoseq.jobs.journal import Result
+    from videoseq.jobs.plan import Job, Jobs
+    from videoseq.jobs.shards import Shard
+    from videoseq.jobs.worker_process import FeatureTask
 
 
 def features(
@@ -48,12 +48,12 @@ def features(
 
     A line into results.jsonl says how each video ended. One whose features are there already, by this CNN, is left.
     """
-    from videoseq.folder_lock import locked_folder
-    from videoseq.inputs import plan_jobs
-    from videoseq.isolation import Limits
-    from videoseq.settings_file import load_settings
-    from videoseq.shards import Shard
-    from videoseq.worker_process import FeatureTask
+    from videoseq.config.yaml_file import load_settings
+    from videoseq.jobs.plan import plan_jobs
+    from videoseq.jobs.shards import Shard
+    from videoseq.jobs.worker_process import FeatureTask
+    from videoseq.storage.lock import locked_folder
+    from videoseq.video.isolation import Limits
 
     crew = crews.Crew(workers, engine, address)
     console = Console(quiet=quiet, verbose=verbose)
@@ -86,9 +86,9 @@ def _run(
     console: Console,
 ) -> Counter[str]:
     """Computes what is not there yet; how many jobs are in which state."""
-    from videoseq.feature_batch import has_features
-    from videoseq.journal import STATES, Journal
-    from videoseq.worker import begin
+    from videoseq.jobs.feature_job import has_features
+    from videoseq.jobs.journal import STATES, Journal
+    from videoseq.jobs.worker import begin
 
     counts: Counter[str] = Counter()
     ended: Iterator[tuple[Job, Result]]
@@ -153,9 +153,9 @@ def _describe_run(
     task: FeatureTask,
     num_workers: int,
 ) -> None:
-    from videoseq.files import write_text
-    from videoseq.machine import library_versions
-    from videoseq.shards import shard_file_name
+    from videoseq.jobs.shards import shard_file_name
+    from videoseq.storage.files import write_text
+    from videoseq.system.hardware import library_versions
 
     run = {
         "schema_version": 1,
@@ -172,7 +172,7 @@ def _describe_run(
 def _line(job: Job, result: Result) -> str:
     import numpy as np
 
-    from videoseq.feature_store import feature_paths
+    from videoseq.features.store import feature_paths
 
     if result.state == "failed":
         return f"failed: {result.code}: {result.message}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from videoseq.inputs import Job
+    from videoseq.jobs.plan import Job
 
     from .console import Console
 

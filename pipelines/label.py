@@ -15,7 +15,7 @@ from .label_run import OnCorrupt, Request, run
 from .videos import ISOLATES
 
 if TYPE_CHECKING:
-    from videoseq.isolation import Limits
+    from videoseq.video.isolation import Limits
 
 
 def label(
@@ -85,9 +85,9 @@ def label(
     Writes NAME.frames.csv and NAME.segments.csv for each, and a line into results.jsonl. A video that is labelled
     already, with this model, is not labelled again; nor is one tried again that has failed, until something changes.
     """
-    from videoseq.inputs import plan_jobs, read_names
-    from videoseq.isolation import Limits
-    from videoseq.shards import Shard
+    from videoseq.jobs.plan import plan_jobs, read_names
+    from videoseq.jobs.shards import Shard
+    from videoseq.video.isolation import Limits
 
     crew = crews.Crew(workers, engine, address)
     console = Console(quiet=quiet, verbose=verbose, log_format=log_format)

@@ -11,8 +11,8 @@ from .file_progress import clock_time
 from .videos import open_videos
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job
-    from videoseq.isolation import Limits
+    from videoseq.jobs.plan import Job
+    from videoseq.video.isolation import Limits
 
     from .label_run import Request
     from .videos import VideoAccess
@@ -82,7 +82,7 @@ def forecast(request: Request, console: Console, limits: Limits, *, isolate: boo
         ModelError: There is no model.
         OutputError: The record of the output folder cannot be read.
     """
-    from videoseq.journal import Journal, conditions_digest, model_digest
+    from videoseq.jobs.journal import Journal, conditions_digest, model_digest
 
     model_sha256 = model_digest(request.model_path)
     journal = Journal(request.out, request.shard, is_read_only=True)

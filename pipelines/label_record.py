@@ -13,8 +13,8 @@ from .console import Console, Exit
 from .file_progress import FileProgress
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job
-    from videoseq.journal import Journal, Result
+    from videoseq.jobs.journal import Journal, Result
+    from videoseq.jobs.plan import Job
 
     from .label_run import Request
 
@@ -45,7 +45,7 @@ class Record:
         console: Console,
         bar: FileProgress,
     ) -> None:
-        from videoseq.journal import conditions_digest
+        from videoseq.jobs.journal import conditions_digest
 
         self._request = request
         self._journal = journal
@@ -90,7 +90,7 @@ class Record:
 
     def finish(self) -> None:
         """Says how it all ended, and writes down what failed."""
-        from videoseq.journal import STATES
+        from videoseq.jobs.journal import STATES
 
         if self._is_stopped:
             text = f"stopped there, as asked; {self.num_not_reached} videos were not reached"

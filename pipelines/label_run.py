@@ -15,11 +15,11 @@ from .label_record import Record
 from .videos import ISOLATES, describe_access, open_videos
 
 if TYPE_CHECKING:
-    from videoseq.inputs import Job, Jobs
-    from videoseq.isolation import Limits
-    from videoseq.journal import Journal, LabelSettings, Result
-    from videoseq.machine import RuntimeChoice
-    from videoseq.shards import Shard
+    from videoseq.jobs.journal import Journal, LabelSettings, Result
+    from videoseq.jobs.plan import Job, Jobs
+    from videoseq.jobs.shards import Shard
+    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.video.isolation import Limits
 
 
 class OnCorrupt(str, enum.Enum):
@@ -42,7 +42,7 @@ class Request:
         choice: What runs the CNN.
         on_corrupt: What becomes of a damaged video.
         overwrite: Whether what is labelled already is labelled again.
-        reuse_threshold: As in :class:`videoseq.journal.LabelSettings`.
+        reuse_threshold: As in :class:`videoseq.jobs.journal.LabelSettings`.
         shard: Which share of the work this is, so that others can record theirs in the same folder.
         retry_failed: Whether what has failed before is tried again although nothing has changed.
         max_errors: How many videos may fail in this run before it stops; None for all of them.
@@ -63,7 +63,7 @@ class Request:
     @property
     def settings(self) -> LabelSettings:
         """What decides about the labels."""
-        from videoseq.journal import LabelSettings
+        from videoseq.jobs.journal import LabelSettings
 
         return LabelSettings(self.on_corrupt is OnCorrupt.SALVAGE, self.choice.precision, self.reuse_threshold)
 
@@ -103,10 +103,10 @@ def run(
     Raises:
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
     """
-    from videoseq.files import remove_leftovers
-    from videoseq.folder_lock import check_same_model, locked_folder
-    from videoseq.isolation import Limits
-    from videoseq.journal import model_digest
+    from videoseq.jobs.journal import model_digest
+    from videoseq.storage.files import remove_leftovers
+    from videoseq.storage.lock import check_same_model, locked_folder
+    from videoseq.video.isolation import Limits
 
     limits, crew = limits or Limits(), crew or Crew()
     with locked_folder(request.out, request.shard, on_notice=console.warn):
@@ -119,9 +119,9 @@ def run(
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:
-    from videoseq.batch import label_job
-    from videoseq.journal import Journal
-    from videoseq.labeling import load_model
+    from videoseq.inference.model import load_model
+    from videoseq.jobs.journal import Journal
+    from videoseq.jobs.label_job import label_job
 
     with open_videos(limits, isolate=isolate) as videos, console.files(len(request.jobs), "labels") as bar:
         model, settings = load_model(request.model_path, request.choice), request.settings
@@ -146,8 +146,8 @@ def _side_by_side(
     *,
     isolate: bool,
 ) -> Record:
-    from videoseq.journal import Journal, model_digest
-    from videoseq.worker_process import LabelTask
+    from videoseq.jobs.journal import Journal, model_digest
+    from videoseq.jobs.worker_process import LabelTask
 
     model_sha256 = model_digest(request.model_path)
     settings = request.settings
@@ -165,7 +165,7 @@ def _side_by_side(
         for job, result in pool.results(record.due(), bar.show, describe):
             record.add(job, result)
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
-            from videoseq.labeling import load_model
+            from videoseq.inference.model import load_model
 
             describe(load_model(request.model_path, pool.choices[0]).summary)
     record.finish()

@@ -19,7 +19,7 @@ MIN_SECONDS = 30.0
 
 def remember(model_sha256: str, video_seconds: float, seconds: float) -> None:
     """Keeps in mind how long it took to label so many seconds of video, if it was long enough to say anything."""
-    from videoseq.files import write_text
+    from videoseq.storage.files import write_text
 
     if seconds >= MIN_SECONDS and video_seconds > 0:
         with suppress(OutputError):  # a home that cannot be written to stops nothing

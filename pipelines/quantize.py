@@ -15,12 +15,12 @@ from .console import Console, Exit, fail, percent, print_json
 from .videos import open_videos
 
 if TYPE_CHECKING:
-    from videoseq.bundle import Bundle
-    from videoseq.features import Progress
-    from videoseq.frames import FrameReader
-    from videoseq.inputs import Job
-    from videoseq.quantization import Comparison
-    from videoseq.runtimes import QuantizedNetwork, Runtime
+    from videoseq.export.int8 import Comparison
+    from videoseq.features.extraction import Progress
+    from videoseq.features.runtimes import QuantizedNetwork, Runtime
+    from videoseq.jobs.plan import Job
+    from videoseq.models.model_folder import Bundle
+    from videoseq.video.frames import FrameReader
 
 _T = TypeVar("_T")
 _CARRIED = ("metrics.json", "README.md", "report.html")
@@ -41,9 +41,9 @@ def quantize(
     Calibrates on pictures of the videos, labels them with either CNN and compares. If more than one frame in two
     hundred gets another label, nothing is written. Take videos like those to be labelled; annotations are not needed.
     """
-    from videoseq.bundle import check_target, load_bundle
-    from videoseq.inputs import plan_jobs
-    from videoseq.runtimes.quantizer import check_available
+    from videoseq.export.int8_calibration import check_available
+    from videoseq.jobs.plan import plan_jobs
+    from videoseq.models.model_folder import check_target, load_bundle
 
     console = Console(quiet=quiet, verbose=verbose)
     check_available()
@@ -64,7 +64,7 @@ class _Videos:
     """The videos, each content once, in an order that has nothing to do with names; what fails is said and left out."""
 
     def __init__(self, jobs: Sequence[Job], open_video: Callable[[Path], FrameReader], console: Console) -> None:
-        from videoseq.video import content_sha256
+        from videoseq.video.reader import content_sha256
 
         self.failed: set[Job] = set()
         self._open = open_video
@@ -100,12 +100,12 @@ class _Videos:
 def _run(
     model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
 ) -> dict[str, Any]:
-    from videoseq.bundle import save_bundle
-    from videoseq.machine import RuntimeChoice
-    from videoseq.quantization import part_videos, quantized_bundle
-    from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.quantized import Quantization
-    from videoseq.runtimes.quantizer import quantizer_versions
+    from videoseq.export.int8 import part_videos, quantized_bundle
+    from videoseq.export.int8_calibration import quantizer_versions
+    from videoseq.features.runtimes import select_runtime
+    from videoseq.features.runtimes.int8 import Quantization
+    from videoseq.models.model_folder import save_bundle
+    from videoseq.system.hardware import RuntimeChoice
 
     to_calibrate, to_compare = part_videos(videos.jobs)
     network, num_images = _calibrated(bundle, videos, to_calibrate, console)
@@ -138,8 +138,8 @@ def _calibrated(bundle: Bundle, videos: _Videos, jobs: Sequence[Job], console: C
     """The network in 8-bit integers, and on how many pictures it was calibrated."""
     import torch
 
-    from videoseq.quantization import NUM_CALIBRATION_IMAGES, max_frames_per_video, spread_images
-    from videoseq.runtimes.quantizer import quantize_backbone
+    from videoseq.export.int8 import NUM_CALIBRATION_IMAGES, max_frames_per_video, spread_images
+    from videoseq.export.int8_calibration import quantize_backbone
 
     per_video = -(-NUM_CALIBRATION_IMAGES // len(jobs))
     max_frames = max_frames_per_video(len(jobs))
@@ -159,7 +159,7 @@ def _compared(
     bundle: Bundle, videos: _Videos, jobs: Sequence[Job], runtimes: tuple[Runtime, Runtime]
 ) -> tuple[Comparison, int]:
     """Labels with features by two runtimes, and how many videos were compared before there were frames enough."""
-    from videoseq.quantization import MAX_COMPARED_FRAMES, Comparison, compare_labels, max_frames_per_video
+    from videoseq.export.int8 import MAX_COMPARED_FRAMES, Comparison, compare_labels, max_frames_per_video
 
     total, num_compared = Comparison(), 0
     max_frames = max_frames_per_video(len(jobs))
@@ -177,8 +177,8 @@ def _compared(
 
 def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
     """Refuses labels that differ, and those that could not have."""
-    from videoseq.bundle import MIN_AGREEMENT
     from videoseq.errors import ModelError
+    from videoseq.models.model_folder import MIN_AGREEMENT
 
     if found.agreement < MIN_AGREEMENT:
         raise ModelError(
@@ -195,9 +195,9 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
 
 def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:
     """Images a second in each precision that this CPU computes in."""
-    from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16
-    from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.speed import measure_speed
+    from videoseq.features.runtimes import select_runtime
+    from videoseq.features.runtimes.speed import measure_speed
+    from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16
 
     floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
     choices = [RuntimeChoice("cpu", "openvino", name, runtime.num_streams) for name in floating]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from .console import Console, percent
 
 if TYPE_CHECKING:
-    from videoseq.annotations import ClassNames
-    from videoseq.clips import Clip
-    from videoseq.config import TrainSettings
+    from videoseq.annotations.types import ClassNames
+    from videoseq.config.schema import TrainSettings
+    from videoseq.data.dataset import Clip
     from videoseq.errors import Notice
-    from videoseq.sweep import Trial
-    from videoseq.training import FitPlace
+    from videoseq.training.fit import FitPlace
+    from videoseq.training.sweep import Trial
 
 
 def swept(
@@ -26,7 +26,7 @@ def swept(
 ) -> tuple[TrainSettings, Notice]:
     """The best settings of a sweep, and what to think of numbers measured after one."""
     from videoseq.errors import Notice
-    from videoseq.sweep import sweep
+    from videoseq.training.sweep import sweep
 
     with console.progress("sweep") as bar:
         task = bar.add_task("sweep", total=num_trials, note="") if bar is not None else None

@@ -17,15 +17,15 @@ from .train_screen import EpochLines
 from .trained import save, with_agreement
 
 if TYPE_CHECKING:
-    from videoseq.annotations import ClassNames
-    from videoseq.backbones import Backbone
-    from videoseq.checkpoints import CheckpointFolder
-    from videoseq.clips import Clip
-    from videoseq.config import TrainSettings
+    from videoseq.annotations.types import ClassNames
+    from videoseq.config.schema import TrainSettings
+    from videoseq.data.dataset import Clip
+    from videoseq.data.statistics import ClassOverview
     from videoseq.errors import Notice
-    from videoseq.machine import RuntimeChoice
-    from videoseq.overview import ClassOverview
-    from videoseq.training import FitPlace
+    from videoseq.features.backbones import Backbone
+    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.training.checkpoints import CheckpointFolder
+    from videoseq.training.fit import FitPlace
 
 
 def train(
@@ -84,8 +84,8 @@ def train(
 
     Groups are never split; validation clips measure, and choose the epoch only where training.patience is set.
     """
-    from videoseq.folder_lock import locked_folder
-    from videoseq.settings_file import dump_settings, load_settings
+    from videoseq.config.yaml_file import dump_settings, load_settings
+    from videoseq.storage.lock import locked_folder
 
     shorthands = {"data.cross_validation": cv, "training.ensemble": ensemble}
     overrides = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
@@ -130,16 +130,16 @@ def run(
     on with what a training that was interrupted has left beside ``out``. ``num_workers`` processes compute features, or
     one: this.
     """
-    from videoseq.annotations import ClassNames, find_classes
-    from videoseq.backbones import load_backbone
-    from videoseq.bundle import check_target
-    from videoseq.clips import read_dataset
-    from videoseq.finetuning import check_finetuning
-    from videoseq.formats import read_annotation
-    from videoseq.multilabel import check_separable
-    from videoseq.overview import describe_clips
-    from videoseq.recipe import train_model
-    from videoseq.runtimes import select_runtime
+    from videoseq.annotations.formats import read_annotation
+    from videoseq.annotations.multilabel import check_separable
+    from videoseq.annotations.types import ClassNames, find_classes
+    from videoseq.data.dataset import read_dataset
+    from videoseq.data.statistics import describe_clips
+    from videoseq.features.backbones import load_backbone
+    from videoseq.features.runtimes import select_runtime
+    from videoseq.models.model_folder import check_target
+    from videoseq.training.finetuning import check_finetuning
+    from videoseq.training.train import train_model
 
     check_target(out, overwrite=overwrite)
     entries = read_dataset(dataset)
@@ -214,8 +214,8 @@ def _checkpoints(
     resume: bool,
 ) -> CheckpointFolder:
     """What is kept of the training beside its model; says what an interrupted one has left there."""
-    from videoseq.checkpoints import CheckpointFolder, training_digest
-    from videoseq.runtimes.devices import choose_device
+    from videoseq.system.torch_devices import choose_device
+    from videoseq.training.checkpoints import CheckpointFolder, training_digest
 
     device = choose_device(choice.device)
     digest = training_digest(clips, classes, settings, backbone.identity, device, num_trials)
@@ -235,8 +235,8 @@ def _place(
     console: Console,
 ) -> FitPlace:
     """Where networks are fitted; what is told there is said, and joins the notices, once."""
-    from videoseq.runtimes.devices import choose_device
-    from videoseq.training import FitPlace
+    from videoseq.system.torch_devices import choose_device
+    from videoseq.training.fit import FitPlace
 
     def note(notice: Notice) -> None:
         if notice not in notices:
@@ -248,7 +248,7 @@ def _place(
 
 def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[Notice]:
     """Says what was annotated, class by class, and what is wrong with it."""
-    from videoseq.overview import dataset_notices
+    from videoseq.data.statistics import dataset_notices
 
     rows = [
         [

@@ -11,12 +11,12 @@ from .console import Console, percent, table
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from videoseq.bundle import Bundle
-    from videoseq.config import TrainingSettings
-    from videoseq.epochs import EpochRecord
-    from videoseq.measuring import FoldResult
-    from videoseq.metrics import Estimate
-    from videoseq.tasks import AnyEvaluation, AnyMetrics
+    from videoseq.config.schema import TrainingSettings
+    from videoseq.evaluation.metrics import Estimate
+    from videoseq.evaluation.tasks import AnyEvaluation, AnyMetrics
+    from videoseq.models.model_folder import Bundle
+    from videoseq.training.loop import EpochRecord
+    from videoseq.training.validation import FoldResult
 
 
 class EpochLines:
@@ -44,7 +44,7 @@ class EpochLines:
 
 def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
     """How far the folds of a cross-validation are apart."""
-    from videoseq.evaluation import MODEL
+    from videoseq.evaluation.evaluate import MODEL
 
     scores = [fold.headline[MODEL]["macro_f1"] for fold in folds]
     known = [score for score in scores if score is not None]
@@ -71,7 +71,7 @@ IN_TABLES = (
 
 def metrics_table(evaluation: AnyEvaluation) -> list[str]:
     """The headline numbers of every labeller, side by side, with their intervals and what they were drawn over."""
-    from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES
+    from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
 
     headlines = {**HEADLINES, **MULTILABEL_HEADLINES}
     labellers: list[AnyMetrics] = [*evaluation.metrics.values()]

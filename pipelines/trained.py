@@ -13,12 +13,12 @@ from .extraction import Workers
 from .train_screen import fold_lines, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
-    from videoseq.bundle import ModelDescription
-    from videoseq.clips import Clip
+    from videoseq.data.dataset import Clip
     from videoseq.errors import Notice
-    from videoseq.machine import RuntimeChoice
-    from videoseq.recipe import TrainedModel
-    from videoseq.tasks import AnyEvaluation
+    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.models.model_folder import ModelDescription
+    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.training.train import TrainedModel
 
 
 def with_agreement(
@@ -30,11 +30,11 @@ def with_agreement(
     num_workers: int,
 ) -> TrainedModel:
     """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
-    from videoseq.bundle import MIN_AGREEMENT
-    from videoseq.evaluation import spread_clips
-    from videoseq.machine import cpu_computes_bfloat16
-    from videoseq.runtimes import select_runtime
-    from videoseq.runtimes.devices import choose_device
+    from videoseq.evaluation.evaluate import spread_clips
+    from videoseq.features.runtimes import select_runtime
+    from videoseq.models.model_folder import MIN_AGREEMENT
+    from videoseq.system.hardware import cpu_computes_bfloat16
+    from videoseq.system.torch_devices import choose_device
 
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained
@@ -53,7 +53,7 @@ def with_agreement(
 
 def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str, str]:
     """What was fitted after the weights, besides the temperature."""
-    from videoseq.multilabel_evaluation import MultilabelEvaluation
+    from videoseq.evaluation.multilabel_evaluation import MultilabelEvaluation
 
     if isinstance(evaluation, MultilabelEvaluation):
         return {"thresholds": ", ".join(f"{value:.2f}" for value in evaluation.thresholds.values())}
@@ -86,10 +86,10 @@ def save(
     """Saves a model with its metrics, report and card; returns what ``metrics.json`` holds."""
     import json
 
-    from videoseq.bundle import save_bundle
-    from videoseq.recipe import metrics_json
-    from videoseq.report.page import render_model_card, render_report
-    from videoseq.settings_file import dump_settings
+    from videoseq.config.yaml_file import dump_settings
+    from videoseq.models.model_folder import save_bundle
+    from videoseq.report.html import render_model_card, render_report
+    from videoseq.training.train import metrics_json
 
     measured, description = trained.measured, trained.bundle.description
     evaluation = measured.evaluation

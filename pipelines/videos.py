@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videoseq.facts import VideoInfo
-    from videoseq.frames import FrameReader
-    from videoseq.isolation import Limits
+    from videoseq.video.frames import FrameReader
+    from videoseq.video.info import VideoInfo
+    from videoseq.video.isolation import Limits
 
 ISOLATES = os.name == "posix"
 """Whether decoding is isolated unless somebody says otherwise."""
@@ -35,8 +35,8 @@ def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> It
     Raises:
         ConfigError: Isolation is asked for where the system cannot.
     """
-    from videoseq.isolation import DecoderProcess, Limits
-    from videoseq.video import VideoReader
+    from videoseq.video.isolation import DecoderProcess, Limits
+    from videoseq.video.reader import VideoReader
 
     limits = limits or Limits()
     description = describe_access(limits, isolate=isolate)

@@ -154,7 +154,7 @@ class _ForkedWorker:
     def __init__(self, operations: Operations, most: mmap.mmap, command: list[str], pass_fds: list[int]) -> None:
         from multiprocessing.connection import Connection
 
-        from videoseq import worker
+        from videoseq.jobs import worker
 
         self.pid = os.fork()
         if self.pid == 0:
@@ -185,8 +185,16 @@ class _Counted(list[str]):
 
 def _serve(model_path: Path) -> None:
     from pipelines.__main__ import main
-    from videoseq import batch, files, folder_lock, labeling, worker, worker_process, workers  # noqa: F401
-    from videoseq.machine import RuntimeChoice
+    from videoseq.inference import model as labeling
+    from videoseq.jobs import label_job as batch  # noqa: F401
+    from videoseq.jobs import pool as workers  # noqa: F401
+    from videoseq.jobs import (
+        worker,
+        worker_process,
+    )
+    from videoseq.storage import files
+    from videoseq.storage import lock as folder_lock  # noqa: F401
+    from videoseq.system.hardware import RuntimeChoice
 
     model = labeling.load_model(model_path, RuntimeChoice(device="cpu", library="torch", num_threads=1))
     model.runtime = _quick(model.runtime)
@@ -255,8 +263,8 @@ def _quick(runtime: Any) -> Any:
 def _save_model(model: Any, folder: str, word: str) -> None:
     """As the end of ``train``, with the program's line and status for an error."""
     from pipelines import console
-    from videoseq.bundle import save_bundle
     from videoseq.errors import OutputError
+    from videoseq.models.model_folder import save_bundle
 
     description = model.bundle.description.model_copy(update={"versions": {"word": word}})
     bundle = dataclass_replace(model.bundle, description=description)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.odd_videos import CASES
-from videoseq.av_capture import CAN_CONVERT_INTERLACED
+from videoseq.video.pyav_capture import CAN_CONVERT_INTERLACED
 
 COMPLETE = {
     "bit_depth_reduced": ["ten_bit_h264", "ten_bit_hevc", "ten_bit_ffv1", "grey_16_bit"],

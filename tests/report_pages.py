@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.epochs import EpochRecord
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
-from videoseq.measuring import FoldResult
-from videoseq.metrics import LabelledVideo, compare, measure
-from videoseq.overview import ClassOverview
+from videoseq.evaluation.evaluate import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
+from videoseq.evaluation.metrics import LabelledVideo, compare, measure
+from videoseq.report.html import render_report
 from videoseq.report.mistakes import wrong_spans
-from videoseq.report.page import render_report
+from videoseq.training.loop import EpochRecord
+from videoseq.training.validation import FoldResult
 
 
 def labelled(

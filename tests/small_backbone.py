@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from tests.spelling import write_video
-from videoseq.backbones import Backbone, efficientnet_lite
-from videoseq.clips import Clip, ClipEntry
-from videoseq.feature_store import FeatureStore
-from videoseq.image_clips import PictureStore
-from videoseq.runtimes import TorchRuntime
-from videoseq.video import VideoReader
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.features.backbones import Backbone, efficientnet_lite
+from videoseq.features.runtimes import TorchRuntime
+from videoseq.features.store import FeatureStore
+from videoseq.training.image_store import PictureStore
+from videoseq.video.reader import VideoReader
 
 SAMPLE_HZ = 10.0
 

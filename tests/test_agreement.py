@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoseq.agreement import AnnotatedTwice, annotator_agreement
-from videoseq.annotations import Annotation, Interval
+from videoseq.annotations.types import Annotation, Interval
 from videoseq.errors import AnnotationError
+from videoseq.evaluation.inter_annotator import AnnotatedTwice, annotator_agreement
 
 
 def annotation(*intervals: tuple[float, float, str]) -> Annotation:

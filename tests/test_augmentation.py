@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.test_lanes import bytes_of, make_clip
 from tests.test_training import make_clip as make_switch
-from videoseq.augmentation import Augmentation, StepSequence
-from videoseq.components import mean_deviation
-from videoseq.config import TrainingSettings
-from videoseq.lanes import LaneBatches
-from videoseq.sequence_module import ClipData
+from videoseq.config.schema import TrainingSettings
+from videoseq.data.augmentation import Augmentation, StepSequence
+from videoseq.data.sequences import LaneBatches
+from videoseq.training.lightning_module import ClipData
+from videoseq.training.pca_features import mean_deviation
 
 
 def ramp(num_steps: int) -> StepSequence:

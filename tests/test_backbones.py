@@ -14,10 +14,10 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from skimage import data as photographs
 
-from videoseq.backbones import Preprocessing, efficientnet_lite, load_backbone, restore_backbone
-from videoseq.backbones.base import tensors_sha256
-from videoseq.config import BackboneSettings
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
+from videoseq.features.backbones import Preprocessing, efficientnet_lite, load_backbone, restore_backbone
+from videoseq.features.backbones.base import tensors_sha256
 
 EGYPTIAN_CAT, ESPRESSO = 285, 967  # classes of ImageNet
 TIMM = Path(__file__).parents[1] / ".venv" / "timm"
@@ -206,11 +206,11 @@ for name in ("nms", "qnms"):
 import numpy as np, timm
 from pathlib import Path
 from safetensors.torch import save_file
-from videoseq.backbones import load_backbone, restore_backbone
-from videoseq.config import BackboneSettings
+from videoseq.features.backbones import load_backbone, restore_backbone
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
-from videoseq.runtimes import select_runtime
-from videoseq.machine import RuntimeChoice
+from videoseq.features.runtimes import select_runtime
+from videoseq.system.hardware import RuntimeChoice
 
 folder = Path(sys.argv[1])
 for model in ("resnet18", "vit_tiny_patch16_224"):

@@ -14,12 +14,12 @@ import pytest
 from tests.conftest import light_frames
 from tests.names import NOT_UTF8, ODD_NAMES
 from tests.spelling import write_spelled, write_video
-from videoseq.batch import label_job
 from videoseq.errors import OutputError
-from videoseq.inputs import Job, label_paths, plan_jobs
-from videoseq.journal import Journal, LabelSettings, Result
-from videoseq.labeling import Model, load_model
-from videoseq.machine import RuntimeChoice
+from videoseq.inference.model import Model, load_model
+from videoseq.jobs.journal import Journal, LabelSettings, Result
+from videoseq.jobs.label_job import label_job
+from videoseq.jobs.plan import Job, label_paths, plan_jobs
+from videoseq.system.hardware import RuntimeChoice
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from videoseq.annotations import IGNORE_INDEX
+from videoseq.annotations.types import IGNORE_INDEX
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "recipes.py"
 spec = importlib.util.spec_from_file_location("benchmark_recipes", PATH)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.test_lanes import NUM_CLASSES, make_clip
 from tests.test_model import CLASSES, FEATURES, INPUTS, LAGS, lagged, make_features
-from videoseq.bidirectional import BidirectionalRNN, make_network
-from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.ensemble import Ensemble
-from videoseq.lanes import LaneBatches, to_sequence
-from videoseq.model import CausalRNN
-from videoseq.sequence_module import SequenceModule
+from videoseq.config.schema import HeadSettings, TrainingSettings
+from videoseq.data.sequences import LaneBatches, to_sequence
+from videoseq.models.bidirectional import BidirectionalRNN, make_network
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.ensemble import Ensemble
+from videoseq.training.lightning_module import SequenceModule
 
 CELLS = ("rnn", "gru", "lstm")
 

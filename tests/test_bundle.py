@@ -22,12 +22,12 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import light_frames
 from tests.spelling import write_video
-from videoseq.bundle import Bundle, check_target, load_bundle, save_bundle
-from videoseq.ensemble import Ensemble
 from videoseq.errors import ModelError, OutputError, VideoseqError
-from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
-from videoseq.labeling import load_model
-from videoseq.machine import RuntimeChoice, cpu_computes_bfloat16
+from videoseq.inference.model import load_model
+from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.model_folder import Bundle, check_target, load_bundle, save_bundle
+from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_a_chain_that_was_changed_is_refused(lagging):
 
 def test_loading_a_model_does_not_wait_for_the_compiler(model_folder):
     code = (
-        "import sys; from pathlib import Path; from videoseq.bundle import load_bundle; "
+        "import sys; from pathlib import Path; from videoseq.models.model_folder import load_bundle; "
         f"load_bundle(Path({str(model_folder)!r})); sys.exit('torch._dynamo' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

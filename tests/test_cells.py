@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from videoseq.cells import Cell, make_cell
-from videoseq.config import HeadSettings
+from videoseq.config.schema import HeadSettings
+from videoseq.models.cells import Cell, make_cell
 
 INPUTS, WIDTH = 3, 4
 

@@ -13,8 +13,8 @@ import pytest
 from tests.odd_videos import CASES
 from tests.spelling import write_spelled, write_timed
 from tests.test_terminal import on_terminal
-from videoseq.checking import VideoCheck, check_video
-from videoseq.isolation import DecoderProcess
+from videoseq.video.check import VideoCheck, check_video
+from videoseq.video.isolation import DecoderProcess
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from tests.test_training import HEAD, SETTINGS, make_clip, weights_of
-from videoseq import checkpoints
-from videoseq.annotations import ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.checkpoints import CheckpointFolder, training_digest
-from videoseq.config import BackboneSettings, TrainerSettings, TrainSettings
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import BackboneSettings, TrainerSettings, TrainSettings
 from videoseq.errors import ConfigError, OutputError
-from videoseq.recipe import train_model
-from videoseq.training import FitPlace, fit
+from videoseq.features.backbones import load_backbone
+from videoseq.training.checkpoints import CheckpointFolder, training_digest
+from videoseq.training.fit import FitPlace, fit
+from videoseq.training import checkpoints
+from videoseq.training.train import train_model
 
 CLIPS = [make_clip(seed) for seed in range(6)]
 HEAD_WITH_DROPOUT = HEAD.model_copy(update={"dropout": 0.3, "components": 4})

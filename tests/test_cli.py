@@ -25,8 +25,8 @@ from pipelines.console import Console
 from tests.conftest import Cli, light_frames
 from tests.said import said_but_progress
 from tests.spelling import write_spelled, write_video
-from videoseq.folder_lock import locked_folder
-from videoseq.settings_file import load_settings
+from videoseq.config.yaml_file import load_settings
+from videoseq.storage.lock import locked_folder
 
 COMMANDS = ["check", "demo", "train", "evaluate", "label", "quantize", "features", "doctor"]
 
@@ -412,9 +412,9 @@ def test_a_model_is_not_replaced_unasked(call, model_folder, light_dataset):
 def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, tmp_path, monkeypatch):
     """The videos' bytes are read, to know them by; no decoder is asked for a frame."""
     from pipelines import train
-    from videoseq.isolation import DecoderProcess
-    from videoseq.machine import RuntimeChoice
-    from videoseq.video import VideoReader
+    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.video.isolation import DecoderProcess
+    from videoseq.video.reader import VideoReader
 
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError(f"a video was opened: {args}")
@@ -679,8 +679,8 @@ def test_a_killed_run_repeated_leaves_what_an_undisturbed_one_leaves(stopped, ca
 
 _INTERRUPT_WHILE_OPENING = """
 import io, os, signal, sys
-from videoseq import safe_file
-from videoseq.video import VideoReader
+from videoseq.video.reader import safe_file
+from videoseq.video.reader import VideoReader
 
 class Interrupting(io.BufferedReader):
     def read(self, size=-1):

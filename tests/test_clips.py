@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, Interval
-from videoseq.clips import Clip, ClipEntry, load_clips, read_dataset
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
+from videoseq.data.dataset import Clip, ClipEntry, load_clips, read_dataset
 from videoseq.errors import AnnotationError, Notice, VideoError
-from videoseq.feature_store import ClipFeatures
+from videoseq.features.store import ClipFeatures
 
 CLASSES = ClassNames(["rest", "walk"])
 

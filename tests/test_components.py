@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.test_training import make_clip
-from videoseq import components
-from videoseq.components import as_components, learn_components
-from videoseq.config import HeadSettings
+from videoseq.config.schema import HeadSettings
 from videoseq.errors import OutputError
-from videoseq.model import CausalRNN
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.training.fit import pca_features as components
+from videoseq.training.pca_features import as_components, learn_components
 
 WIDTH, COMPONENTS = 8, 3
 

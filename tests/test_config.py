@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from videoseq.config import TrainSettings
+from videoseq.config.schema import TrainSettings
+from videoseq.config.yaml_file import dump_settings, load_settings
 from videoseq.errors import ConfigError
-from videoseq.settings_file import dump_settings, load_settings
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_a_yaml_tag_runs_nothing(file, tmp_path):
     attacks = [
         f"!!python/object/apply:os.system ['touch {marker}']",
         f"head: !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{marker}']]",
-        "head: !!python/object:videoseq.config.HeadSettings {cell: rnn}",
+        "head: !!python/object:videoseq.config.schema.HeadSettings {cell: rnn}",
         "head: !!python/name:os.system",
     ]
     for attack in attacks:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from videoseq.config import TrainSettings
-from videoseq.settings_file import load_settings
+from videoseq.config.schema import TrainSettings
+from videoseq.config.yaml_file import load_settings
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 

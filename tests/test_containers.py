@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.odd_videos import CASES, FIELDS, FRAGMENTS, HDR, bomb, grainy, lying_bomb, patched, playlists, write
-from videoseq.containers import Container, read_container
-from videoseq.containers.h26x import is_h264_interlaced, is_mpeg2_interlaced
+from videoseq.video.containers import Container, read_container
+from videoseq.video.containers.h26x import is_h264_interlaced, is_mpeg2_interlaced
 
 KINDS = {".mp4": "mp4", ".mov": "mp4", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi", ".ts": "mpegts"} | {
     ".mpg": "mpegps", ".h264": "elementary", ".gif": "gif", ".wav": "sound", ".mp3": "sound", ".ogg": "sound",

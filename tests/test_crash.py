@@ -22,8 +22,8 @@ from tests.conftest import light_frames
 from tests.spelling import write_video
 from tests.test_cli import contents
 from tests.test_workers import descendants, has_ended, wait_until
-from videoseq.files import restore_folder
-from videoseq.journal import model_digest
+from videoseq.jobs.journal import model_digest
+from videoseq.storage.files import restore_folder
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or sys.version_info < (3, 11), reason="breaks operations as Linux and Python 3.11 do them"

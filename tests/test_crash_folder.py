@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import light_frames
 from tests.spelling import write_video
 from tests.test_cli import call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
-from videoseq.folder_lock import locked_folder
+from videoseq.storage.lock import locked_folder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no such locks elsewhere")
 

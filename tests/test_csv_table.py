@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
 from videoseq.errors import AnnotationError
-from videoseq.formats import read_annotation
-from videoseq.inputs import label_paths
-from videoseq.labels import FrameLabels, LabelWriter
+from videoseq.inference.frame_labels import FrameLabels, LabelWriter
+from videoseq.jobs.plan import label_paths
 
 Reader = Callable[..., Annotation]
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.containers import Container
-from videoseq.damage import DamageRecord, Span
 from videoseq.errors import Notice
-from videoseq.facts import ReadFacts, VideoInfo, summarise
-from videoseq.opening import DECODER_THREADS
-from videoseq.timing import FrameClock
+from videoseq.video.capture import DECODER_THREADS
+from videoseq.video.containers import Container
+from videoseq.video.damage import DamageRecord, Span
+from videoseq.video.info import ReadFacts, VideoInfo, summarise
+from videoseq.video.timestamps import FrameClock
 
 ERROR, WARNING, INFO = "[OPENCV:FFMPEG:16] ", "[OPENCV:FFMPEG:24] ", "[OPENCV:FFMPEG:32] "
 SMALL, LARGE = (f"[OPENCV:FFMPEG:40] Reinit context to {size}, pix_fmt: yuv420p" for size in ("128x96", "192x144"))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipelines import scene
-from videoseq.formats import read_annotation
-from videoseq.video import VideoReader
+from videoseq.annotations.formats import read_annotation
+from videoseq.video.reader import VideoReader
 
 
 def drawn(way: float) -> np.ndarray:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.test_model import CELLS, CLASSES, INPUTS, make_features, make_head
 from tests.test_training import HEAD, SETTINGS, make_clip
-from videoseq.ensemble import Ensemble
-from videoseq.model import RNNState
-from videoseq.training import fit
+from videoseq.models.causal_rnn import RNNState
+from videoseq.models.ensemble import Ensemble
+from videoseq.training.fit import fit
 
 
 def make_members(cell: str = "gru", inputs: str = "two_streams", number: int = 3) -> list:

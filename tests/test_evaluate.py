@@ -13,8 +13,8 @@ from pipelines import train
 from pipelines.console import Console
 from tests.test_bundle import edit
 from tests.test_cli import cache, call, check_one_line
-from videoseq.machine import RuntimeChoice
-from videoseq.settings_file import load_settings
+from videoseq.config.yaml_file import load_settings
+from videoseq.system.hardware import RuntimeChoice
 
 __all__ = ["cache", "call"]  # fixtures
 

@@ -15,16 +15,17 @@ from pipelines import train
 from pipelines.console import Console
 from tests.spelling import write_spelled
 from tests.test_cli import Call, Ended, call, check_one_line, contents, json_lines
-from videoseq import worker_process, workers
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
-from videoseq.feature_batch import feature_job, has_features
-from videoseq.feature_store import FeatureStore, features_sha256
-from videoseq.inputs import Job
-from videoseq.journal import Result
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes import Runtime, select_runtime
-from videoseq.settings_file import load_settings
+from videoseq.config.schema import BackboneSettings
+from videoseq.config.yaml_file import load_settings
+from videoseq.features.backbones import load_backbone
+from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.features.store import FeatureStore, features_sha256
+from videoseq.jobs import pool as workers
+from videoseq.jobs import worker_process
+from videoseq.jobs.feature_job import feature_job, has_features
+from videoseq.jobs.journal import Result
+from videoseq.jobs.plan import Job
+from videoseq.system.hardware import RuntimeChoice
 
 __all__ = ["call"]  # a fixture
 

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from tests.odd_videos import CASES
 from tests.spelling import read_spelled, write_spelled, write_timed, write_video
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import OutputError, VideoError
-from videoseq.feature_store import FeatureStore
-from videoseq.features import FeatureChunk, stream_features
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes import Runtime, select_runtime
-from videoseq.video import VideoReader, read_frames
+from videoseq.features.backbones import load_backbone
+from videoseq.features.extraction import FeatureChunk, stream_features
+from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.features.store import FeatureStore
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.reader import VideoReader, read_frames
 
 
 class WatchedRuntime(Runtime):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from videoseq import files
 from videoseq.errors import OutputError
-from videoseq.files import (
+from videoseq.storage import files
+from videoseq.storage.files import (
     file_sha256,
     remove_leftovers,
     restore_folder,
@@ -134,7 +134,7 @@ _WRITE_A_MEGABYTE = """
 import resource, signal, sys
 from pathlib import Path
 from videoseq.errors import OutputError
-from videoseq.files import write_text
+from videoseq.storage.files import write_text
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -13,22 +13,23 @@ from pipelines import train as program
 from pipelines.console import Console
 from tests.small_backbone import make_clips, on_one_thread, small_pictures, store_pictures, write_clip
 from tests.test_checkpoints import PowerCutError, place_at
-from videoseq import finetuning, load_model
-from videoseq.annotations import ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.bundle import load_bundle, save_bundle
-from videoseq.config import BackboneSettings, TrainSettings
+from videoseq import load_model
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import BackboneSettings, TrainSettings
+from videoseq.config.yaml_file import load_settings
+from videoseq.data.sequences import LaneBatches
 from videoseq.errors import ConfigError, ModelError
-from videoseq.evaluation import label_clips
-from videoseq.finetuning import Finetuner, FinetuningModule, check_finetuning
-from videoseq.image_clips import PictureStore
-from videoseq.lanes import LaneBatches
-from videoseq.machine import RuntimeChoice
-from videoseq.model import CausalRNN
-from videoseq.recipe import train_model
-from videoseq.sequence_module import SequenceModule
-from videoseq.settings_file import load_settings
-from videoseq.training import FitPlace, fit
+from videoseq.evaluation.evaluate import label_clips
+from videoseq.features.backbones import load_backbone
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.training.finetuning import Finetuner, FinetuningModule, check_finetuning
+from videoseq.training.fit import FitPlace, fit
+from videoseq.training import finetuning
+from videoseq.training.image_store import PictureStore
+from videoseq.training.lightning_module import SequenceModule
+from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["back", "there"])
 QUICK = ["head.hidden_size=8", "head.projection_size=8", "head.components=0", "head.dropout=0",

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames, find_classes, make_targets
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.repair import Finding, Fit, check_fit, write_repaired
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames, find_classes, make_targets
 from videoseq.errors import AnnotationError
-from videoseq.fitting import Finding, Fit, check_fit, write_repaired
-from videoseq.formats import read_annotation
 
 LABELS = ("groom", "rest", "walk")
 KINDS = {

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from videoseq import folder_lock
 from videoseq.errors import Notice, OutputError
-from videoseq.folder_lock import locked_folder
-from videoseq.shards import Shard
+from videoseq.jobs.shards import Shard
+from videoseq.storage import lock as folder_lock
+from videoseq.storage.lock import locked_folder
 
 _HOLD = """
 import sys
 from pathlib import Path
-from videoseq.folder_lock import locked_folder
-from videoseq.shards import Shard
+from videoseq.storage.lock import locked_folder
+from videoseq.jobs.shards import Shard
 shard = Shard.parse(sys.argv[2]) if sys.argv[2] else None
 with locked_folder(Path(sys.argv[1]), shard, on_notice=print):
     print("held", flush=True)
@@ -105,7 +105,7 @@ def test_many_that_come_and_go_are_never_two_at_a_time(tmp_path):
 import sys
 from pathlib import Path
 from videoseq.errors import OutputError
-from videoseq.folder_lock import locked_folder
+from videoseq.storage.lock import locked_folder
 out, num_held = Path(sys.argv[1]), 0
 while num_held < 100:
     try:

@@ -17,20 +17,20 @@ from pipelines.console import Console
 from tests.conftest import light_frames
 from tests.spelling import write_video
 from tests.test_cli import call
-from videoseq.bundle import load_bundle, save_bundle
-from videoseq.clips import Clip, load_clips, read_dataset
-from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.ensemble import Ensemble
+from videoseq.annotations.formats import read_annotation
+from videoseq.config.schema import HeadSettings, TrainingSettings
+from videoseq.config.yaml_file import load_settings
+from videoseq.data.dataset import Clip, load_clips, read_dataset
 from videoseq.errors import ModelError
-from videoseq.feature_store import FeatureStore
-from videoseq.formats import read_annotation
-from videoseq.labeling import Model, load_model
-from videoseq.labels import FrameLabels
-from videoseq.machine import RuntimeChoice
-from videoseq.quantization import compare_labels
-from videoseq.settings_file import load_settings
-from videoseq.training import fit
-from videoseq.video import VideoReader, read_frames
+from videoseq.export.int8 import compare_labels
+from videoseq.features.store import FeatureStore
+from videoseq.inference.frame_labels import FrameLabels
+from videoseq.inference.model import Model, load_model
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.training.fit import fit
+from videoseq.video.reader import VideoReader, read_frames
 
 __all__ = ["call"]  # a fixture
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.image_augmentation import ImageAugmentation, ImageChange
+from videoseq.data.image_augmentation import ImageAugmentation, ImageChange
 
 
 def pictures(*levels: int) -> torch.Tensor:

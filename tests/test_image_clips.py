@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.small_backbone import SAMPLE_HZ, make_clips, on_one_thread, small_pictures, store_pictures
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ModelError, OutputError
-from videoseq.image_clips import PictureStore
-from videoseq.video import VideoReader, read_frames
+from videoseq.features.backbones import load_backbone
+from videoseq.training.image_store import PictureStore
+from videoseq.video.reader import VideoReader, read_frames
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.names import NOT_UTF8, ODD_NAMES
-from videoseq import inputs
 from videoseq.errors import ConfigError, OutputError, VideoseqError
-from videoseq.inputs import plan_jobs, read_names
-from videoseq.shards import Shard, shard_file_name
+from videoseq.jobs import plan as inputs
+from videoseq.jobs.plan import plan_jobs, read_names
+from videoseq.jobs.shards import Shard, shard_file_name
 
 
 def touch(*paths: Path) -> None:
@@ -222,8 +222,8 @@ def test_a_plan_for_which_there_is_no_room_is_an_error_of_the_output(here, monke
 PEAK = """
 import resource, sys
 from pathlib import Path
-from videoseq.inputs import plan_jobs
-from videoseq.journal import Journal, Result
+from videoseq.jobs.plan import plan_jobs
+from videoseq.jobs.journal import Journal, Result
 jobs = plan_jobs([sys.argv[1]], Path(sys.argv[2]))
 journal = Journal(Path(sys.argv[2]))
 for job in jobs:

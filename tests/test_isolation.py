@@ -14,11 +14,11 @@ import pytest
 
 from tests.odd_videos import CASES, bomb, lying_bomb
 from tests.spelling import read_spelled, spell, write_spelled, write_timed, write_video
-from videoseq import isolation
 from videoseq.errors import VideoError
-from videoseq.frames import FrameReader
-from videoseq.isolation import DecoderProcess, Limits
-from videoseq.video import VideoReader
+from videoseq.video.frames import FrameReader
+from videoseq.video.isolation import DecoderProcess, Limits
+from videoseq.video.reader import VideoReader
+from videoseq.video import isolation
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_nothing_is_left_behind(tmp_path):
 ORPHAN = """
 import os, signal, sys
 from pathlib import Path
-from videoseq.isolation import DecoderProcess
+from videoseq.video.isolation import DecoderProcess
 decoder = DecoderProcess()
 reader = decoder.open(Path(sys.argv[1]))
 next(iter(reader.sampled(None)))
@@ -272,7 +272,7 @@ def test_nothing_is_imported_from_the_folder_one_stands_in(tmp_path):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     code = (
         "import sys; sys.path = [p for p in sys.path if p]\n"
-        "from pathlib import Path; from videoseq.isolation import DecoderProcess\n"
+        "from pathlib import Path; from videoseq.video.isolation import DecoderProcess\n"
         "with DecoderProcess() as decoder, decoder.open(Path('clip.avi')) as reader:\n"
         "    print(len(list(reader.sampled(None))))\n"
     )

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.names import NOT_UTF8
 from videoseq.errors import OutputError
-from videoseq.folder_lock import check_same_model
-from videoseq.inputs import Job
-from videoseq.journal import Journal, LabelSettings, Result, conditions_digest
-from videoseq.shards import Shard
-from videoseq.video import content_sha256
+from videoseq.jobs.journal import Journal, LabelSettings, Result, conditions_digest
+from videoseq.jobs.plan import Job
+from videoseq.jobs.shards import Shard
+from videoseq.storage.lock import check_same_model
+from videoseq.video.reader import content_sha256
 
 COMPLETE = Result(path="a.mp4", state="complete", num_frames=3, duration_seconds=0.1, outputs={"a.mp4.frames.csv": "1"})
 FAILED = Result(path="b\n.mp4", state="failed", code="empty", message="b: expected a video, got a file of 0 bytes")
@@ -175,7 +175,7 @@ def test_what_has_failed_is_found_as_long_as_nothing_has_changed(tried, tmp_path
 
 def test_other_libraries_may_be_able_to_read_what_has_failed(monkeypatch):
     before = conditions_digest(LabelSettings(), {})
-    monkeypatch.setattr("videoseq.journal.is_available", lambda: None)
+    monkeypatch.setattr("videoseq.jobs.journal.is_available", lambda: None)
     assert conditions_digest(LabelSettings(), {}) != before
 
 

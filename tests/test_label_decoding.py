@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from videoseq.annotations import IGNORE_INDEX
+from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.errors import ModelError
-from videoseq.label_decoding import (
+from videoseq.models.decoding import (
     Decoding,
     DecodingParameters,
     FixedLag,

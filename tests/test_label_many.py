@@ -17,12 +17,12 @@ from pipelines.file_progress import FileProgress, clock_time
 from tests.conftest import Cli, light_frames
 from tests.spelling import write_video
 from tests.test_cli import Call, Ended, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
-from videoseq import labeling
-from videoseq.deadline import Deadline
 from videoseq.errors import VideoError
-from videoseq.inputs import Job
-from videoseq.labeling import Model, load_model
-from videoseq.machine import RuntimeChoice
+from videoseq.inference import model as labeling
+from videoseq.inference.model import Model, load_model
+from videoseq.jobs.plan import Job
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.deadline import Deadline
 
 Label = Callable[..., Ended]
 
@@ -229,7 +229,7 @@ def test_a_video_that_takes_too_long_costs_no_other_with_workers(cli: Cli, model
 
 def test_a_deadline_is_over_when_it_is(monkeypatch):
     now = 100.0
-    monkeypatch.setattr("videoseq.deadline.time.monotonic", lambda: now)
+    monkeypatch.setattr("videoseq.video.deadline.time.monotonic", lambda: now)
     deadline, shown = Deadline(Path("a.mp4"), 60.0), []
     show = deadline.watching(lambda num_frames, fraction: shown.append(num_frames))
     now = 160.0

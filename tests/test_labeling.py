@@ -12,13 +12,13 @@ import torch
 from tests.conftest import light_frames
 from tests.spelling import write_video
 from videoseq.errors import ModelError
-from videoseq.feature_store import FeatureStore
-from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
-from videoseq.labeling import Model, label_video, load_model
-from videoseq.machine import RuntimeChoice
-from videoseq.sequence_labeler import SequenceLabeler
-from videoseq.video import read_frames
-from videoseq.video_labeler import label_chunks
+from videoseq.features.store import FeatureStore
+from videoseq.inference.model import Model, label_video, load_model
+from videoseq.inference.streaming import SequenceLabeler
+from videoseq.inference.whole_video import label_chunks
+from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.reader import read_frames
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_changing_the_future_changes_nothing_before_it(model, tmp_path):
     other = frames[:25] + light_frames(15, 15, seed=6)
     ways = [model.labeler(), model.labeler()]
     for index, pair in enumerate(zip(frames, other, strict=True)):
-        from videoseq.frames import Frame
+        from videoseq.video.frames import Frame
 
         left, right = (way.step(Frame(index, index / 20, image)) for way, image in zip(ways, pair, strict=True))
         if index < 25:

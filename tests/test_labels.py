@@ -14,13 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations import ClassNames
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.types import ClassNames
 from videoseq.errors import ModelError, OutputError
-from videoseq.formats import read_annotation
-from videoseq.inputs import label_paths
-from videoseq.label_decoding import Hysteresis
-from videoseq.labelled_frames import Segment
-from videoseq.labels import FrameLabels, LabelWriter, SegmentBuilder, decode
+from videoseq.inference.frame_labels import FrameLabels, LabelWriter, SegmentBuilder, decode
+from videoseq.inference.labels import Segment
+from videoseq.jobs.plan import label_paths
+from videoseq.models.decoding import Hysteresis
 
 Array = np.ndarray
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.clips import Clip, ClipEntry
-from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.feature_store import ClipFeatures
-from videoseq.lanes import LaneBatch, LaneBatches, to_sequence
-from videoseq.losses import chunk_loss
-from videoseq.model import CausalRNN
-from videoseq.training import SequenceModule
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.config.schema import HeadSettings, TrainingSettings
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.sequences import LaneBatch, LaneBatches, to_sequence
+from videoseq.features.store import ClipFeatures
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.training.fit import SequenceModule
+from videoseq.training.losses import chunk_loss
 
 NUM_CLASSES = 3
 

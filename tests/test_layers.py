@@ -79,12 +79,12 @@ def test_public_names():
     [
         ("import videoseq", ("torch", "cv2", "numpy", "pydantic")),
         (
-            "import videoseq.labeling, videoseq.batch",
+            "import videoseq.inference.model, videoseq.jobs.label_job",
             ("pytorch_lightning", "torchmetrics", "matplotlib", "jinja2", "torchvision"),
         ),
-        ("import videoseq.model", ("pytorch_lightning",)),
-        ("import videoseq.workers", ("torch", "pydantic")),  # their parent would take a core from them
-        ("import videoseq.ray_engine", ("ray", "torch", "pydantic")),
+        ("import videoseq.models.causal_rnn", ("pytorch_lightning",)),
+        ("import videoseq.jobs.pool", ("torch", "pydantic")),  # their parent would take a core from them
+        ("import videoseq.jobs.ray.pool", ("ray", "torch", "pydantic")),
         ("import pipelines.__main__", ("torch", "cv2", "numpy", "pydantic", "matplotlib", "ray")),
     ],
 )

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.config import TrainingSettings
-from videoseq.losses import chunk_loss, multilabel_chunk_loss
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.config.schema import TrainingSettings
+from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 
 WEIGHTS = (0.5, 1.0, 2.0)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from videoseq import matching
 from videoseq.errors import AnnotationError
-from videoseq.matching import Matched, match_annotators
+from videoseq.evaluation.annotator_matching import Matched, match_annotators
+from videoseq.evaluation.evaluate import annotator_matching as matching
 
 LABELS = "frame,label\n0,a\n"
 

@@ -61,10 +61,10 @@ TRAINING = """
 import sys
 from pathlib import Path
 import numpy as np
-from videoseq.clips import Clip, ClipEntry
-from videoseq.config import HeadSettings, TrainingSettings
-from videoseq.feature_store import ClipFeatures
-from videoseq.training import fit
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.config.schema import HeadSettings, TrainingSettings
+from videoseq.features.store import ClipFeatures
+from videoseq.training.fit import fit
 
 clips = []
 for number in range(5):
@@ -97,15 +97,15 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
-from videoseq.backbones import Backbone, BackboneIdentity, Preprocessing
-from videoseq.clips import Clip, ClipEntry
-from videoseq.settings_file import load_settings
-from videoseq.feature_store import ClipFeatures
-from videoseq.finetuning import Finetuner
-from videoseq.frames import FrameStamp, SampledFrame
-from videoseq.image_clips import PictureStore
-from videoseq.runtimes import TorchRuntime
-from videoseq.training import fit
+from videoseq.features.backbones import Backbone, BackboneIdentity, Preprocessing
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.config.yaml_file import load_settings
+from videoseq.features.store import ClipFeatures
+from videoseq.training.finetuning import Finetuner
+from videoseq.video.frames import FrameStamp, SampledFrame
+from videoseq.training.image_store import PictureStore
+from videoseq.features.runtimes import TorchRuntime
+from videoseq.training.fit import fit
 
 class Noise:
     fraction_read = 0.0

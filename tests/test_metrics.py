@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torchmetrics.functional import classification as tm
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.metrics import (
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.evaluation.metrics import (
     confusion_matrix,
     frame_metrics,
     majority_class,

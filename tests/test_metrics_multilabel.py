@@ -8,17 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.metrics import (
-    MULTILABEL_HEADLINES,
-    LabelledVideo,
-    best_macro_f1,
-    best_thresholds,
-    compare_multilabel,
-    measure_multilabel,
-    multilabel_temperature,
-    settled,
-)
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.evaluation.metrics import MULTILABEL_HEADLINES, LabelledVideo, compare_multilabel, measure_multilabel
+from videoseq.training.thresholds import best_macro_f1, best_thresholds, multilabel_temperature, settled
 
 CLASSES = ClassNames(["groom", "rear", "sit"])
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torchmetrics.functional.classification import multiclass_average_precision, multiclass_calibration_error
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.metrics.calibration import (
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.evaluation.metrics.calibration import (
     calibration_counts,
     expected_calibration_error,
     reliability_curve,
 )
-from videoseq.metrics.ranking import average_precision, average_precisions, ranking_counts
-from videoseq.metrics.temperature import fit_temperature
+from videoseq.evaluation.metrics.ranking import average_precision, average_precisions, ranking_counts
+from videoseq.training.temperature import fit_temperature
 
 
 def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabelled: float = 0.2):

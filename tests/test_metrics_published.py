@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from videoseq.metrics.frames import accuracy, confusion_matrix
-from videoseq.metrics.segments import edit_score, segment_counts, segment_f1, segment_video
+from videoseq.evaluation.metrics.frames import accuracy, confusion_matrix
+from videoseq.evaluation.metrics.segments import edit_score, segment_counts, segment_f1, segment_video
 
 NUM_CLASSES = 20  # no fewer than any of the data sets has
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.metrics.bouts import bout_metrics, bout_times, join_bout_times
-from videoseq.metrics.segments import (
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.evaluation.metrics.bouts import bout_metrics, bout_times, join_bout_times
+from videoseq.evaluation.metrics.segments import (
     OVERLAPS,
     edit_score,
     levenshtein,

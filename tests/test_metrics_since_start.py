@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.metrics import LabelledVideo
-from videoseq.metrics.since_start import EDGES_SECONDS, accuracy_since_start
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics.since_start import EDGES_SECONDS, accuracy_since_start
 
 LABELS = st.sampled_from([IGNORE_INDEX, 0, 1])
 VIDEOS = st.lists(

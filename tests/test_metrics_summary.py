@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from videoseq.annotations import IGNORE_INDEX, AnnotationError, ClassNames
-from videoseq.metrics import HEADLINES, LabelledVideo, Metrics, compare, measure
-from videoseq.metrics.segments import edit_score, segment_counts, segment_f1, segment_video
+from videoseq.annotations.types import IGNORE_INDEX, AnnotationError, ClassNames
+from videoseq.evaluation.metrics import HEADLINES, LabelledVideo, Metrics, compare, measure
+from videoseq.evaluation.metrics.segments import edit_score, segment_counts, segment_f1, segment_video
 
 CLASSES = ClassNames(["rest", "walk", "run"])
 

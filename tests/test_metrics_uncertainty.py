@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from videoseq.metrics.frames import accuracy
-from videoseq.metrics.uncertainty import (
+from videoseq.evaluation.metrics.frames import accuracy
+from videoseq.evaluation.metrics.uncertainty import (
     exchange_p_values,
     measured,
     percentile_interval,

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.config import HeadSettings
-from videoseq.model import CausalRNN
-from videoseq.reduction import Reduction
-from videoseq.state import RNNState
+from videoseq.config.schema import HeadSettings
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.pca import Reduction
+from videoseq.models.state import RNNState
 
 FEATURES, CLASSES = 6, 3
 CELLS = ("rnn", "gru", "lstm", "tcn", "attention", "none")

@@ -15,28 +15,29 @@ from tests.overlapping import CLIPS, label_at, write_overlapping
 from tests.test_bundle import edit_tensors, refusal
 from tests.test_cli import call, check_one_line
 from tests.test_training import HEAD, SETTINGS, make_clip
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.bundle import load_bundle, save_bundle
-from videoseq.clips import Clip
-from videoseq.config import BackboneSettings, DataSettings, TrainSettings
-from videoseq.ensemble import Ensemble
+from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.config.schema import BackboneSettings, DataSettings, TrainSettings
+from videoseq.data.dataset import Clip
+from videoseq.data.statistics import describe_clips
 from videoseq.errors import AnnotationError, ModelError
-from videoseq.evaluation import label_clips, label_clips_as, label_features
-from videoseq.features import FeatureChunk
-from videoseq.formats import read_annotation
-from videoseq.label_sets import FrameLabelSets
-from videoseq.labeling import SequenceLabeler
-from videoseq.labelled_frames import joined_labels
-from videoseq.machine import RuntimeChoice
-from videoseq.metrics import HEADLINES, MULTILABEL_HEADLINES, best_thresholds, settled
-from videoseq.model import CausalRNN
-from videoseq.overview import describe_clips
-from videoseq.recipe import metrics_json, train_model
-from videoseq.sequence_module import loss_weights
-from videoseq.sweep import sweep
-from videoseq.thresholds import add_thresholds, thresholds_of
-from videoseq.training import fit
+from videoseq.evaluation.evaluate import label_clips, label_clips_as, label_features
+from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
+from videoseq.features.backbones import load_backbone
+from videoseq.features.extraction import FeatureChunk
+from videoseq.inference.label_sets import FrameLabelSets
+from videoseq.inference.labels import joined_labels
+from videoseq.inference.model import SequenceLabeler
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.models.thresholds import add_thresholds, thresholds_of
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.training.fit import fit
+from videoseq.training.lightning_module import loss_weights
+from videoseq.training.sweep import sweep
+from videoseq.training.thresholds import best_thresholds, settled
+from videoseq.training.train import metrics_json, train_model
 
 __all__ = ["call"]  # fixture
 

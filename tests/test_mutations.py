@@ -13,7 +13,7 @@ import pytest
 from tests.odd_videos import CASES, Odd
 from tests.spelling import read_spelled
 from videoseq.errors import VideoError
-from videoseq.isolation import DecoderProcess, Limits
+from videoseq.video.isolation import DecoderProcess, Limits
 
 SOURCES = ["mp4", "b_frames_mp4", "fragmented_mp4", "mkv", "variable_mkv", "avi_mpeg4", "avi_mjpeg", "ts", "mpg", "gif"]
 STATES = {"complete", "degraded", "empty", "not_video", "no_video_stream", "no_frames", "moov_missing", "truncated"}

@@ -14,7 +14,7 @@ from pipelines import check
 from pipelines import label as label_command
 from tests.odd_videos import CASES
 from tests.outcomes import outcomes
-from videoseq.isolation import Limits
+from videoseq.video.isolation import Limits
 
 LINKS = {"gone.mp4": ("failed", "not_found"), "outside.mp4": ("failed", "refused_link")}
 

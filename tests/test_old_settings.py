@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from videoseq.config import TrainSettings
+from videoseq.config.old_settings import REMOVED, RENAMED, explain_old_name, update_settings
+from videoseq.config.schema import TrainSettings
+from videoseq.config.yaml_file import load_settings
 from videoseq.errors import ConfigError
-from videoseq.old_settings import REMOVED, RENAMED, explain_old_name, update_settings
-from videoseq.settings_file import load_settings
 
 SCHEMA_4 = {
     "sample_hz": 10.0,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.test_lanes import make_clip as clip_of_targets
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.overview import ClassOverview, dataset_notices, describe_clips
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.data.statistics import ClassOverview, dataset_notices, describe_clips
 
 
 def overview_of(name="a", num_bouts=9, groups=("x", "y")):

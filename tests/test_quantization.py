@@ -22,17 +22,17 @@ from tests.conftest import Cli, light_frames
 from tests.spelling import write_video
 from tests.test_bundle import edit, edit_tensors
 from tests.test_cli import call, check_one_line, contents, json_lines
-from videoseq import machine
-from videoseq.backbones import Backbone, load_backbone
-from videoseq.bundle import load_bundle, save_bundle
-from videoseq.config import BackboneSettings
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
-from videoseq.feature_store import FeatureStore
-from videoseq.labeling import load_model
-from videoseq.machine import RuntimeChoice
-from videoseq.quantization import Comparison, compare_labels, max_frames_per_video, part_videos, spread_images
-from videoseq.runtimes import QuantizedNetwork, openvino_runtime, quantizer, select_runtime
-from videoseq.video import VideoReader
+from videoseq.export.int8 import Comparison, compare_labels, max_frames_per_video, part_videos, spread_images
+from videoseq.features.backbones import Backbone, load_backbone
+from videoseq.features.runtimes import QuantizedNetwork, openvino_runtime, quantizer, select_runtime
+from videoseq.features.store import FeatureStore
+from videoseq.inference.model import load_model
+from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.system import hardware as machine
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.reader import VideoReader
 
 __all__ = ["call"]  # a fixture
 
@@ -138,11 +138,11 @@ def test_nothing_is_reported_anywhere():
 import socket, sys, torch
 def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
-from videoseq.runtimes import select_runtime
-from videoseq.machine import RuntimeChoice
-from videoseq.runtimes.quantizer import quantize_backbone
+from videoseq.features.backbones import load_backbone
+from videoseq.config.schema import BackboneSettings
+from videoseq.features.runtimes import select_runtime
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.export.int8_calibration import quantize_backbone
 backbone = load_backbone(BackboneSettings())
 images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
 network = quantize_backbone(backbone, images)
@@ -341,7 +341,7 @@ def test_where_there_is_nothing_to_quantise_it_says_which_command_does(
 
 @pytest.mark.slow
 def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, network, call, monkeypatch, tmp_path):
-    monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 1.01)
+    monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 1.01)
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
     ended = call("quantize", model_folder, light_dataset, "--out", tmp_path / "model8", "--quiet")
     check_one_line(ended, 2, f"{model_folder}: expected int8 to give float32's labels on ", "nothing was written")
@@ -354,8 +354,8 @@ def test_labels_that_never_change_prove_nothing(model_folder, clip, network, cal
         return replace(compare_labels(*args), names=frozenset({"dark"}))
 
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
-    monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
-    monkeypatch.setattr("videoseq.quantization.compare_labels", only_dark)
+    monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
+    monkeypatch.setattr("videoseq.export.int8.compare_labels", only_dark)
     ended = call("quantize", model_folder, clip, "--out", tmp_path / "model8", "--quiet")
     check_one_line(ended, 2, "expected videos in which labels change, got 'dark' on all of 40 frames of 1 videos")
     assert os.listdir(tmp_path) == []
@@ -364,7 +364,7 @@ def test_labels_that_never_change_prove_nothing(model_folder, clip, network, cal
 @pytest.mark.slow
 def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, clip, network, monkeypatch):
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
-    monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
+    monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     check_one_line(call("quantize", model8, clip, "--out", copied), 74, "--overwrite")
     ended = call("quantize", copied, clip, "--out", copied, "--overwrite")  # quantised again, in its place
     assert ended.status == 0, ended.err
@@ -376,7 +376,7 @@ def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, 
 @pytest.mark.slow
 def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, monkeypatch, tmp_path):
     monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
-    monkeypatch.setattr("videoseq.bundle.MIN_AGREEMENT", 0.0)
+    monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     (tmp_path / "text.mp4").write_text("I am no video. " * 99)
     ended = call(
         "quantize", model_folder, clip, tmp_path / "text.mp4", tmp_path / "none.mp4", "--out", tmp_path / "m", "-q"

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tests.conftest import Cli
 from tests.test_checkpoints import PowerCutError
 from tests.test_training import HEAD, SETTINGS, make_clip, weights_of
-from videoseq.augmentation import Augmentation
-from videoseq.checkpoints import CheckpointFolder
-from videoseq.config import TrainerSettings, TrainingSettings
+from videoseq.config.schema import TrainerSettings, TrainingSettings
+from videoseq.data.augmentation import Augmentation
+from videoseq.data.sequences import LaneBatches
 from videoseq.errors import ConfigError
-from videoseq.lanes import LaneBatches
-from videoseq.losses import chunk_loss, multilabel_chunk_loss
-from videoseq.training import FitPlace, fit
+from videoseq.training.checkpoints import CheckpointFolder
+from videoseq.training.fit import FitPlace, fit
+from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 
 CLIPS = [make_clip(seed, num_frames=40 + 9 * seed) for seed in range(6)]
 TRAINING = SETTINGS.model_copy(
@@ -120,7 +120,7 @@ def test_two_processes_learn_what_one_does_and_go_on_where_they_were(tmp_path):
 
 
 def test_a_process_that_dies_is_an_error_of_one_line_and_none_is_left(monkeypatch):
-    from videoseq import ranks
+    from videoseq.training.fit import distributed as ranks
 
     started = []
     monkeypatch.setattr(

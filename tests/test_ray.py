@@ -21,14 +21,14 @@ from tests.said import said_but_progress
 from tests.spelling import write_spelled, write_video
 from tests.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.test_workers import descendants, has_ended, ignore, task_for, wait_until
-from videoseq import ray_engine
 from videoseq.errors import ConfigError, ModelError
-from videoseq.inputs import Job, plan_jobs
-from videoseq.journal import Result
-from videoseq.machine import RuntimeChoice
-from videoseq.ray_cluster import Room, import_ray
-from videoseq.ray_engine import RayPool
-from videoseq.ray_site import Site, are_here, marked
+from videoseq.jobs.journal import Result
+from videoseq.jobs.plan import Job, plan_jobs
+from videoseq.jobs.ray import pool as ray_engine
+from videoseq.jobs.ray.cluster import Room, import_ray
+from videoseq.jobs.ray.pool import RayPool
+from videoseq.jobs.ray.site import Site, are_here, marked
+from videoseq.system.hardware import RuntimeChoice
 
 TORCH = ("--device", "cpu", "--runtime", "torch", "--precision", "float32", "--threads", "1")
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -84,7 +84,7 @@ def test_a_node_is_held_to_what_the_driver_sees(tmp_path, monkeypatch):
 
 
 def test_files_that_are_not_here_as_they_were_written_there_are_missed(tmp_path, monkeypatch):
-    monkeypatch.setattr("videoseq.ray_site._LOOK_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("videoseq.jobs.ray.site._LOOK_SECONDS", (0.0, 0.0))
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a").write_bytes(b"a")
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"

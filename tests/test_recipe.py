@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from tests.test_training import HEAD, SETTINGS, make_clip
-from videoseq.annotations import ClassNames
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings, TrainSettings
-from videoseq.evaluation import label_clips
-from videoseq.label_decoding import DecodingParameters, MarkovChain
-from videoseq.metrics import best_temperature, measure, tempered
-from videoseq.recipe import train_model
-from videoseq.training import fit
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import BackboneSettings, TrainSettings
+from videoseq.evaluation.evaluate import label_clips
+from videoseq.evaluation.metrics import measure
+from videoseq.features.backbones import load_backbone
+from videoseq.models.decoding import DecodingParameters, MarkovChain
+from videoseq.training.fit import fit
+from videoseq.training.temperature import best_temperature, tempered
+from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["off", "on"])
 TRAINING = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None, "stretch": 0.0, "noise": 0.0})

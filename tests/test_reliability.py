@@ -31,4 +31,4 @@ def test_nothing_hangs_on_the_clock():
             code = path.read_text(encoding="utf-8")
             found = re.findall(r"\btime\.time|\bfrom time import|\bdatetime\b|getmtime|st_[acm]time\w*", code)
             asking |= {path.relative_to(ROOT).as_posix(): found} if found else {}
-    assert asking == {"videoseq/safe_file.py": ["st_mtime_ns"]}
+    assert asking == {"videoseq/video/safe_file.py": ["st_mtime_ns"]}

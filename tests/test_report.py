@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from pipelines.__main__ import app
 from tests.report_pages import evaluated, labelled, make_page
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.epochs import EpochRecord
-from videoseq.metrics import LabelledVideo
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.evaluation.metrics import LabelledVideo
 from videoseq.report import curves
 from videoseq.report.drawing import COLOURS, colour_of, hatch_of, plain, to_svg, visible
-from videoseq.report.page import render_model_card, render_report
+from videoseq.report.html import render_model_card, render_report
 from videoseq.report.timeline import Band, draw_comparison, draw_timeline, save_png
+from videoseq.training.loop import EpochRecord
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</svg></title>$x_1$ & é"]
 

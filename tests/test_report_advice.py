@@ -7,11 +7,11 @@ import re
 import pytest
 
 from tests.report_pages import evaluated, labelled
-from videoseq.annotations import ClassNames
+from videoseq.annotations.types import ClassNames
+from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation import Evaluation
-from videoseq.metrics import LabelledVideo
-from videoseq.overview import ClassOverview
+from videoseq.evaluation.evaluate import Evaluation
+from videoseq.evaluation.metrics import LabelledVideo
 from videoseq.report.advice import advise
 from videoseq.report.verdicts import Advice, context_verdict, previous_verdict
 

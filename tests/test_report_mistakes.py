@@ -11,10 +11,10 @@ import pytest
 from pipelines.videos import open_videos
 from tests.report_pages import labelled
 from tests.spelling import read_spelled, write_spelled, write_video
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.frames import FrameReader
+from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.report.mistakes import read_pictures, wrong_spans
-from videoseq.video import VideoReader
+from videoseq.video.frames import FrameReader
+from videoseq.video.reader import VideoReader
 
 
 def decoded(jpeg: bytes) -> np.ndarray:

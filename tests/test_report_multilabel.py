@@ -11,16 +11,16 @@ import pytest
 
 from tests.report_pages import FOLD
 from tests.test_report_page import HOSTILE, Shown, run_browser, visit
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.epochs import EpochRecord
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.measuring import FoldResult
-from videoseq.metrics import LabelledVideo
-from videoseq.multilabel_evaluation import MultilabelEvaluation, evaluate_label_sets
-from videoseq.overview import ClassOverview
+from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.multilabel_evaluation import MultilabelEvaluation, evaluate_label_sets
 from videoseq.report.advice import advise
+from videoseq.report.html import render_model_card, render_report
 from videoseq.report.mistakes import NOT_THERE, wrong_spans
-from videoseq.report.page import render_model_card, render_report
+from videoseq.training.loop import EpochRecord
+from videoseq.training.validation import FoldResult
 
 __all__ = ["visit"]  # fixture
 

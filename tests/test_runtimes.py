@@ -13,13 +13,13 @@ import pytest
 import torch
 from skimage import data as photographs
 
-from videoseq import machine
-from videoseq.backbones import Backbone, load_backbone
-from videoseq.config import BackboneSettings
+from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError
-from videoseq.machine import LIBRARIES, RuntimeChoice, num_usable_cores
-from videoseq.runtimes import Runtime, TorchRuntime, fold_batch_norm, openvino_runtime, select_runtime
-from videoseq.runtimes.devices import choose_device
+from videoseq.features.backbones import Backbone, load_backbone
+from videoseq.features.runtimes import Runtime, TorchRuntime, fold_batch_norm, openvino_runtime, select_runtime
+from videoseq.system import hardware as machine
+from videoseq.system.hardware import LIBRARIES, RuntimeChoice, num_usable_cores
+from videoseq.system.torch_devices import choose_device
 
 CASES = [(library, precision) for library in LIBRARIES for precision in ("float32", "bfloat16")]
 
@@ -101,7 +101,7 @@ def test_auto_takes_openvino_in_float32_on_every_core(backbone):
 
 
 def test_of_many_cores_auto_takes_as_many_as_a_decoder_can_feed(backbone, monkeypatch):
-    monkeypatch.setattr("videoseq.runtimes.num_usable_cores", lambda: 128)
+    monkeypatch.setattr("videoseq.features.runtimes.num_usable_cores", lambda: 128)
     assert select_runtime(backbone, RuntimeChoice("cpu", "torch")).num_streams == 16
     assert select_runtime(backbone, RuntimeChoice("cpu", "torch", num_threads=20)).num_streams == 20
 
@@ -204,10 +204,10 @@ def test_nothing_is_reported_anywhere():
 import socket, sys, torch
 def refuse(*args, **kwargs): raise AssertionError("a socket was asked for")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
-from videoseq.backbones import load_backbone
-from videoseq.config import BackboneSettings
-from videoseq.runtimes import select_runtime
-from videoseq.machine import RuntimeChoice
+from videoseq.features.backbones import load_backbone
+from videoseq.config.schema import BackboneSettings
+from videoseq.features.runtimes import select_runtime
+from videoseq.system.hardware import RuntimeChoice
 runtime = select_runtime(load_backbone(BackboneSettings()), RuntimeChoice("cpu", "openvino"))
 print(tuple(runtime(torch.zeros(1, 3, 224, 224, dtype=torch.uint8)).shape))
 import threading

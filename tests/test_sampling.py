@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.sampling import Sampler, step_rows, steps_of
+from videoseq.video.sampling import Sampler, step_rows, steps_of
 
 RATES = st.sampled_from([1.0, 5.0, 10.0, 12.5, 23.976, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 240.0])
 HERTZ = st.sampled_from([0.5, 1.0, 4.0, 8.0, 10.0, 15.0, 25.0, 30.0])

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.test_clips import entry, features
-from videoseq.annotations import IGNORE_INDEX
-from videoseq.clips import Clip
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.data.dataset import Clip
+from videoseq.data.splits import choose_validation_groups, count_classes, leave_groups_out
 from videoseq.errors import AnnotationError
-from videoseq.splits import choose_validation_groups, count_classes, leave_groups_out
 
 
 def clips_of(groups: Sequence[tuple[str, Sequence[int]]]) -> list[Clip]:

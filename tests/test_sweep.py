@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from tests.test_training import HEAD, SETTINGS, make_clip
-from videoseq.annotations import ClassNames
-from videoseq.config import TrainSettings
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import TrainSettings
+from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.evaluation import label_clips
-from videoseq.metrics import measure
-from videoseq.splits import split_clips
-from videoseq.sweep import possible_choices, sweep, with_changes
-from videoseq.training import fit
+from videoseq.evaluation.evaluate import label_clips
+from videoseq.evaluation.metrics import measure
+from videoseq.training.fit import fit
+from videoseq.training.sweep import possible_choices, sweep, with_changes
 
 CLASSES = ClassNames(["off", "on"])
 SWEPT = TrainSettings(head=HEAD, training=SETTINGS.model_copy(update={"max_epochs": 4, "patience": None}))

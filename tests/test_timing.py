@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.odd_videos import VARIABLE
-from videoseq.timing import FALLBACK_FPS, FrameClock, FrameFlag, FrameTime
+from videoseq.video.timestamps import FALLBACK_FPS, FrameClock, FrameFlag, FrameTime
 
 JITTERY = [0.001 * tick for tick in VARIABLE]  # 10 to 400 ms apart
 

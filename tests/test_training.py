@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.clips import Clip, ClipEntry
-from videoseq.config import HeadSettings, TrainingSettings, TrainSettings
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.config.schema import HeadSettings, TrainingSettings, TrainSettings
+from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.sequences import LaneBatch
+from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.evaluation import evaluate_heads, label_agreement, label_clips
-from videoseq.feature_store import ClipFeatures
-from videoseq.lanes import LaneBatch
-from videoseq.metrics.since_start import accuracy_since_start
-from videoseq.model import CausalRNN
-from videoseq.sequence_module import SequenceModule
-from videoseq.splits import split_clips
-from videoseq.training import FitPlace, fit
+from videoseq.evaluation.evaluate import evaluate_heads, label_agreement, label_clips
+from videoseq.evaluation.metrics.since_start import accuracy_since_start
+from videoseq.features.store import ClipFeatures
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.training.fit import FitPlace, fit
+from videoseq.training.lightning_module import SequenceModule
 
 SIZE = 8
 OFF, ON = 0, 1
@@ -214,9 +214,9 @@ def test_splits_follow_the_dataset_and_never_divide_a_group():
 
 
 def test_one_class_is_nothing_to_learn():
-    from videoseq.backbones import load_backbone
-    from videoseq.config import BackboneSettings
-    from videoseq.recipe import train_model
+    from videoseq.config.schema import BackboneSettings
+    from videoseq.features.backbones import load_backbone
+    from videoseq.training.train import train_model
 
     clip = make_clip(0)
     only = Clip(clip.entry, clip.features, np.zeros_like(clip.targets))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.odd_videos import CASES
-from videoseq.containers import read_container
-from videoseq.transport import ProgramWatch, StreamWatch, TransportWatch
+from videoseq.video.containers import read_container
+from videoseq.video.containers.packet_loss import ProgramWatch, StreamWatch, TransportWatch
 
 PACKET = 188
 

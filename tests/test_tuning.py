@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.test_lanes import make_clip
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.config import TrainSettings
-from videoseq.label_decoding import DecodingParameters, MarkovChain
-from videoseq.metrics import LabelledVideo, measure
-from videoseq.tuning import Unseen, decode_videos, learn_chain, settle_decoding
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.config.schema import TrainSettings
+from videoseq.evaluation.metrics import LabelledVideo, measure
+from videoseq.models.decoding import DecodingParameters, MarkovChain
+from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 
 CLASSES = ClassNames(["off", "on"])
 

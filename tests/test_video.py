@@ -16,12 +16,12 @@ from tests import odd_videos
 from tests.odd_videos import CASES, ROTATED_DEGREES
 from tests.outcomes import outcomes
 from tests.spelling import read_spelled, spell, write_spelled, write_timed, write_video
-from videoseq import av_capture
 from videoseq.errors import VideoError
-from videoseq.facts import ReadFacts, VideoInfo
-from videoseq.isolation import DecoderProcess
-from videoseq.safe_file import FileWatch
-from videoseq.video import VideoReader, content_sha256, probe, read_frames
+from videoseq.video.info import ReadFacts, VideoInfo
+from videoseq.video.isolation import DecoderProcess
+from videoseq.video.reader import VideoReader, content_sha256, probe, read_frames
+from videoseq.video.reader import pyav_capture as av_capture
+from videoseq.video.safe_file import FileWatch
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +175,8 @@ def test_interlaced_video_without_pyav_is_refused_and_not_garbled(tmp_path, monk
     if av_capture.CAN_CONVERT_INTERLACED:
         assert [read_spelled(frame.image) for frame in read_frames(odd.path)] == list(odd.spelled)
         return
-    monkeypatch.setattr("videoseq.opening.is_available", lambda: False)
-    monkeypatch.setattr("videoseq.av_capture.is_available", lambda: False)
+    monkeypatch.setattr("videoseq.video.capture.is_available", lambda: False)
+    monkeypatch.setattr("videoseq.video.pyav_capture.is_available", lambda: False)
     with pytest.raises(VideoError, match=r'interlaced, which OpenCV .* pip install "videoseq\[check\]"') as caught:
         VideoReader(odd.path)
     assert caught.value.code == "unsupported"
@@ -236,9 +236,9 @@ def test_hostile_files_open_no_socket_and_no_second_file(tmp_path, decoder):
 
 def test_a_playlist_that_is_not_recognised_still_reaches_nothing(tmp_path, monkeypatch):
     """The lists of protocols and formats hold on their own, were our look at the first bytes to fail."""
-    from videoseq.containers import Container
+    from videoseq.video.containers import Container
 
-    monkeypatch.setattr("videoseq.safe_file.read_container", lambda file: Container("unknown"))
+    monkeypatch.setattr("videoseq.video.safe_file.read_container", lambda file: Container("unknown"))
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
         for path in odd_videos.playlists(tmp_path, server.getsockname()[1]):
@@ -283,7 +283,7 @@ def test_damage_is_reported_in_words_of_ours_alone(tmp_path):
 
 
 FORKED = """
-import os, sys, videoseq.video as video
+import os, sys, videoseq.video.reader as video
 reader = video.VideoReader(sys.argv[1])
 frames = iter(reader)
 next(frames)
@@ -390,7 +390,7 @@ def test_a_file_that_may_not_be_read_is_said_so(tmp_path):
     video = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")
     video.chmod(0)
     code = (
-        "import os, sys; from videoseq.errors import VideoError; from videoseq.video import VideoReader\n"
+        "import os, sys; from videoseq.errors import VideoError; from videoseq.video.reader import VideoReader\n"
         "os.geteuid() or os.seteuid(65534)\n"
         "try: VideoReader(sys.argv[1])\n"
         "except VideoError as error: print(error.code, error)"

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from tests.test_bidirectional import make_bidirectional
 from tests.test_model import FEATURES, make_head
-from videoseq.annotations import ClassNames
-from videoseq.ensemble import Ensemble, Head
+from videoseq.annotations.types import ClassNames
 from videoseq.errors import ModelError, OutputError
-from videoseq.features import FeatureChunk
-from videoseq.label_decoding import Decoding, DecodingParameters, MarkovChain
-from videoseq.sampling import step_rows
-from videoseq.sequence_labeler import SequenceLabeler
-from videoseq.video_labeler import label_chunks, video_labeler
+from videoseq.features.extraction import FeatureChunk
+from videoseq.inference.streaming import SequenceLabeler
+from videoseq.inference.whole_video import label_chunks, video_labeler
+from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
+from videoseq.models.ensemble import Ensemble, Head
+from videoseq.video.sampling import step_rows
 
 NAMES = ClassNames("abc")
 HEADS: dict[str, Head] = {
@@ -146,7 +146,7 @@ def test_no_room_is_one_line(tmp_path, monkeypatch):
 PROGRAM = """
 import sys
 from tests.test_video_labeler import FeatureChunk, NAMES, make_bidirectional
-from videoseq.video_labeler import label_chunks
+from videoseq.inference.whole_video import label_chunks
 import numpy as np, torch
 
 def chunks():

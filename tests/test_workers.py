@@ -22,15 +22,16 @@ from tests.said import said_but_progress
 from tests.spelling import write_spelled, write_video
 from tests.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.test_terminal import on_terminal
-from videoseq import worker_process, workers
-from videoseq.bundle import load_bundle
 from videoseq.errors import ConfigError, ModelError
-from videoseq.inputs import Job, plan_jobs
-from videoseq.isolation import Limits
-from videoseq.journal import LabelSettings
-from videoseq.machine import RuntimeChoice
-from videoseq.worker_process import LabelTask, started_early
-from videoseq.workers import WorkerPool
+from videoseq.jobs import pool as workers
+from videoseq.jobs import worker_process
+from videoseq.jobs.journal import LabelSettings
+from videoseq.jobs.plan import Job, plan_jobs
+from videoseq.jobs.pool import WorkerPool
+from videoseq.jobs.worker_process import LabelTask, started_early
+from videoseq.models.model_folder import load_bundle
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.video.isolation import Limits
 
 TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from videoseq.journal import Result
+from videoseq.jobs.journal import Result
 
 CHILD = (
     "from multiprocessing.connection import Connection\n"
     "from tests.toy_worker import main; main(Connection(int(sys.argv[1])))"
 )
-"""Goes into the place of ``videoseq.worker_process._CHILD``."""
+"""Goes into the place of ``videoseq.jobs.worker_process._CHILD``."""
 
 
 def main(connection: Connection) -> None:

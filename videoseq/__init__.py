@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videoseq.annotations import ClassNames
+    from videoseq.annotations.types import ClassNames
     from videoseq.errors import (
         AnnotationError,
         ConfigError,
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
         VideoError,
         VideoseqError,
     )
-    from videoseq.facts import VideoInfo
-    from videoseq.frames import Frame
-    from videoseq.label_sets import FrameLabelSets
-    from videoseq.labeling import FrameLabel, FrameLabeler, Model, label_video, load_model
-    from videoseq.labelled_frames import Segment
-    from videoseq.labels import FrameLabels
-    from videoseq.video import probe, read_frames
+    from videoseq.inference.frame_labels import FrameLabels
+    from videoseq.inference.label_sets import FrameLabelSets
+    from videoseq.inference.labels import Segment
+    from videoseq.inference.model import FrameLabel, FrameLabeler, Model, label_video, load_model
+    from videoseq.video.frames import Frame
+    from videoseq.video.info import VideoInfo
+    from videoseq.video.reader import probe, read_frames
 
 _HOMES = {
     "AnnotationError": "errors",
-    "ClassNames": "annotations",
+    "ClassNames": "annotations.types",
     "ConfigError": "errors",
-    "Frame": "frames",
-    "FrameLabel": "labeling",
-    "FrameLabelSets": "label_sets",
-    "FrameLabeler": "labeling",
-    "FrameLabels": "labels",
-    "Model": "labeling",
+    "Frame": "video.frames",
+    "FrameLabel": "inference.model",
+    "FrameLabelSets": "inference.label_sets",
+    "FrameLabeler": "inference.model",
+    "FrameLabels": "inference.frame_labels",
+    "Model": "inference.model",
     "ModelError": "errors",
     "OutputError": "errors",
-    "Segment": "labelled_frames",
+    "Segment": "inference.labels",
     "VideoError": "errors",
-    "VideoInfo": "facts",
+    "VideoInfo": "video.info",
     "VideoseqError": "errors",
-    "label_video": "labeling",
-    "load_model": "labeling",
-    "probe": "video",
-    "read_frames": "video",
+    "label_video": "inference.model",
+    "load_model": "inference.model",
+    "probe": "video.reader",
+    "read_frames": "video.reader",
 }
 
 __all__ = [

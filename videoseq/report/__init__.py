@@ -1,1 +1,1 @@
-"""What people look at: pictures of timelines, and the report of a training or an evaluation."""
+"""What people look at: report.html, its figures, the model card."""

@@ -7,12 +7,12 @@ from itertools import combinations
 
 import numpy as np
 
+from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation import MODEL, NO_CONTEXT, Evaluation
-from videoseq.metrics import Metrics
-from videoseq.overview import ClassOverview
+from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, Evaluation
+from videoseq.evaluation.metrics import Metrics
+from videoseq.evaluation.tasks import AnyEvaluation, AnyMetrics, background_of, looks_at_nothing, share_right
 from videoseq.report.verdicts import COMPARED, Advice, percent, signed_points
-from videoseq.tasks import AnyEvaluation, AnyMetrics, background_of, looks_at_nothing, share_right
 
 _FEW_BOUTS = 5  # of a class, to learn from or to measure on
 _FEW_UNITS = 10  # videos or groups, below which intervals are too narrow

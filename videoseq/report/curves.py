@@ -10,14 +10,14 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.metrics import LabelledVideo
-from videoseq.metrics.calibration import ReliabilityBin
-from videoseq.metrics.ranking import precision_recall
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics.calibration import ReliabilityBin
+from videoseq.evaluation.metrics.ranking import precision_recall
 from videoseq.report.drawing import COLOURS, colour_of, plain
 
 if TYPE_CHECKING:
-    from videoseq.epochs import EpochRecord
+    from videoseq.training.loop import EpochRecord
 
 _DASHES = ("-", "--", ":", "-.")
 _MAX_POINTS = 200  # of a curve; a page's width shows no more

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from videoseq.annotations import IGNORE_INDEX
+from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.errors import VideoError
-from videoseq.frames import FrameReader, Image
-from videoseq.metrics import LabelledVideo
-from videoseq.video import VideoReader
+from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.video.frames import FrameReader, Image
+from videoseq.video.reader import VideoReader
 
 NUM_SPANS = 12
 """How many are shown."""

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from videoseq.annotations import IGNORE_INDEX, ClassNames
-from videoseq.metrics import LabelledVideo
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.evaluation.metrics import LabelledVideo
 from videoseq.report.drawing import colour_of, hatch_of, ink_on, plain
 
 _ROW_INCHES = 0.32

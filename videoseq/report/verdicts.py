@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from videoseq.evaluation import MODEL, PREVIOUS
-from videoseq.metrics import Difference
-from videoseq.tasks import AnyEvaluation
+from videoseq.evaluation.evaluate import MODEL, PREVIOUS
+from videoseq.evaluation.metrics import Difference
+from videoseq.evaluation.tasks import AnyEvaluation
 
 COMPARED = "macro_f1"
 """The headline number by which labellers are compared."""

@@ -1,0 +1,1 @@
+"""What people wrote down → one target per frame."""

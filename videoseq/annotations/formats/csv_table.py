@@ -1,0 +1,167 @@
+"""Annotation CSV, two kinds told apart by their header.
+
+Intervals have the columns ``start_s,stop_s,label`` or ``start_frame,stop_frame,label``, half-open; frames win where
+both are there, being exact. Per frame there are ``frame,label``, frames counted from 0 in decode order. Other columns
+are left alone; an empty label means unlabelled. videoseq's own ``frames.csv`` and ``segments.csv`` are such files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from videoseq.annotations.types import Annotation, Interval
+from videoseq.errors import AnnotationError, did_you_mean
+
+_KINDS = (("start_frame", "stop_frame", "label"), ("start_s", "stop_s", "label"), ("frame", "label"))
+
+Row = tuple[int, dict[str, str]]
+"""A line number, the header being line 1, and the cells by column."""
+
+
+def read(path: Path) -> Annotation:
+    """The annotation in a CSV file.
+
+    Raises:
+        AnnotationError: It cannot be read, lacks a column, or a cell is not a number; the message names the row.
+    """
+    columns, rows = read_rows(path)
+    kind = find_kind(path, columns)
+    if kind == ("frame", "label"):
+        labels = _labels_of_frames(path, rows)
+        return Annotation(path, "frames", tuple(_runs(labels)), described=_described(labels))
+    return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
+
+
+def find_kind(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a table is read by, as its header tells.
+
+    Raises:
+        AnnotationError: No kind of table has such a header; the message names the nearest column.
+    """
+    kind = next((kind for kind in _KINDS if set(kind) <= set(columns)), None)
+    if kind is None:
+        expected = " or ".join(",".join(kind) for kind in reversed(_KINDS))
+        known = {name for kind in _KINDS for name in kind}
+        hint = misspelt(columns, known)
+        raise AnnotationError(f"{path}: expected the columns {expected}, got {','.join(columns)}{hint}")
+    return kind
+
+
+def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """The header and the rows of a CSV file; commas, semicolons and tabs are told apart by the header.
+
+    Raises:
+        AnnotationError: It is unreadable, not UTF-8, empty, repeats a column, or a row has more cells than columns.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: expected an annotation file, found nothing there") from None
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{path}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x} at {error.start}"
+        ) from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: could not be read; {error.strerror}") from None
+    lines = list(_records(path, text))
+    if not lines:
+        raise AnnotationError(f"{path}: expected a header and rows, got an empty file")
+    columns = [cell.strip() for cell in lines[0][1]]
+    named = [column for column in columns if column]
+    if len(set(named)) < len(named):
+        raise AnnotationError(f"{path}: expected each column once, got {','.join(columns)}")
+    for number, cells in lines[1:]:
+        if len(cells) > len(columns):
+            raise AnnotationError(
+                f"{path}: row {number}: expected {len(columns)} cells, got {len(cells)}; quote what holds a delimiter"
+            )
+    return columns, [(number, dict(zip(columns, map(str.strip, cells), strict=False))) for number, cells in lines[1:]]
+
+
+def parse_number(column: str, text: str) -> float | None:
+    """A cell as a finite number of at least 0, whole where its column counts frames; None where it is none."""
+    try:
+        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody else does
+    except ValueError:
+        value = math.nan
+    is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False
+    return value if is_whole and value >= 0 else None
+
+
+def misspelt(columns: Iterable[str], known: Iterable[str]) -> str:
+    """A hint at the first column that is nearly one of those ``known`` and missing, else nothing."""
+    missing = set(known) - set(columns)
+    hints = ((name, did_you_mean(name, missing)) for name in columns if name not in set(known))
+    return next((f"; {name!r}{hint}" for name, hint in hints if hint), "")
+
+
+def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not blank, each with the line it begins at."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", header)
+    delimiter = next((mark for mark in ",;\t" if mark in bare), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise AnnotationError(f"{path}: row {number}: not valid CSV; {error}") from None
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _intervals(path: Path, kind: tuple[str, ...], rows: Iterable[Row]) -> Iterator[Interval]:
+    for number, cells in rows:
+        if label := cells.get("label", ""):
+            start, stop = (_number(path, number, column, cells.get(column, "")) for column in kind[:2])
+            yield Interval(start, stop, label, number)
+
+
+def _labels_of_frames(path: Path, rows: Iterable[Row]) -> dict[int, tuple[str, int]]:
+    """The label of each frame that has a row, perhaps an empty one, and the row."""
+    labels: dict[int, tuple[str, int]] = {}
+    for number, cells in rows:
+        frame = int(_number(path, number, "frame", cells.get("frame", "")))
+        if frame in labels:
+            raise AnnotationError(
+                f"{path}: row {number}: frame {frame} stands in row {labels[frame][1]} already; a frame has one label"
+            )
+        labels[frame] = (cells.get("label", ""), number)
+    return labels
+
+
+def _described(labels: Iterable[int]) -> tuple[range, ...]:
+    """The runs of frames that have a row."""
+    runs: list[range] = []
+    for frame in sorted(labels):
+        start = runs.pop().start if runs and runs[-1].stop == frame else frame
+        runs.append(range(start, frame + 1))
+    return tuple(runs)
+
+
+def _runs(labels: Mapping[int, tuple[str, int]]) -> Iterator[Interval]:
+    """Rows of single frames as intervals of equal labels."""
+    start: int | None = None
+    for frame in sorted(labels):
+        label, _ = labels[frame]
+        start = frame if start is None else start
+        if labels.get(frame + 1, ("", 0))[0] != label or frame + 1 not in labels:
+            if label:
+                yield Interval(start, frame + 1, label, labels[start][1])
+            start = None
+
+
+def _number(path: Path, row: int, column: str, text: str) -> float:
+    value = parse_number(column, text)
+    if value is None:
+        kind = "a frame number" if column.endswith("frame") else "seconds as a number"
+        raise AnnotationError(f"{path}: row {row}: {column}: expected {kind}, 0 or more, got {text!r}")
+    return value

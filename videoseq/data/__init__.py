@@ -1,0 +1,1 @@
+"""Annotated clips: dataset, splits, statistics, batches that carry state, augmentation."""

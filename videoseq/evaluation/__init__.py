@@ -1,0 +1,1 @@
+"""Labels against targets: metrics, baselines, two annotators, two models."""

@@ -1,0 +1,1 @@
+"""Frames → feature vectors."""

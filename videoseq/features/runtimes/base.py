@@ -1,0 +1,44 @@
+"""What every runtime is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from videoseq.errors import Notice
+from videoseq.features.backbones import BackboneIdentity
+from videoseq.system.hardware import Precision
+
+
+class Runtime(ABC):
+    """Runs one backbone.
+
+    Attributes:
+        identity: Of the backbone that it runs.
+        description: What a report says about it, such as ``torch 2.13.0, bfloat16, 2 × 1 thread``.
+        precision: Of weights and activations.
+        num_streams: How many calls it may be in at once, each from a thread of its own.
+        batch_images: How many images a call should bring.
+    """
+
+    identity: BackboneIdentity
+    description: str
+    precision: Precision
+    num_streams: int
+    batch_images: int
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What a user should know of how it went until now."""
+        return []
+
+    @property
+    def arithmetic(self) -> str:
+        """What tells its features from those that are made of the same backbone in another way."""
+        return self.precision
+
+    @abstractmethod
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
+        """Features of resized images."""

@@ -1,0 +1,1 @@
+"""Logits → labels of one video, for a file or frame by frame."""

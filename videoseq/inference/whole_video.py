@@ -1,0 +1,203 @@
+"""Feature chunks of one video → labels of all its frames: in one pass, or in two where the head looks ahead.
+
+What waits for the second pass, which begins at the video's end, lies in temporary files: for each step its components,
+in an ensemble those of every member, and what the first pass says of it, 4 bytes for each component and each class, and
+40 bytes for each frame.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videoseq.annotations.types import ClassNames
+from videoseq.errors import OutputError
+from videoseq.features.extraction import FeatureChunk
+from videoseq.inference.label_queue import LabelQueue
+from videoseq.inference.labels import LabelledFrames
+from videoseq.inference.streaming import SequenceLabeler
+from videoseq.models.bidirectional import BidirectionalRNN
+from videoseq.models.causal_rnn import CausalRNN
+from videoseq.models.ensemble import Ensemble, Head
+from videoseq.models.state import RNNState
+from videoseq.system.torch_devices import one_core
+from videoseq.video.sampling import step_rows
+
+_ROWS_AT_ONCE = 1024
+_FRAME = np.dtype(
+    [("index", np.int64), ("seconds", np.float64), ("flags", np.int64), ("steps", np.int64), ("row", np.int64)]
+)
+
+
+def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[LabelledFrames]:
+    """The labels of a whole video, in order, in bounded memory; where the head looks ahead, none before the last chunk.
+
+    Raises:
+        ModelError: The network answered with something that is not a number.
+        OutputError: There is no room for temporary files.
+    """
+    with closing(video_labeler(head, classes)) as labeler:
+        for chunk in chunks:
+            yield from labeler.add(chunk)
+        yield from labeler.finish()
+
+
+def video_labeler(head: Head, classes: ClassNames) -> VideoLabeler:
+    """What labels one video; it is to be closed.
+
+    Raises:
+        OutputError: The head looks ahead, and no temporary file can be made.
+    """
+    if isinstance(head, CausalRNN) or not head.looks_ahead:
+        return _OnePass(head, classes)
+    return _TwoPasses(head, classes)
+
+
+class VideoLabeler(ABC):
+    """Takes a video's features chunk by chunk, and gives the labels of its frames in order when they are known."""
+
+    @abstractmethod
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+        """Takes the next frames; the labels that are known by now and were not before.
+
+        Raises:
+            ModelError: The network answered with something that is not a number.
+            OutputError: There is no room for temporary files.
+        """
+
+    @abstractmethod
+    def finish(self) -> Iterator[LabelledFrames]:
+        """The labels that were not known before it was clear that no frame follows; raises what :meth:`add` does."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives back what it holds."""
+
+
+class _OnePass(VideoLabeler):
+    """Knows every label at once, or as soon as decoding does."""
+
+    def __init__(self, head: Head, classes: ClassNames) -> None:
+        self._sequence = SequenceLabeler(head)
+        self._classes = classes
+
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+        return [self._sequence.label(chunk, self._classes)]
+
+    def finish(self) -> Iterator[LabelledFrames]:
+        yield from self._sequence.finish()
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class _TwoPasses(VideoLabeler):
+    """Goes over the steps as they come, and at the end over the same from the last to the first."""
+
+    def __init__(self, head: BidirectionalRNN | Ensemble, classes: ClassNames) -> None:
+        self._head = head
+        self._classes = classes
+        self._state: RNNState | None = None
+        self._last_features = torch.zeros(1, head.feature_size)
+        num_components = head.reduce(self._last_features[None]).shape[2]
+        with ExitStack() as files:
+            self._frames = files.enter_context(closing(_Rows(_FRAME)))
+            self._components = files.enter_context(closing(_Rows(np.dtype((np.float32, (num_components,))))))
+            self._logits = files.enter_context(closing(_Rows(np.dtype((np.float32, (head.num_classes,))))))
+            self._logits.append(np.zeros((1, head.num_classes), np.float32))  # of frames before the first step
+            self._files = files.pop_all()
+
+    def close(self) -> None:
+        self._files.close()
+
+    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+        rows, step_of_frame = step_rows(chunk.steps)
+        seen = torch.cat((self._last_features, chunk.features))  # row 0: the features before this chunk
+        self._last_features = seen[-1:]
+        with one_core(), torch.inference_mode():
+            components = self._head.reduce(seen[torch.from_numpy(rows)][None])
+            logits, self._state = self._head.from_past(components, self._state)
+        frames = np.empty(len(chunk.index), _FRAME)
+        frames["index"], frames["seconds"], frames["flags"] = chunk.index, chunk.seconds, chunk.flags
+        frames["steps"], frames["row"] = chunk.steps, step_of_frame + len(self._logits)
+        self._frames.append(frames)
+        self._components.append(components[0].numpy())
+        self._logits.append(logits[0].numpy())
+        return []
+
+    def finish(self) -> Iterator[LabelledFrames]:
+        self._add_the_future()
+        queue = LabelQueue(self._head)
+        for start in range(0, len(self._frames), _ROWS_AT_ONCE):
+            frames = self._frames.read(start, start + _ROWS_AT_ONCE)
+            first, last = int(frames["row"][0]), int(frames["row"][-1])
+            logits = torch.from_numpy(self._logits.read(first, last + 1)[frames["row"] - first])
+            index, seconds, flags, steps = (frames[name] for name in ("index", "seconds", "flags", "steps"))
+            yield queue.push(self._classes, index, seconds, flags, steps, logits)
+        yield from queue.finish()
+
+    def _add_the_future(self) -> None:
+        """The second pass: completes every step's logits, of which the first row is no step's."""
+        state: RNNState | None = None
+        for stop in range(len(self._components), 0, -_ROWS_AT_ONCE):
+            start = max(0, stop - _ROWS_AT_ONCE)
+            components: Tensor = torch.from_numpy(self._components.read(start, stop))[None]
+            with one_core(), torch.inference_mode():
+                logits, state = self._head.from_future(components, state)
+            self._logits.write(start + 1, self._logits.read(start + 1, stop + 1) + logits[0].numpy())
+
+
+class _Rows:
+    """Rows of one kind in a temporary file, which is gone with this process whatever becomes of it.
+
+    Raises:
+        OutputError: There is no room for them.
+    """
+
+    def __init__(self, kind: np.dtype) -> None:
+        self._kind = kind
+        self._num_rows = 0
+        with _explained():
+            self._file = tempfile.TemporaryFile(prefix="videoseq-")  # noqa: SIM115 (close() does)
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    def append(self, rows: np.ndarray) -> None:
+        """Adds rows behind the last one."""
+        self.write(self._num_rows, rows)
+        self._num_rows += len(rows)
+
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Puts rows in the place of others."""
+        with _explained():
+            self._file.seek(start * self._kind.itemsize)
+            self._file.write(rows.tobytes())
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Some of the rows, those that there are."""
+        content = bytearray((min(stop, self._num_rows) - start) * self._kind.itemsize)
+        with _explained():
+            self._file.seek(start * self._kind.itemsize)
+            self._file.readinto(content)
+        return np.frombuffer(content, self._kind)
+
+    def close(self) -> None:
+        """Gives the room back."""
+        self._file.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = "what waits for a video's end could not be written"
+        hint = "make room there, or set TMPDIR to a folder that has some"
+        raise OutputError(f"{tempfile.gettempdir()}: {what}; {error.strerror or error}; {hint}") from None

@@ -1,0 +1,1 @@
+"""Many videos: plan, journal, worker processes."""

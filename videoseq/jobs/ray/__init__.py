@@ -1,0 +1,1 @@
+"""Many videos on the nodes of a Ray cluster."""

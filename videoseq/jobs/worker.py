@@ -1,0 +1,170 @@
+"""The other end of :mod:`videoseq.jobs.pool`: a process that works on one video after the other, as it is told.
+
+It ends when nobody is at the other end of its pipe any more, whatever it is at, and leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import cv2
+import torch
+
+from videoseq.errors import ConfigError, ModelError, OutputError
+from videoseq.features.backbones import load_backbone
+from videoseq.features.extraction import Progress
+from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.features.store import FeatureStore, features_sha256
+from videoseq.inference.model import load_model
+from videoseq.jobs.feature_job import feature_job
+from videoseq.jobs.journal import Result
+from videoseq.jobs.label_job import label_job
+from videoseq.jobs.plan import Job
+from videoseq.jobs.worker_process import FeatureTask, LabelTask, Task
+from videoseq.system.hardware import num_usable_cores
+from videoseq.video.frames import FrameReader
+from videoseq.video.isolation import DecoderProcess
+from videoseq.video.reader import VideoReader
+
+_PATIENCE_SECONDS = 10.0
+_PROGRESS_SECONDS = 0.1
+
+OpenVideo = Callable[[Path], FrameReader]
+
+
+def main(connection: Connection) -> None:
+    """The other end: one video after the other, until nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
+    try:
+        _work(connection, orders.get(), orders)
+    except (ConfigError, ModelError, OutputError) as error:
+        _tell(connection, "error", error)
+    except Exception:  # noqa: BLE001 (whatever it is, the parent is to say that it is a bug)
+        _tell(connection, "error", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
+    finally:
+        os._exit(0)  # all is in order by now; the libraries would take a second to take themselves apart
+
+
+@dataclass(frozen=True)
+class Work:
+    """A task that has begun.
+
+    Attributes:
+        summary: What ``run.json`` says of it; plain values.
+        do: A job and what is to be called as its frames go by → how the job ended. Raises OutputError where that is no
+            fault of the video.
+    """
+
+    summary: dict[str, Any]
+    do: Callable[[Job, Progress], Result]
+
+
+def begin(task: Task, stack: ExitStack) -> Work:
+    """Takes the task's cores, starts its decoder and loads its model; ``stack`` ends the first two.
+
+    Raises:
+        ModelError: The model cannot be loaded, or is another one by now.
+        ConfigError: The machine lacks what was chosen, or the backbone is not to be had.
+    """
+    num_cores = task.choice.num_threads or num_usable_cores()
+    stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
+    cv2.setNumThreads(num_cores)
+    torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
+    open_video: OpenVideo = partial(VideoReader, max_pixels=task.limits.max_pixels)
+    if task.isolate:
+        open_video = stack.enter_context(DecoderProcess(task.limits)).open
+    return _begin_labels(task, open_video) if isinstance(task, LabelTask) else _begin_features(task, open_video)
+
+
+def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
+    model = load_model(task.model_path, task.choice)
+    if model.bundle.sha256 != task.model_sha256:
+        raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
+
+    def label(job: Job, on_progress: Progress) -> Result:
+        seconds = task.limits.video_seconds
+        return label_job(job, task.out, model, task.settings, on_progress, open_video=open_video, max_seconds=seconds)
+
+    return Work(model.summary, label)
+
+
+def _begin_features(task: FeatureTask, open_video: OpenVideo) -> Work:
+    runtime = _runtime_of(task)
+    store = FeatureStore(task.cache, open_video)
+    summary = {
+        "backbone": runtime.identity.model_dump(mode="json"),
+        "sample_hz": task.sample_hz,
+        "features_sha256": features_sha256(runtime, task.sample_hz),
+        "runtime": runtime.description,
+    }
+
+    def compute(job: Job, on_progress: Progress) -> Result:
+        return feature_job(job, store, runtime, task.sample_hz, on_progress, out=task.out)
+
+    return Work(summary, compute)
+
+
+def _runtime_of(task: FeatureTask) -> Runtime:
+    if isinstance(task.backbone, Path):
+        return load_model(task.backbone, task.choice).runtime
+    return select_runtime(load_backbone(task.backbone), task.choice)
+
+
+def _work(connection: Connection, task: Task, jobs: queue.SimpleQueue[Job]) -> NoReturn:
+    with ExitStack() as stack:
+        work = begin(task, stack)
+        _tell(connection, "started", work.summary)
+        while True:
+            _tell(connection, "result", work.do(jobs.get(), _Throttled(connection)))
+
+
+class _Throttled:
+    """Tells of progress, but not at every turn."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = 0.0
+
+    def __call__(self, num_frames: int, fraction: float) -> None:
+        if time.monotonic() - self._last >= _PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            _tell(self._connection, "progress", num_frames, fraction)
+
+
+def _tell(connection: Connection, *message: Any) -> None:  # noqa: ANN401 (whatever the parent understands)
+    with suppress(OSError):  # nobody listens: _listen sees to the end
+        connection.send(message)
+
+
+def _listen(connection: Connection, orders: queue.SimpleQueue[Any]) -> None:
+    """Passes on what the parent says; when it has hung up, however that came about, nobody is left to work for."""
+    with suppress(EOFError, OSError):
+        while True:
+            orders.put(connection.recv())
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)  # out of whatever it is at, with all that is to be put in order
+    time.sleep(_PATIENCE_SECONDS)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    raise SystemExit(128 + number)

@@ -1,0 +1,151 @@
+"""One process that works on videos, as its parent sees it, and what it may be told to do with them.
+
+Nothing here takes long to import: while the workers import torch, their parent is not to take a core from them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoseq.jobs.journal import LabelSettings
+from videoseq.jobs.plan import Job
+from videoseq.system.hardware import RuntimeChoice
+from videoseq.system.processes import child_command, how_it_ended
+from videoseq.video.isolation import Limits
+
+if TYPE_CHECKING:
+    from videoseq.config.schema import BackboneSettings
+
+PATIENCE_SECONDS = 10.0
+_CHILD = (
+    "from multiprocessing.connection import Connection\n"
+    "from videoseq.jobs.worker import main; main(Connection(int(sys.argv[1])))"
+)
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """What every worker needs to know to label videos as the parent would.
+
+    Attributes:
+        model_path: The model folder.
+        model_sha256: Of the model that the parent saw there; another one is not worked with.
+        out: The output folder, to which the results' paths are relative.
+        choice: What runs the CNN; its cores are those of all workers together.
+        settings: How to label.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+    """
+
+    model_path: Path
+    model_sha256: str
+    out: Path
+    choice: RuntimeChoice
+    settings: LabelSettings
+    limits: Limits
+    isolate: bool = True
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """What every worker needs to know to compute features as the parent would.
+
+    Attributes:
+        backbone: The CNN's settings, or the folder of the model that it is part of.
+        sample_hz: Steps of the network a second; None for every frame.
+        cache: The folder of the :class:`~videoseq.features.store.FeatureStore` that the features go into.
+        choice: What runs the CNN; its cores are those of all workers together.
+        limits: What decoding one file may cost.
+        isolate: Whether decoding gets a process of its own.
+        out: Where each job's target lies, for which the features are exported too; None if they are only kept.
+    """
+
+    backbone: BackboneSettings | Path
+    sample_hz: float | None
+    cache: Path
+    choice: RuntimeChoice
+    limits: Limits
+    isolate: bool = True
+    out: Path | None = None
+
+
+Task = LabelTask | FeatureTask
+"""What workers are told once, before their first job."""
+
+
+class WorkerProcess:
+    """A process, and the job that it is at; it waits for a task, then for jobs.
+
+    Attributes:
+        job: What it is at.
+        num_jobs: How many it was given.
+        has_started: Whether it has said that it is ready.
+        connection: To it.
+    """
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.num_jobs = 0
+        self.has_started = False
+        self.connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+                child_command(_CHILD, theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the terminal is for the parent to handle
+            )
+
+    def prepare(self, task: Task) -> None:
+        """Says what all of its jobs have in common."""
+        with suppress(OSError):  # that it has died shows when it is listened to
+            self.connection.send(task)
+
+    def give(self, job: Job) -> bool:
+        """Has it begin with a job; whether it is still there to do so."""
+        self.job = job
+        self.num_jobs += 1
+        try:
+            self.connection.send(job)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> tuple[Any, ...] | None:
+        """The next message; None if there is nobody any more to send one."""
+        try:
+            message: tuple[Any, ...] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def end(self, patience_seconds: float = PATIENCE_SECONDS) -> str:
+        """Waits until the process has ended, which it does when nobody listens, or ends it; says how it ended."""
+        self.connection.close()
+        try:
+            status = self._process.wait(patience_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return how_it_ended(status)
+
+
+@contextmanager
+def started_early(num_workers: int) -> Iterator[list[WorkerProcess]]:
+    """Processes that get ready while this one does; those that nobody takes off the list are ended."""
+    waiting: list[WorkerProcess] = []
+    try:
+        if os.name == "posix":  # elsewhere there are none, as will be said where they are asked for work
+            waiting.extend(WorkerProcess() for _ in range(num_workers))
+        yield waiting
+    finally:
+        for worker in waiting:
+            worker.end()

@@ -1,0 +1,1 @@
+"""Features → logits: heads, cells, decoding, the model folder."""

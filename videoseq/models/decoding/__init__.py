@@ -1,0 +1,26 @@
+"""Probabilities of the network's steps → labels of frames.
+
+A method sees steps and not frames: a frame between two steps repeats the answer of the step before, and what is said
+once must not count several times. All but one of the methods are causal; ``lag`` looks ahead, by a time that it states.
+"""
+
+from __future__ import annotations
+
+from videoseq.models.decoding.base import LabelDecoder, MostProbable
+from videoseq.models.decoding.frames import FrameDecoder
+from videoseq.models.decoding.hmm import FixedLag, MarkovChain
+from videoseq.models.decoding.hysteresis import Hysteresis
+from videoseq.models.decoding.min_duration import MinimumDuration
+from videoseq.models.decoding.parameters import Decoding, DecodingParameters
+
+__all__ = [
+    "Decoding",
+    "DecodingParameters",
+    "FixedLag",
+    "FrameDecoder",
+    "Hysteresis",
+    "LabelDecoder",
+    "MarkovChain",
+    "MinimumDuration",
+    "MostProbable",
+]

@@ -1,0 +1,297 @@
+"""A trained model as a folder: ``model.json`` and ``model.safetensors``; loading runs no code from either.
+
+The folder names all that labels depend on. The backbone's weights are in it unless an installed package brings them,
+in which case their hash is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+
+from videoseq.annotations.multilabel import SEPARATOR, check_separable
+from videoseq.annotations.types import ClassNames
+from videoseq.config.old_settings import update_settings
+from videoseq.config.schema import HeadSettings, SampleHz, TrainSettings
+from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
+from videoseq.features.backbones import Backbone, BackboneIdentity, restore_backbone
+from videoseq.features.runtimes.int8 import Quantization, QuantizedNetwork
+from videoseq.models.bidirectional import make_network
+from videoseq.models.decoding import Decoding, DecodingParameters
+from videoseq.models.ensemble import Ensemble, Head
+from videoseq.models.thresholds import add_thresholds, check_thresholds
+from videoseq.storage.files import restore_folder, staged_folder
+
+_SCHEMA_VERSION: Final = 4
+_MAX_JSON_BYTES = 16 << 20
+
+MIN_AGREEMENT = 0.995
+"""The share of frames on which labels must be float32's for a faster precision to be taken unasked."""
+
+
+class ModelDescription(BaseModel):
+    """``model.json``: everything about a model but its arrays.
+
+    Attributes:
+        format: Tells the folder from other tools' models.
+        schema_version: Of this description; others are refused.
+        classes: In the order of the logits.
+        backbone: Identity of the CNN whose features the head reads.
+        sample_hz: Steps of the network per second of video, None for every frame.
+        head: The network.
+        num_members: Networks in each, if more than one an ensemble.
+        no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
+        decoding: How the head's probabilities become labels.
+        no_context_decoding: How the baseline's do.
+        majority_class: The class of most training frames, the other baseline; in multilabel the set of classes that
+            most have, joined as a label.
+        settings: What training was told.
+        metrics: The numbers that the model was measured at, by split.
+        agreement: On which share of frames labels from features of another precision were float32's, by precision.
+        int8: Where the network in 8-bit integers is from, if there is one.
+        versions: Of Python and the libraries at training.
+        tensors_sha256: Of the file ``model.safetensors``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["videoseq-model"] = "videoseq-model"
+    schema_version: Literal[4] = _SCHEMA_VERSION
+    classes: tuple[str, ...]
+    backbone: BackboneIdentity
+    sample_hz: SampleHz | None
+    head: HeadSettings
+    num_members: Annotated[int, Field(ge=1, le=100)] = 1
+    no_context_head: HeadSettings
+    decoding: DecodingParameters = DecodingParameters()
+    no_context_decoding: DecodingParameters = DecodingParameters()
+    majority_class: str
+    settings: TrainSettings
+    metrics: dict[str, Any]
+    agreement: dict[str, float] = {}
+    int8: Quantization | None = None
+    versions: dict[str, str]
+    tensors_sha256: str = ""
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a frame may have several classes, or none."""
+        return self.settings.data.task == "multilabel"
+
+    @property
+    def majority_names(self) -> tuple[str, ...]:
+        """The class of most training frames, or in multilabel the classes, of which there may be none."""
+        if not self.is_multilabel:
+            return (self.majority_class,)
+        return tuple(self.majority_class.split(SEPARATOR)) if self.majority_class else ()
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model in memory.
+
+    Attributes:
+        description: What ``model.json`` says.
+        classes: The same classes, checked.
+        head: The network, in eval mode.
+        no_context: The baseline without context, in eval mode.
+        backbone: The CNN, with its weights.
+        quantized: The CNN in 8-bit integers, if somebody asked for that.
+        sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
+    """
+
+    description: ModelDescription
+    classes: ClassNames
+    head: Head
+    no_context: Head
+    backbone: Backbone
+    quantized: QuantizedNetwork | None = None
+    sha256: str = ""
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a frame's label depends on later frames too, so that the model cannot stream."""
+        return self.head.looks_ahead or self.head.decoding.delay_seconds > 0
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The precisions in which labels are float32's on nearly every frame, so that they may be taken unasked."""
+        return frozenset(name for name, share in self.description.agreement.items() if share >= MIN_AGREEMENT)
+
+
+def save_bundle(
+    bundle: Bundle, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
+) -> None:
+    """Writes a model folder, whole or not at all.
+
+    Args:
+        bundle: The model.
+        folder: Where it goes.
+        overwrite: Whether a model that stands there may be replaced.
+        add_files: Called with the folder while it is being made, to put metrics and reports into it.
+
+    Raises:
+        OutputError: Something stands there already, or it cannot be written.
+    """
+    check_target(folder, overwrite=overwrite)
+    tensors = {**_prefixed("head", bundle.head), **_prefixed("no_context", bundle.no_context)}
+    if not bundle.backbone.weights_are_packaged:
+        tensors |= _prefixed("backbone", bundle.backbone.network)
+    if bundle.quantized is not None:
+        tensors |= {f"int8.{name}": tensor for name, tensor in bundle.quantized.tensors().items()}
+    decodings = bundle.head.decoding, bundle.no_context.decoding
+    chain = next((one.chain for one in decodings if one.parameters.needs_chain), None)
+    if chain is not None:
+        tensors |= {f"decoding.{name}": tensor for name, tensor in chain.tensors().items()}
+    stored = dump_tensors(tensors)
+    described: dict[str, Any] = {"tensors_sha256": hashlib.sha256(stored).hexdigest()}
+    described |= {"decoding": decodings[0].parameters, "no_context_decoding": decodings[1].parameters}
+    description = bundle.description.model_copy(update=described)
+    with staged_folder(folder, replace=overwrite) as staging:
+        (staging / "model.safetensors").write_bytes(stored)
+        (staging / "model.json").write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if add_files is not None:
+            add_files(staging)
+
+
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Refuses to put a model where something else stands; call it before the work, not after.
+
+    Raises:
+        OutputError: A model stands there and may not be replaced, or what stands there is no model.
+    """
+    restore_folder(folder)
+    if folder.exists() and not (folder / "model.json").exists():
+        raise OutputError(
+            f"{folder}: expected a new folder or a model to replace, got something else; choose another --out"
+        )
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder}: a model stands there already; choose another --out, or say --overwrite")
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Reads a model folder; no code in it is run and nothing is fetched.
+
+    Raises:
+        ModelError: It is no model folder, of another version, damaged, or its backbone cannot be had here.
+        ConfigError: The backbone needs an extra that is not installed.
+    """
+    restore_folder(folder)
+    text = _read(folder / "model.json", folder)
+    description = _parse(text, folder)
+    stored = _read(folder / "model.safetensors", folder)
+    if hashlib.sha256(stored).hexdigest() != description.tensors_sha256:
+        raise ModelError(
+            f"{folder}: model.safetensors is not the file that model.json describes; copy the folder again"
+        )
+    try:
+        classes = ClassNames(description.classes)
+        if description.is_multilabel:
+            check_separable(classes)
+        tensors = load_tensors(stored)
+    except (AnnotationError, SafetensorError) as error:
+        raise ModelError(f"{folder}: {error}") from None
+    if not set(description.majority_names) <= set(classes):
+        raise ModelError(f"{folder}: model.json: majority_class: expected a class, got {description.majority_class!r}")
+    head = _load_head(description, description.head, "head", tensors, folder)
+    no_context = _load_head(description, description.no_context_head, "no_context", tensors, folder)
+    try:
+        backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
+    except (ConfigError, ModelError) as error:
+        raise type(error)(f"{folder}: {error}") from None
+    quantized = _load_quantized(description, _unprefixed("int8", tensors), folder)
+    return Bundle(description, classes, head, no_context, backbone, quantized, sha256=hashlib.sha256(text).hexdigest())
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder}: expected a model folder with {path.name} in it; {error.strerror}") from None
+
+
+def _parse(text: bytes, folder: Path) -> ModelDescription:
+    if len(text) > _MAX_JSON_BYTES:
+        raise ModelError(f"{folder}: model.json: expected at most {_MAX_JSON_BYTES} bytes, got {len(text)}")
+    try:
+        values = json.loads(text)
+        found = values.get("schema_version") if isinstance(values, dict) else None
+        if found != _SCHEMA_VERSION:
+            raise ModelError(
+                f"{folder}: model.json: expected schema version {_SCHEMA_VERSION}, got {found}; "
+                "use the videoseq that made it"
+            )
+        if isinstance(settings := values.get("settings"), dict):
+            values["settings"] = update_settings(settings)
+        return ModelDescription.model_validate_json(json.dumps(values))
+    except ConfigError as error:
+        raise ModelError(f"{folder}: model.json: settings.{error}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ModelError(f"{folder}: model.json: {where}: {problem['msg'].lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{folder}: model.json: not valid JSON; {error}") from None
+
+
+def _load_head(
+    description: ModelDescription, settings: HeadSettings, prefix: str, tensors: Mapping[str, Tensor], folder: Path
+) -> Head:
+    own = _unprefixed(prefix, tensors)
+    head: Head
+    with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
+        size, num_classes = description.backbone.feature_size, len(description.classes)
+        members = [make_network(size, num_classes, settings) for _ in range(description.num_members)]
+        head = members[0] if len(members) == 1 else Ensemble(members)
+        if description.is_multilabel:
+            add_thresholds(head)
+    try:
+        head.load_state_dict(own, assign=True)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{folder}: model.safetensors does not fit model.json; {' '.join(str(error).split())}"
+        ) from None
+    if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
+        raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
+    if head.temperature <= 0:
+        got = f"{float(head.temperature):g}"
+        raise ModelError(f"{folder}: model.safetensors: {prefix}: expected a temperature above 0, got {got}")
+    parameters = description.decoding if prefix == "head" else description.no_context_decoding
+    try:
+        chain = _unprefixed("decoding", tensors)
+        head.decoding = Decoding.load(parameters, description.sample_hz, chain, len(description.classes))
+        check_thresholds(head)
+    except ModelError as error:
+        raise ModelError(f"{folder}: model.safetensors: {prefix}: {error}") from None
+    return head.eval()
+
+
+def _load_quantized(description: ModelDescription, own: Mapping[str, Tensor], folder: Path) -> QuantizedNetwork | None:
+    if description.int8 is None:
+        return None
+    try:
+        quantized = QuantizedNetwork.from_tensors(own, description.backbone.feature_size)
+    except ModelError as error:
+        raise ModelError(f"{folder}: model.safetensors: {error}") from None
+    if quantized.sha256 != description.int8.network_sha256:
+        raise ModelError(f"{folder}: model.safetensors: its int8 network is not the one that model.json describes")
+    return quantized
+
+
+def _prefixed(prefix: str, network: torch.nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}

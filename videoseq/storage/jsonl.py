@@ -1,0 +1,118 @@
+"""A file of lines that is only ever appended to, each an entry under a name, of which the last counts.
+
+In memory is where a name's last line begins, and nothing of what it says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar
+
+from videoseq.errors import OutputError
+from videoseq.storage.files import sync_folder
+
+_T = TypeVar("_T")
+
+
+class LineLog(Generic[_T]):
+    """Such a file, or none as long as nothing was appended.
+
+    Args:
+        path: The file.
+        parse: A line → its entry, None if it is none.
+        name_of: What an entry is filed under.
+        is_mended: Whether an unfinished last line is taken away, which a process left that was killed at it; if not, it
+            may be somebody else's who is writing it now, and is only passed over.
+
+    Raises:
+        OutputError: On construction, when it cannot be read, or has a line that is no entry.
+    """
+
+    def __init__(
+        self, path: Path, parse: Callable[[bytes], _T | None], name_of: Callable[[_T], str], *, is_mended: bool
+    ) -> None:
+        self._path = path
+        self._parse = parse
+        self._name_of = name_of
+        self._offsets: dict[int, int] = {}  # by the name's hash; whether it is the name shows in the line
+        try:
+            with path.open("rb") as file:
+                size = self._index(file)
+            if is_mended and size < path.stat().st_size:
+                os.truncate(path, size)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OutputError(f"{path}: could not be read; {error.strerror}") from None
+
+    def _index(self, file: BinaryIO) -> int:
+        """Notes where every line begins; where the last whole one ends."""
+        offset = 0
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            entry = self._parse(line)
+            if entry is None:
+                raise OutputError(f"{self._path}: line {number} is no result; move the file away")
+            self._offsets[hash(self._name_of(entry))] = offset
+            offset += len(line)
+        return offset
+
+    def get(self, name: str) -> _T | None:
+        """The last entry under a name.
+
+        Raises:
+            OutputError: The file cannot be read any more.
+        """
+        offset = self._offsets.get(hash(name))
+        entry = None if offset is None else self._parse(self._line_at(offset))
+        return entry if entry is not None and self._name_of(entry) == name else None
+
+    def __iter__(self) -> Iterator[_T]:
+        """The last entry of every name."""
+        for offset in self._offsets.values():
+            entry = self._parse(self._line_at(offset))
+            if entry is not None:
+                yield entry
+
+    def append(self, entry: _T, line: bytes, *, is_durable: bool = True) -> None:
+        """Adds an entry's line, on the disk before this returns if it is to be durable.
+
+        Raises:
+            OutputError: It cannot be written, and is not there in part either.
+        """
+        try:
+            offset = _append(self._path, line, is_durable=is_durable)
+        except OSError as error:
+            raise OutputError(f"{self._path}: could not be written; {error.strerror}") from None
+        self._offsets[hash(self._name_of(entry))] = offset
+
+    def _line_at(self, offset: int) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(offset)
+                return file.readline()
+        except OSError as error:
+            raise OutputError(f"{self._path}: could not be read; {error.strerror}") from None
+
+
+def _append(path: Path, line: bytes, *, is_durable: bool) -> int:
+    """Adds a line to a file and says where; if it cannot, what of it was written is taken away again."""
+    is_new = not path.exists()
+    with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
+        offset = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]
+            if is_durable:
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # the next run takes it away
+                file.truncate(offset)
+            raise
+    if is_new:
+        sync_folder(path.parent)
+    return offset

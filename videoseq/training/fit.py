@@ -1,0 +1,195 @@
+"""Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labelling."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from videoseq.config.schema import HeadSettings, TrainerSettings, TrainingSettings
+from videoseq.data.augmentation import Augmentation
+from videoseq.data.dataset import Clip
+from videoseq.errors import ConfigError, Notice
+from videoseq.models.bidirectional import Network, make_network
+from videoseq.models.ensemble import Ensemble, Head
+from videoseq.models.thresholds import add_thresholds
+from videoseq.system.torch_devices import random_state, set_random_state
+from videoseq.training.checkpoints import CheckpointFolder
+from videoseq.training.distributed import fit_on_ranks
+from videoseq.training.lightning_module import ClipData, SequenceModule, loss_weights
+from videoseq.training.loop import EpochRecord, FitJob, Fitted, Tell, run_epochs, write_or_tell
+from videoseq.training.pca_features import as_components, learn_components, mean_deviation
+from videoseq.training.trainer import is_distributed
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fitted head in eval mode.
+
+    Attributes:
+        head: With the weights of the epoch that was taken.
+        best_epoch: Which that was; of an ensemble, the first member's.
+        history: Every epoch's record; of an ensemble, the first member's.
+    """
+
+    head: Head
+    best_epoch: int
+    history: tuple[EpochRecord, ...]
+
+
+@dataclass(frozen=True)
+class FitPlace:
+    """Where networks are fitted, and what is told and kept of it.
+
+    Attributes:
+        device: The CPU by default.
+        trainer: In how many processes, and in what precision.
+        checkpoints: Where fits are kept while they run; by default nowhere.
+        on_notice: Told what a user should know.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    checkpoints: CheckpointFolder | None = None
+    on_notice: Callable[[Notice], None] | None = None
+
+    def tell(self, on_epoch: Callable[[EpochRecord], None] | None) -> Tell:
+        """What tells epochs and notices apart."""
+
+        def tell(what: EpochRecord | Notice) -> None:
+            if isinstance(what, Notice):
+                if self.on_notice is not None:
+                    self.on_notice(what)
+            elif on_epoch is not None:
+                on_epoch(what)
+
+        return tell
+
+
+HERE = FitPlace()
+"""This process, on the CPU."""
+
+
+def fit(
+    train: Sequence[Clip],
+    val: Sequence[Clip],
+    num_classes: int,
+    head: HeadSettings,
+    settings: TrainingSettings,
+    *,
+    place: FitPlace = HERE,
+    name: str = "head",
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> FitResult:
+    """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
+
+    Every draw comes from ``settings.seed``, for further members of an ensemble from the numbers after it; the caller's
+    random state is as before when this returns.
+
+    Args:
+        train: Clips to learn from; at least one with a labelled frame.
+        val: Clips to validate on; there may be none, and then the last epoch's weights are taken.
+        num_classes: Size of the logits.
+        head: The network.
+        settings: How to fit it.
+        place: Where to train, and where that is kept.
+        name: Of this fit among those that are kept there.
+        on_epoch: Called with each epoch's record, to show progress.
+
+    Raises:
+        ConfigError: The loss became infinite or no number; the settings ask for too large steps, or for more room or
+            more processes than there is.
+        OutputError: There is no room for the clips' components.
+    """
+    weights = loss_weights(train, num_classes, settings)
+    networks: list[Network] = []
+    results: list[FitResult] = []
+    with ExitStack() as stack:
+        for member in range(settings.ensemble):
+            stack.enter_context(seeded(settings.seed + member))
+            networks.append(make_network(train[0].features.features.shape[1], num_classes, head))
+            if member == 0:
+                learn_components(networks[0], train)
+                clips = stack.enter_context(as_components(networks[0], [*train, *val]))
+                deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
+                augmentation = Augmentation(settings.stretch, settings.noise * deviation)
+            networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
+            module = SequenceModule(networks[-1], weights, settings)
+            data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
+            results.append(fit_module(module, data, settings, place, on_epoch, name, member))
+    fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    if train[0].is_multilabel:
+        add_thresholds(fitted)
+    return replace(results[0], head=fitted)
+
+
+def fit_module(
+    module: SequenceModule,
+    data: ClipData,
+    settings: TrainingSettings,
+    place: FitPlace,
+    on_epoch: Callable[[EpochRecord], None] | None,
+    name: str,
+    member: int = 0,
+) -> FitResult:
+    """Fits one module, which ends on the CPU with the weights of the epoch that is taken.
+
+    What a checkpoint says was fitted already is taken from it; what one has begun is gone on with.
+
+    Raises:
+        ConfigError: The loss became infinite or no number, or there is no room on the device.
+    """
+    tell, checkpoint = place.tell(on_epoch), None
+    if place.checkpoints is not None:
+        checkpoint = place.checkpoints.of(name if settings.ensemble == 1 else f"{name}, network {member + 1}")
+    state = checkpoint.read(is_done=True) if checkpoint is not None else None
+    if state is not None:
+        fitted = Fitted.from_state(state)
+        tell(fitted.history[-1])
+    else:
+        job = FitJob(module, data, settings, place.trainer, place.device, member, checkpoint)
+        fitted = _fit_with_room(job, tell)
+        if checkpoint is not None:
+            write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
+    if fitted.num_lanes != settings.lanes:
+        tell(_lanes_halved(place.device, fitted.num_lanes))
+    module.load_state_dict(fitted.weights)
+    return FitResult(module.cpu().head.eval(), fitted.best_epoch, fitted.history)
+
+
+def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
+    """Fits; where the device has no room for so many lanes, from the beginning with half as many, which is told."""
+    run = fit_on_ranks if is_distributed(job.trainer) else run_epochs
+    weights, random = copy.deepcopy(job.module.state_dict()), random_state(job.device)
+    may_resume = True
+    while True:
+        with suppress(torch.OutOfMemoryError):
+            return run(job, tell, may_resume=may_resume)
+        may_resume = False
+        if not job.data.halve_lanes():
+            raise ConfigError(
+                f"training: expected room for one lane on {job.device}, got none; lower training.chunk_steps (it is "
+                f"{job.settings.chunk_steps}), or use --device cpu"
+            )
+        tell(_lanes_halved(job.device, job.data.num_lanes))
+        job.module.cpu().zero_grad()
+        job.module.load_state_dict(weights)
+        set_random_state(random, job.device)
+        torch.cuda.empty_cache()
+
+
+def _lanes_halved(device: torch.device, num_lanes: int) -> Notice:
+    text = f"{device} has no room for more than {num_lanes} videos side by side"
+    return Notice("lanes_halved", f"{text}; networks that needed it were fitted as with training.lanes={num_lanes}")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights and dropout draw from ``seed`` inside, and nothing outside notices."""
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield

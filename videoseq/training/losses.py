@@ -1,0 +1,99 @@
+"""What a chunk of labelled steps costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from videoseq.annotations.types import IGNORE_INDEX
+from videoseq.config.schema import TrainingSettings
+
+Total = Callable[[Tensor], Tensor]
+"""Sums a number over the processes that each have some lanes of a chunk."""
+_MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs no more (Farha & Gall 2019: τ = 4)
+
+
+def chunk_loss(
+    logits: Float[Tensor, "streams lanes steps classes"],
+    targets: Int64[Tensor, "lanes steps"],
+    class_weights: Float[Tensor, " classes"],
+    settings: TrainingSettings,
+    total: Total = lambda number: number,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The weighted loss of a chunk's labelled steps, and the sum of their weights, by which it is to be divided.
+
+    Cross-entropy, with smoothed targets (Szegedy et al. 2016, section 7) and less of it for what is right already (the
+    focal loss of Lin et al. 2017, equation 4) if the settings say so; then the truncated mean squared jump of
+    log-probabilities between neighbouring steps (Farha & Gall 2019, equation 4).
+
+    Args:
+        logits: Of every stream; each is judged by itself, the loss is their mean.
+        targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learnt.
+        class_weights: What a step of each class counts.
+        settings: Which of these, and how much.
+        total: Where other processes have other lanes of the chunk, what sums over all of them: then the losses of all
+            add up to that of the whole chunk, and the weight is the whole chunk's.
+    """
+    flat, repeated = logits.flatten(0, 2), targets.flatten().repeat(len(logits))
+    losses = nn.functional.cross_entropy(
+        flat, repeated, class_weights, ignore_index=IGNORE_INDEX, reduction="none",
+        label_smoothing=settings.label_smoothing,
+    )  # fmt: skip
+    if settings.focal_gamma > 0:
+        likelihood = nn.functional.cross_entropy(flat, repeated, ignore_index=IGNORE_INDEX, reduction="none")
+        is_wrong = (1 - torch.exp(-likelihood)).clamp_min(
+            torch.finfo(likelihood.dtype).eps
+        )  # 0 has no slope below γ = 1
+        losses = losses * is_wrong.pow(settings.focal_gamma)
+    is_labelled = targets != IGNORE_INDEX
+    weight = total(class_weights[targets[is_labelled]].sum())
+    loss = losses.sum() / len(logits)
+    if settings.smoothing > 0:
+        jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1], total)
+        loss = loss + settings.smoothing * weight * jumps
+    return loss, weight
+
+
+def multilabel_chunk_loss(
+    logits: Float[Tensor, "streams lanes steps classes"],
+    targets: Int64[Tensor, "lanes steps classes"],
+    class_weights: Float[Tensor, "classes 2"],
+    settings: TrainingSettings,
+    total: Total = lambda number: number,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The same where each class is a question of its own, there or not there: binary cross-entropy.
+
+    A logit is that of *there* beside 0 for *not there*, whose softmax is the logit's sigmoid; what the settings do to
+    the cross-entropy of classes they do to that of these two answers. The mean is over steps and classes.
+
+    Args:
+        logits: Of every stream; each is judged by itself, the loss is their mean.
+        targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learnt.
+        class_weights: What *not there* and *there* count, for each class.
+        settings: As for :func:`chunk_loss`.
+        total: As there.
+    """
+    logs = torch.stack((nn.functional.logsigmoid(-logits), nn.functional.logsigmoid(logits)), dim=-1)
+    is_labelled = targets != IGNORE_INDEX
+    answers = nn.functional.one_hot(targets.clamp_min(0), 2).to(logs.dtype) * is_labelled[..., None]
+    spread = answers * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    losses = -(spread * class_weights * logs).sum(dim=-1) * is_labelled
+    if settings.focal_gamma > 0:
+        is_wrong = (1 - (answers * logs.exp()).sum(dim=-1)).clamp_min(torch.finfo(logs.dtype).eps)
+        losses = losses * is_wrong.pow(settings.focal_gamma)
+    weight = total((answers * class_weights).sum())
+    loss = losses.sum() / len(logits)
+    if settings.smoothing > 0:
+        is_step = is_labelled.all(dim=2)
+        jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1], total)
+        loss = loss + settings.smoothing * weight * jumps
+    return loss, weight
+
+
+def _jumps(logs: Tensor, are_labelled: Tensor, total: Total) -> Tensor:
+    """The mean over neighbouring steps that are both labelled, and over answers; 0 where there are none."""
+    jumps = (logs[:, :, 1:] - logs[:, :, :-1].detach()).square().clamp(max=_MAX_JUMP**2).mean(dim=(0, 3))
+    return (jumps * are_labelled).sum() / total(are_labelled.sum()).clamp_min(1)

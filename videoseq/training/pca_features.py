@@ -1,0 +1,79 @@
+"""Clips' features → their components, which stay the same all through training: computed once, not in every epoch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from videoseq.data.dataset import Clip
+from videoseq.errors import OutputError
+from videoseq.features.store import release_pages
+from videoseq.models.bidirectional import Network
+
+_MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they take goes with their cube
+_ROWS_AT_ONCE = 512
+
+
+def learn_components(network: Network, clips: Sequence[Clip]) -> None:
+    """Fits the network's reduction to rows from all over the clips, evenly spaced, a few at a time."""
+    stride = _stride(clips)
+    network.learn_reduction(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
+
+
+@contextmanager
+def as_components(network: Network, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """The clips with components in the place of features, in mapped files that are there inside the block.
+
+    Raises:
+        OutputError: The folder for temporary files cannot be written, or has no room for them.
+    """
+    with tempfile.TemporaryDirectory(prefix="videoseq-components-") as folder:
+        try:
+            reduced = [_reduce(network, clip, Path(folder) / str(number)) for number, clip in enumerate(clips)]
+        except OSError as error:
+            what = f"{folder}: the clips' components could not be written; {error.strerror or error}"
+            raise OutputError(f"{what}; make room there, or set TMPDIR to a folder that has some") from None
+        yield reduced
+
+
+def mean_deviation(clips: Sequence[Clip]) -> float:
+    """The root of the mean variance of what the network sees, over rows from all over the clips."""
+    count, total, squares = 0, 0.0, 0.0
+    for clip in clips:
+        for rows in _parts(clip, _stride(clips)):
+            count += len(rows)
+            total = total + rows.sum(axis=0, dtype=np.float64)
+            squares = squares + np.square(rows, dtype=np.float64).sum(axis=0)
+    variance = squares / max(count, 1) - np.square(total / max(count, 1))
+    return float(np.sqrt(np.mean(np.maximum(variance, 0.0))))
+
+
+def _reduce(network: Network, clip: Clip, file: Path) -> Clip:
+    with file.open("wb") as stream, torch.inference_mode():
+        for rows in _parts(clip):
+            stream.write(network.reduction(torch.from_numpy(rows)[None]).numpy().tobytes())
+    shape = len(clip.features.features), network.num_components
+    components_of_clip = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
+    return replace(clip, features=replace(clip.features, features=components_of_clip))
+
+
+def _stride(clips: Sequence[Clip]) -> int:
+    """How many rows to go on by, so that enough are met and not many more."""
+    num_rows = sum(len(clip.features.features) for clip in clips)
+    return max(1, -(-num_rows // _MAX_ROWS_TO_LEARN_FROM))
+
+
+def _parts(clip: Clip, stride: int = 1) -> Iterator[Float32[np.ndarray, "_rows features"]]:
+    """Every stride-th row, a few at a time, so that no more of a mapped file is in memory."""
+    stored = clip.features.features
+    for start in range(0, len(stored), stride * _ROWS_AT_ONCE):
+        rows = np.array(stored[start : start + stride * _ROWS_AT_ONCE : stride])
+        release_pages(stored)
+        yield rows

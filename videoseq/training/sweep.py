@@ -1,0 +1,157 @@
+"""Settings of the head and its training, tried one after the other on clips that were not learnt from.
+
+The search is Optuna's (extra ``sweep``): a tree-structured Parzen estimator (Bergstra et al. 2011), which is seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import TrainSettings
+from videoseq.data.dataset import Clip
+from videoseq.data.splits import leave_groups_out, split_clips
+from videoseq.errors import AnnotationError, ConfigError
+from videoseq.evaluation.evaluate import label_clips
+from videoseq.evaluation.metrics import confusion_matrix, frame_metrics
+from videoseq.training.fit import HERE, FitPlace, fit
+from videoseq.training.thresholds import best_macro_f1
+
+if TYPE_CHECKING:
+    import optuna
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "head.inputs": ("two_streams", "differences", "joint"),
+    "head.components": (32, 64, 128),
+    "head.hidden_size": (32, 64, 128),
+    "training.chunk_steps": (32, 64, 128),
+}
+_RANGES = {"head.dropout": (0.0, 0.6)}
+_LOG_RANGES = {"training.learning_rate": (3e-4, 3e-3), "training.weight_decay": (5e-3, 0.5)}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of settings and what it came to.
+
+    Attributes:
+        number: From 0, which is the settings as they were given.
+        changed: What was set, by dotted name; empty for the first.
+        macro_f1: Over the labelled frames of the clips that were not learnt from, from 0 to 1.
+    """
+
+    number: int
+    changed: dict[str, Any]
+    macro_f1: float
+
+
+def sweep(
+    clips: Sequence[Clip],
+    classes: ClassNames,
+    settings: TrainSettings,
+    num_trials: int,
+    *,
+    place: FitPlace = HERE,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> tuple[TrainSettings, list[Trial]]:
+    """The settings of the best trial, the given ones among them, and all trials.
+
+    Args:
+        clips: As for :func:`videoseq.training.train.train_model`; test clips are not looked at.
+        classes: In the order of the logits.
+        settings: What to begin with, and what the search does not change.
+        num_trials: How many sets of settings are tried, one or more.
+        place: Where networks are fitted, and where that is kept.
+        on_trial: Called after each.
+
+    Raises:
+        ConfigError: Optuna is not installed.
+        AnnotationError: There are no clips to validate on.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(f'--sweep needs Optuna: pip install "videoseq[sweep]"; importing it said: {error}') from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folds, choices = _folds(clips, classes, settings), possible_choices(settings)
+    trials: list[Trial] = []
+
+    def try_out(trial: optuna.Trial) -> float:
+        changed = _suggest(trial, choices) if trial.number else {}
+        name = f"trial {trial.number + 1} of {num_trials}"
+        score = _macro_f1(folds, classes, with_changes(settings, changed), place, name)
+        trials.append(Trial(trial.number, changed, score))
+        if on_trial is not None:
+            on_trial(trials[-1])
+        return score
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=settings.training.seed))
+    study.optimize(try_out, n_trials=num_trials)
+    best = max(trials, key=lambda trial: trial.macro_f1)  # the first of equals
+    return with_changes(settings, best.changed), trials
+
+
+def with_changes(settings: TrainSettings, changed: dict[str, Any]) -> TrainSettings:
+    """The settings with some of them set anew, by their dotted names."""
+    values = settings.model_dump()
+    for name, value in changed.items():
+        group, _, key = name.partition(".")
+        values[group][key] = value
+    return TrainSettings.model_validate(values)
+
+
+def possible_choices(settings: TrainSettings) -> dict[str, tuple[Any, ...]]:
+    """By dotted name the values to choose from that go with the settings: attention's heads must share its units."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, values in _CHOICES.items():
+        for value in values:
+            with suppress(ValidationError):
+                with_changes(settings, {name: value})
+                found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def _suggest(trial: optuna.Trial, choices: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    drawn: dict[str, Any] = {name: trial.suggest_categorical(name, values) for name, values in choices.items()}
+    drawn |= {name: trial.suggest_float(name, *ends) for name, ends in _RANGES.items()}
+    return drawn | {name: trial.suggest_float(name, *ends, log=True) for name, ends in _LOG_RANGES.items()}
+
+
+def _folds(
+    clips: Sequence[Clip], classes: ClassNames, settings: TrainSettings
+) -> list[tuple[Sequence[Clip], Sequence[Clip]]]:
+    """What to learn from and what to judge by: the validation clips, or in cross-validation each fold's."""
+    limit = settings.data.cross_validation
+    if limit is not None:
+        folds = leave_groups_out(clips, len(classes), None if limit == "groups" else limit)
+        return [(fold.train, fold.held_out) for fold in folds]
+    splits = split_clips(clips, classes, settings.data, settings.training.seed)
+    if not splits["val"]:
+        raise AnnotationError("--sweep: expected validation clips, got none; annotate clips of a second group")
+    return [(splits["train"], splits["val"])]
+
+
+def _macro_f1(
+    folds: Sequence[tuple[Sequence[Clip], Sequence[Clip]]],
+    classes: ClassNames,
+    settings: TrainSettings,
+    place: FitPlace,
+    name: str,
+) -> float:
+    videos = []
+    for number, (train, val) in enumerate(folds, start=1):
+        of_fold = f"{name}, fold {number}"
+        head = fit(train, val, len(classes), settings.head, settings.training, place=place, name=of_fold).head
+        videos += label_clips(head, val, classes)
+    if videos[0].is_multilabel:
+        return best_macro_f1(videos, len(classes))
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for video in videos:
+        confusion += confusion_matrix(video.targets, video.labels, len(classes))
+    return frame_metrics(confusion, classes).macro_f1 or 0.0

@@ -1,0 +1,115 @@
+"""Annotated clips → a measured model: split, fit the head and its baseline, evaluate both, put all into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from videoseq.annotations.types import ClassNames
+from videoseq.config.schema import TrainSettings
+from videoseq.data.dataset import Clip
+from videoseq.errors import Notice
+from videoseq.evaluation.evaluate import MODEL, Evaluation
+from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION
+from videoseq.evaluation.tasks import AnyEvaluation, majority_name
+from videoseq.features.backbones import Backbone
+from videoseq.models.model_folder import Bundle, ModelDescription
+from videoseq.system.hardware import library_versions
+from videoseq.training.baseline import Fitter, without_context
+from videoseq.training.finetuning import Finetuner
+from videoseq.training.fit import HERE, FitPlace
+from videoseq.training.loop import EpochRecord
+from videoseq.training.validation import (
+    FoldResult,
+    Measured,
+    headline_values,
+    measure_in_folds,
+    measure_on_split,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A model, to be saved, and how good it is."""
+
+    bundle: Bundle
+    measured: Measured
+
+
+def train_model(
+    clips: Sequence[Clip],
+    classes: ClassNames,
+    settings: TrainSettings,
+    backbone: Backbone,
+    *,
+    place: FitPlace = HERE,
+    on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    finetuner: Finetuner | None = None,
+) -> TrainedModel:
+    """Fits and measures a model.
+
+    Args:
+        clips: With features of ``backbone`` and targets among ``classes``.
+        classes: In the order of the logits.
+        settings: All of them; the model records them.
+        backbone: What made the features.
+        place: Where networks are fitted, and where that is kept.
+        on_epoch: Called with the head's name and each epoch's record.
+        finetuner: What fine-tunes ``backbone`` with each head; ``backbone.trainable`` needs one.
+
+    Raises:
+        AnnotationError: There is nothing to learn: no labelled clip for training, or one class only.
+    """
+    if (settings.backbone.trainable != 0) != (finetuner is not None):
+        raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")
+    fit_pair = Fitter(len(classes), settings, place, on_epoch, finetuner)
+    measure = measure_on_split if settings.data.cross_validation is None else measure_in_folds
+    measured = measure(clips, classes, settings, fit_pair)
+    kept = measured.kept
+    backbone = backbone if kept.tuned is None else kept.tuned.backbone
+    description = ModelDescription(
+        classes=tuple(classes),
+        backbone=backbone.identity,
+        sample_hz=settings.sample_hz,
+        head=settings.head,
+        num_members=settings.training.ensemble,
+        no_context_head=without_context(settings.head),
+        majority_class=majority_name(measured.majority, classes),
+        settings=settings,
+        metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
+        versions=library_versions(),
+    )
+    return TrainedModel(Bundle(description, classes, kept.head.head, kept.no_context.head, backbone), measured)
+
+
+def metrics_json(
+    evaluation: AnyEvaluation, measured_on: str, notices: Sequence[Notice], folds: Sequence[FoldResult] = ()
+) -> dict[str, Any]:
+    """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
+    minus_previous = {name: one.model_dump() for name, one in evaluation.minus_previous.items()}
+    return {
+        "schema_version": METRICS_SCHEMA_VERSION,
+        "measured_on": measured_on,
+        **_of_task(evaluation),
+        "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
+        "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
+        **({"model_minus_previous": minus_previous} if minus_previous else {}),
+        "videos": [
+            {
+                "video": clip.name,
+                "group": clip.group,
+                "labellers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
+            }
+            for row, clip in enumerate(evaluation.clips)
+        ],
+        "folds": [asdict(fold) for fold in folds],
+        "notices": [notice.as_dict() for notice in notices],
+    }
+
+
+def _of_task(evaluation: AnyEvaluation) -> dict[str, Any]:
+    """The task, and what there is in it alone."""
+    if isinstance(evaluation, Evaluation):
+        return {"task": "multiclass", "background": evaluation.background}
+    return {"task": "multilabel", "thresholds": dict(evaluation.thresholds)}

@@ -1,0 +1,1 @@
+"""Video file → frames, each with its index and its time."""

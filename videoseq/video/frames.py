@@ -1,0 +1,100 @@
+"""What a frame is, and what every reader of frames does, in this process or another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import UInt8
+
+from videoseq.video.info import ReadFacts, VideoInfo
+from videoseq.video.timestamps import FrameFlag
+
+Image = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class FrameStamp:
+    """Which frame, and when.
+
+    Attributes:
+        index: 0-based in decode order.
+        seconds: Presentation time since the start of the video stream, strictly increasing.
+        flags: What is to be known about it.
+    """
+
+    index: int
+    seconds: float
+    flags: FrameFlag = FrameFlag.NONE
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A decoded frame: index (0-based), seconds, and its upright RGB image, uint8 of shape (height, width, 3)."""
+
+    index: int
+    seconds: float
+    image: Image
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                "expected an RGB image of shape (height, width, 3) and dtype uint8, "
+                f"got {self.image.shape} {self.image.dtype}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFrame:
+    """A frame on its way to the network.
+
+    Attributes:
+        stamp: Which frame.
+        steps: Steps of the network due at it; 0 if it is not looked at.
+        image: Its upright RGB picture if ``steps > 0``, valid until the next frame is taken.
+    """
+
+    stamp: FrameStamp
+    steps: int
+    image: Image | None
+
+
+class FrameReader(ABC):
+    """One pass over a video, in this process or another. Use it as a context manager."""
+
+    @property
+    @abstractmethod
+    def info(self) -> VideoInfo:
+        """What the header claims."""
+
+    @property
+    @abstractmethod
+    def fraction_read(self) -> float:
+        """How much of the file's bytes have been read: a progress measure that no header can spoil."""
+
+    @abstractmethod
+    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
+        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
+
+        Raises:
+            VideoError: The video cannot be read to its end.
+        """
+
+    @abstractmethod
+    def facts(self) -> ReadFacts:
+        """What is known after the last frame; call it when iteration has ended."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the file."""
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

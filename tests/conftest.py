@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.spelling import write_video
+from tests.support.index_videos import write_video
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

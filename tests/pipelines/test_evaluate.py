@@ -1,0 +1,256 @@
+"""``videoseq evaluate`` with another labeller in its call: a second annotator, or a previous model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import train
+from pipelines.console import Console
+from tests.models.test_model_folder import edit
+from tests.pipelines.test_cli import cache, call, check_one_line
+from videoseq.config.yaml_file import load_settings
+from videoseq.system.hardware import RuntimeChoice
+
+__all__ = ["cache", "call"]  # fixtures
+
+SWITCH, NUM_FRAMES, FPS = 10, 40, 20  # of clip0 in light_dataset
+
+
+def write(path: Path, *rows: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def ben(tmp_path: Path) -> Path:
+    """Annotations of two clips and of one that nobody has; the light goes on four frames later in the first."""
+    rows = ("start_frame,stop_frame,label", "0,14,dark", "14,40,bright")
+    write(tmp_path / "ben" / "clip0.csv", *rows)
+    write(tmp_path / "ben" / "clip5.csv", "start_s,stop_s,label", "0,0.8333,dark", "0.8333,2,bright")
+    write(tmp_path / "ben" / "elsewhere.csv", *rows)
+    return tmp_path / "ben"
+
+
+# a second annotator
+
+
+def test_kappa_of_a_second_annotator_by_hand(call, light_dataset, ben, tmp_path):
+    """In frames against seconds: a video's own times decide."""
+    ann = write(tmp_path / "ann.csv", "video,annotation", f"{light_dataset}/clip0.mp4,{light_dataset}/clip0.csv")
+    ended = call("evaluate", ben / "clip0.csv", ann, "--json")
+    assert ended.status == 0
+    metrics = json.loads(ended.out)
+    found = metrics["labellers"]["other annotator"]
+    dark, dark_to_ben = SWITCH / NUM_FRAMES, 14 / NUM_FRAMES
+    by_chance = dark * dark_to_ben + (1 - dark) * (1 - dark_to_ben)
+    assert found["headline"]["kappa"]["value"] == pytest.approx((0.9 - by_chance) / (1 - by_chance))
+    assert found["confusion"] == [[26, 4], [0, 10]]  # bright, dark
+    assert found["bouts"]["bright"]["onset_bias_seconds"] == pytest.approx(4 / FPS)
+    assert found["headline"]["mean_average_precision"]["value"] is None
+    assert metrics["annotators"] == {
+        "targets": {
+            "source": str(ann),
+            "num_frames": {"bright": 30, "dark": 10},
+            "num_bouts": {"bright": 1, "dark": 1},
+            "num_only_frames": 0,
+            "only": [],
+        },
+        "labels": {
+            "source": str(ben / "clip0.csv"),
+            "num_frames": {"bright": 26, "dark": 14},
+            "num_bouts": {"bright": 1, "dark": 1},
+            "num_only_frames": 0,
+            "only": [],
+        },
+    }
+    assert "A: " in ended.err
+    assert "4 frames (10.0 %) are 'dark' to A and 'bright' to B" in ended.err
+
+
+def test_what_only_one_annotated_is_written_and_said(call, light_dataset, ben, tmp_path):
+    ended = call("evaluate", ben, light_dataset, "--out", tmp_path / "out", "--json")
+    assert ended.status == 0
+    assert os.listdir(tmp_path / "out") == ["metrics.json"]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics == json.loads(ended.out)
+    keys = ["annotators", "background", "labellers", "measured_on", "notices", "schema_version", "videos"]
+    assert sorted(metrics) == keys
+    assert (metrics["schema_version"], metrics["measured_on"]) == (2, "all")
+    assert [video["video"] for video in metrics["videos"]] == ["clip0.mp4", "clip5.mp4"]
+    accuracies = [video["labellers"]["other annotator"]["accuracy"] for video in metrics["videos"]]
+    assert accuracies == [0.9, 1.0]
+    videos = [str(light_dataset / f"clip{number}.mp4") for number in (1, 2, 3, 4)]
+    assert metrics["annotators"]["targets"]["only"] == videos
+    assert metrics["annotators"]["labels"]["only"] == [str(ben / "elsewhere.csv")]
+    assert [notice["code"] for notice in metrics["notices"]] == ["annotated_once", "annotated_once"]
+    for notice in metrics["notices"]:
+        assert f"warning: {notice['code']}: {notice['message']}" in ended.err
+
+
+def test_many_that_only_one_has_are_all_in_the_json(call, light_dataset, ben):
+    for number in range(20):
+        write(ben / f"other{number:02}.csv", "frame,label", "0,dark")
+    ended = call("evaluate", ben, light_dataset, "--json")
+    assert f"{ben / 'other08.csv'} and 11 more; left out" in ended.err
+    assert len(json.loads(ended.out)["annotators"]["labels"]["only"]) == 21
+
+
+def test_the_table_is_on_stdout_and_quiet_is_quiet(call, light_dataset, ben):
+    ended = call("evaluate", ben, light_dataset)
+    assert ended.status == 0
+    for words in (f"A: {ben}", f"B: {light_dataset}", "Cohen's kappa", "bouts A", "100 frames that both labelled"):
+        assert words in ended.out
+    assert all(line.startswith("warning: ") for line in ended.err.splitlines())
+    assert call("evaluate", ben, light_dataset, "--quiet") == (0, "", "")
+
+
+def test_frames_that_only_one_labelled_are_counted_until_they_have_a_name(call, light_dataset, ben):
+    write(ben / "clip0.csv", "start_frame,stop_frame,label", "14,40,bright")
+    assert "not compared: 0 frames that only A labelled, 14 that only B did" in call("evaluate", ben, light_dataset).out
+    ended = call("evaluate", ben, light_dataset, "--background", "dark", "--json")
+    metrics = json.loads(ended.out)
+    assert metrics["background"] == "dark"
+    assert metrics["labellers"]["other annotator"]["confusion"][0][1] == 4
+    assert "not compared" not in ended.err
+
+
+def test_a_class_misspelt_by_one_annotator_is_named(call, light_dataset, ben):
+    write(ben / "clip0.csv", "start_s,stop_s,label", "0,1,dark", "1,2,brigth")
+    ended = call("evaluate", ben, light_dataset)
+    assert "class_of_one_annotator: only ben has the class 'brigth' (did you mean 'bright'?)" in ended.err
+    write(ben / "clip0.csv", "start_s,stop_s,label", "0,1,dark", "1,2,Bright")
+    ended = call("evaluate", ben, light_dataset)
+    check_one_line(ended, 2, "'Bright'", str(ben / "clip0.csv"), "'bright'", "clip0.csv row 3", "write them alike")
+
+
+def test_nothing_in_common_is_one_line(call, light_dataset, ben, tmp_path):
+    for name in ("clip0", "clip5"):
+        os.unlink(ben / f"{name}.csv")
+    ended = call("evaluate", ben, light_dataset, "--out", tmp_path / "out")
+    check_one_line(ended, 2, "expected the same videos in both, got none in common", "elsewhere.csv", "clip0.mp4")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_frame_in_common_is_one_line(call, clip_of_two, tmp_path):
+    ann, ben = clip_of_two("0,10,dark", "20,40,bright")
+    ended = call("evaluate", ben, ann, "--out", tmp_path / "out")
+    check_one_line(ended, 2, "expected frames that both annotators labelled, got none, but 10 by ann and 20 by ben")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_file_on_both_sides_is_said(call, light_dataset, tmp_path):
+    rows = (f"{light_dataset}/clip{number}.mp4,{light_dataset}/clip{number}.csv" for number in (0, 1))
+    ended = call("evaluate", write(tmp_path / "ben.csv", "video,annotation", *rows), light_dataset)
+    same = ", ".join(str(light_dataset / f"clip{number}.csv") for number in (0, 1))
+    assert f"same_annotation: both annotators have the very same file {same};" in ended.err
+
+
+@pytest.fixture
+def clip_of_two(light_dataset, tmp_path):
+    """Makes two folders with copies of one clip, each annotated by a row."""
+
+    def make(*rows: str) -> list[Path]:
+        for folder, row in zip((tmp_path / "ann", tmp_path / "ben"), rows, strict=True):
+            write(folder / "clip.csv", "start_frame,stop_frame,label", row)
+            shutil.copy(light_dataset / "clip0.mp4", folder / "clip.mp4")
+        return [tmp_path / "ann", tmp_path / "ben"]
+
+    return make
+
+
+def test_copies_of_a_video_are_one_video(call, clip_of_two):
+    ann, ben = clip_of_two("0,10,dark", "0,20,dark")
+    assert "10 frames that both labelled, in 1 video;" in call("evaluate", ben, ann).out
+
+
+def test_a_video_that_cannot_be_read_is_one_line(call, clip_of_two):
+    ann, ben = clip_of_two("0,10,dark", "0,20,dark")
+    for folder in (ann, ben):
+        (folder / "clip.mp4").write_text("I am no video. " * 99)
+    check_one_line(call("evaluate", ben, ann), 4, str(ann / "clip.mp4"), "expected a video")
+
+
+def test_a_call_that_makes_no_sense_is_one_line(call, model_folder, light_dataset, ben, tmp_path):
+    check_one_line(call("evaluate", light_dataset, model_folder), 2, str(model_folder), "annotated clips, got a model")
+    gone = tmp_path / "gone"
+    check_one_line(call("evaluate", gone, light_dataset), 2, f"{gone}: expected a model folder or another annotator's")
+    beside = call("evaluate", ben, light_dataset, "--beside", model_folder)
+    check_one_line(beside, 2, "--beside: expected a model to stand beside", str(ben))
+    (tmp_path / "empty").mkdir()
+    check_one_line(call("evaluate", tmp_path / "empty", light_dataset), 2, str(tmp_path / "empty"), "model.json")
+
+
+# a previous model
+
+
+@pytest.fixture(scope="module")
+def old_model(light_dataset: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of another backbone and 5 steps a second, with the classes in the other order."""
+    folder = tmp_path_factory.mktemp("old") / "old"
+    small = ["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=4"]
+    another = ["backbone.name=efficientnet_lite1", "sample_hz=5", "data.classes=[dark, bright]"]
+    settings = load_settings(overrides=[*small, *another])
+    choice = RuntimeChoice(device="cpu")
+    train.run(light_dataset, settings, folder, Console(quiet=True), choice=choice, cache=cache, overwrite=False)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_previous_model_stands_beside_as_it_stands_alone(
+    call, model_folder, old_model, light_dataset, cache, tmp_path
+):
+    args = (light_dataset, "--out", tmp_path / "out", "--cache", cache, "--json")
+    alone = json.loads(call("evaluate", old_model, *args, "--quiet").out)["labellers"]["model"]
+    ended = call("evaluate", model_folder, *args, "--beside", old_model)
+    assert ended.status == 0
+    metrics = json.loads(ended.out)
+    assert list(metrics["labellers"]) == ["model", "previous model", "no context", "majority class"]
+    beside, new = metrics["labellers"]["previous model"], metrics["labellers"]["model"]
+    assert list(beside["per_class"]) == ["bright", "dark"] == list(alone["per_class"])[::-1]
+    assert beside["per_class"] == alone["per_class"]
+    assert beside["confusion"] == [row[::-1] for row in alone["confusion"][::-1]]
+    for name, number in alone["headline"].items():
+        assert beside["headline"][name]["value"] == pytest.approx(number["value"]), name
+    assert beside["headline"]["accuracy"] != new["headline"]["accuracy"]
+    for name, difference in metrics["model_minus_previous"].items():
+        expected = new["headline"][name]["value"] - beside["headline"][name]["value"]
+        assert difference["value"] == pytest.approx(expected), name
+    assert set(metrics["videos"][0]["labellers"]) == set(metrics["labellers"])
+    assert metrics["previous_model"]["path"] == str(old_model)
+    assert "model minus previous model" in ended.err
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<bdi>previous model</bdi></th>" in page
+    assert ">model − previous model</th>" in page
+
+
+def test_a_model_beside_itself_makes_no_difference(call, model_folder, light_dataset, cache):
+    args = ("evaluate", model_folder, light_dataset, "--cache", cache, "--json", "--beside", model_folder)
+    metrics = json.loads(call(*args).out)
+    assert metrics["labellers"]["model"] == metrics["labellers"]["previous model"]
+    assert {difference["value"] for difference in metrics["model_minus_previous"].values()} == {0.0}
+    assert metrics["model_minus_previous"]["accuracy"]["p_value"] == 1.0
+
+
+def test_a_previous_model_of_other_classes_is_one_line(call, model_folder, light_dataset, cache, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    edit(other, lambda values: values.update(classes=["bright", "dim"], majority_class="bright"))
+    ended = call("evaluate", model_folder, light_dataset, "--cache", cache, "--beside", other)
+    check_one_line(ended, 2, f"{other}: ", "expected the classes bright, dark", "lacks 'dark'", "also has 'dim'")
+
+
+def test_without_out_a_model_is_measured_and_nothing_is_written(
+    call, model_folder, light_dataset, cache, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ended = call("evaluate", model_folder, light_dataset, "--cache", cache)
+    assert ended.status == 0
+    assert "accuracy %" in ended.err
+    assert "report.html" not in ended.err
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,167 @@
+"""A report with hostile names in a real browser: what it shows, what it does not do, and what it asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.support.report_builders import make_page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+EFFECT = "document.title='pwned';document.documentElement.setAttribute('data-pwned','1')"
+HOSTILE = [
+    f"<script>{EFFECT}</script>",
+    f'"><img src=x onerror="{EFFECT}">',
+    f"'/><svg onload={EFFECT}><!--",
+    "</title></style></svg></table></pre><base href=http://evil.test/><link rel=stylesheet href=http://evil.test/a.css>",
+    "$x_1$ {{ 7 * 7 }} &amp; \\frac",
+    "url(http://evil.test/b.png);}*{display:none}",
+    "right\u202eto left\u2067\u200f",
+    "very-" * 60 + "long",
+    "javascript:" + EFFECT,
+    "猫が寝る",
+]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What came of opening a page."""
+
+    dom: str
+    messages: list[str]
+    requests: list[str]
+
+
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail("the report is tested in a browser: expected chromium, found none; run `apt-get install chromium`")
+    return found
+
+
+def run_browser(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Headless, with a profile to throw away, and where no name can be resolved."""
+    command = [
+        browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+        "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0",
+        "--virtual-time-budget=2000", *options, page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Visit]:
+    """Opens a page and says what is in it then, what the console said, and what was asked for."""
+
+    def open_page(text: str) -> Visit:
+        folder = tmp_path_factory.mktemp("visit")
+        page, log = folder / "report.html", folder / "net.json"
+        page.write_text(text, encoding="utf-8")
+        done = run_browser(page, folder / "profile", f"--log-net-log={log}", "--dump-dom")
+        messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return Visit(done.stdout, messages, requests_in(log))
+
+    return open_page
+
+
+def requests_in(log: Path) -> list[str]:
+    """The addresses that the page asked for, by Chromium's own log; what Chromium wants for itself has no origin."""
+    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
+    return sorted({event["url"] for event in events if event.get("initiator") not in (None, "not an origin")})
+
+
+@pytest.fixture(scope="module")
+def hostile_page() -> str:
+    picture = cv2.imencode(".jpg", np.full((60, 80, 3), (200, 60, 20), np.uint8))[1].tobytes()
+    return make_page(HOSTILE, picture)
+
+
+@pytest.fixture(scope="module")
+def hostile_visit(visit, hostile_page) -> Visit:
+    return visit(hostile_page)
+
+
+class Shown(HTMLParser):
+    """The tags of a page, and the text outside styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+
+def test_the_browser_does_tell_when_something_runs(visit):
+    """The checks below see what they look for: a page that runs, that is hindered, and that asks."""
+    policy = "<meta http-equiv=Content-Security-Policy content=\"script-src 'unsafe-inline'\">"
+    seen = visit(f"<!doctype html>{policy}<script>{EFFECT};eval('1')</script><img src=http://evil.test/x.png>")
+    assert 'data-pwned="1"' in seen.dom
+    assert any("Content Security Policy" in message for message in seen.messages)
+    assert seen.requests == ["http://evil.test/x.png"]
+
+
+def test_hostile_names_do_nothing(hostile_visit):
+    assert "<title>Model '/&gt;" in hostile_visit.dom
+    assert "data-pwned=" not in hostile_visit.dom
+    assert hostile_visit.messages == []
+    assert hostile_visit.requests == []
+
+
+def test_hostile_names_are_read_as_text(hostile_visit):
+    shown = Shown(hostile_visit.dom)
+    for name in HOSTILE:
+        expected = name.replace("\u202e", "\\u202e").replace("\u2067", "\\u2067")
+        assert shown.text.count(expected) > 2, name
+    tags = {tag for tag, _ in shown.tags}
+    assert not tags & {"script", "iframe", "link", "object", "embed", "base", "form", "foreignobject"}
+    for tag, attributes in shown.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        address = attributes.get("href") or attributes.get("src") or "#"
+        assert address.startswith(("#", "data:image/jpeg;base64,")), (tag, address)
+        assert "evil" not in (attributes.get("style") or ""), tag
+
+
+def test_the_page_can_be_read_without_seeing_it(hostile_visit):
+    page = hostile_visit.dom
+    tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert len(tables) >= 7
+    for table in tables:
+        assert re.search(r"<caption>\s*\S", table)
+        headers = re.findall(r"<th\b[^>]*>", table)
+        assert headers
+        assert all("scope=" in header for header in headers)
+    for drawing in re.findall(r"<svg\b[^>]*>(?:<title[^>]*>[^<]*)?", page):
+        assert "aria-hidden" in drawing or ('role="img"' in drawing and re.search(r"<title[^>]*>\S", drawing)), drawing
+    for tag, attributes in Shown(page).tags:
+        assert tag != "img" or attributes["alt"]
+    assert '<html lang="en">' in page
+
+
+@pytest.mark.parametrize("width", [1100, 500])
+def test_nothing_is_wider_than_the_window_and_the_bars_have_their_colours(width, hostile_page, tmp_path):
+    """Names of any length: at the right edge there is paper, and bars are drawn."""
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    page.write_text(hostile_page, encoding="utf-8")
+    run_browser(page, tmp_path / "profile", f"--window-size={width},12000", f"--screenshot={picture}")
+    shown = cv2.imread(str(picture))[..., ::-1].astype(int)
+    assert shown.shape[1] == width
+    assert (shown[:, -4:] == 255).all()
+    for colour in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77)):
+        assert (np.abs(shown - colour).sum(axis=2) < 12).sum() > 1_000

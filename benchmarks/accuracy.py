@@ -29,6 +29,7 @@ from real_clips import Dataset, load_datasets
 from recipes import Labeller, Sequences
 
 from videoseq.annotations.types import ClassNames
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings, HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.sequences import to_sequence
@@ -38,7 +39,7 @@ from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.runtimes.speed import measure_speed
 from videoseq.storage.files import write_text
-from videoseq.system.hardware import RuntimeChoice, num_usable_cores
+from videoseq.system.hardware import num_usable_cores
 from videoseq.training.fit import fit
 from videoseq.video.sampling import step_rows
 

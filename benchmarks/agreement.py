@@ -20,7 +20,8 @@ from torch import Tensor
 from videoseq.pipelines.scene import draw_dataset
 
 from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.types import find_classes
+from videoseq.annotations.targets import find_classes
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.config.yaml_file import load_settings
 from videoseq.data.dataset import ClipEntry, load_clips, read_dataset
@@ -29,7 +30,6 @@ from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore
 from videoseq.inference.model import Model, label_frames
 from videoseq.models.model_folder import Bundle
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.training.train import train_model
 from videoseq.video.reader import VideoReader
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from fixtures import draw_video, make_bundle
 from harness import machine, parse_arguments, print_table, print_verdict
 
+from videoseq.config.runtime import LIBRARIES
 from videoseq.models.model_folder import save_bundle
-from videoseq.system.hardware import LIBRARIES
 
 COMMAND = str(Path(sys.executable).with_name("videoseq"))
 NUM_FRAMES = (200, 2000)

@@ -15,12 +15,13 @@ import numpy as np
 from videoseq.pipelines.options import cache_folder
 
 from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.types import Annotation, ClassNames, Interval, find_classes
+from videoseq.annotations.targets import find_classes
+from videoseq.annotations.types import Annotation, ClassNames, Interval
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.data.dataset import Clip, ClipEntry, load_clips, read_dataset
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.store import FeatureStore
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.reader import VideoReader
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")

@@ -23,14 +23,15 @@ from fixtures import draw_video, make_bundle
 from harness import Sample, measure, median, parse_arguments, print_table, print_verdict, rate_cells, save_json
 from torch import Tensor
 
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.features.backbones import Backbone
 from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
-from videoseq.inference.frame_labels import LabelWriter
 from videoseq.inference.model import Model, label_video
 from videoseq.inference.streaming import SequenceLabeler
+from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import Bundle
-from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
+from videoseq.system.hardware import cpu_computes_bfloat16, num_usable_cores
 from videoseq.video.isolation import DecoderProcess
 
 NUM_FRAMES = 600

@@ -33,7 +33,7 @@ def run(
     import json as json_
 
     from videoseq.annotations.formats import read_annotation
-    from videoseq.annotations.types import find_classes
+    from videoseq.annotations.targets import find_classes
     from videoseq.evaluation.annotator_matching import match_annotators
     from videoseq.evaluation.inter_annotator import annotator_agreement
     from videoseq.storage.files import write_text

@@ -13,11 +13,11 @@ from .extraction import Workers
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import ClassNames
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.data.dataset import Clip
     from videoseq.evaluation.metrics import LabelledVideo
     from videoseq.evaluation.tasks import AnyEvaluation
     from videoseq.inference.model import Model
-    from videoseq.system.hardware import RuntimeChoice
 
 
 @dataclass(frozen=True)

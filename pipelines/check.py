@@ -15,9 +15,9 @@ from .console import Console, Exit, print_json
 
 if TYPE_CHECKING:
     from videoseq.annotations.repair import Fit
-    from videoseq.features.extraction import Progress
     from videoseq.jobs.plan import Job
     from videoseq.video.check import VideoCheck
+    from videoseq.video.frames import Progress
     from videoseq.video.isolation import DecoderProcess
 
 

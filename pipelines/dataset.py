@@ -12,6 +12,7 @@ from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import Annotation, ClassNames
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import OnBadClip, Task, TrainSettings
     from videoseq.data.dataset import Clip, ClipEntry
     from videoseq.errors import Notice, VideoError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from videoseq.inference.model import Model
     from videoseq.models.model_folder import Bundle
     from videoseq.report.mistakes import WrongSpan
-    from videoseq.system.hardware import RuntimeChoice
     from videoseq.training.finetuning import Finetuner
 
     from .console import Console

@@ -56,12 +56,12 @@ def examine() -> dict[str, Any]:
 
 def _speeds() -> dict[str, str]:
     """Frames a second of the default backbone, by everything here that can run it."""
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoseqError
     from videoseq.features.backbones import load_backbone
     from videoseq.features.runtimes import available_choices, select_runtime
     from videoseq.features.runtimes.speed import measure_speed
-    from videoseq.system.hardware import RuntimeChoice
 
     try:
         backbone = load_backbone(BackboneSettings())

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from .videos import ISOLATES
 
 if TYPE_CHECKING:
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoError
     from videoseq.features.runtimes import Runtime
     from videoseq.features.store import ClipFeatures, FeatureStore
     from videoseq.jobs.plan import Job
-    from videoseq.system.hardware import RuntimeChoice
 
     from .console import Console
 

@@ -15,10 +15,10 @@ from .label_record import Record
 from .videos import ISOLATES, describe_access, open_videos
 
 if TYPE_CHECKING:
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.jobs.journal import Journal, LabelSettings, Result
     from videoseq.jobs.plan import Job, Jobs
     from videoseq.jobs.shards import Shard
-    from videoseq.system.hardware import RuntimeChoice
     from videoseq.video.isolation import Limits
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 if TYPE_CHECKING:
-    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.config.runtime import RuntimeChoice
 
 Device = Annotated[str, typer.Option(help="Where the CNN runs: auto, cpu, cuda or cuda:N.")]
 Runtime = Annotated[
@@ -73,7 +73,7 @@ def runtime_choice(
     Raises:
         ConfigError: A name is unknown.
     """
-    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.config.runtime import RuntimeChoice
 
     return RuntimeChoice(device, runtime, precision, threads)
 

@@ -16,11 +16,10 @@ from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.export.int8 import Comparison
-    from videoseq.features.extraction import Progress
     from videoseq.features.runtimes import QuantizedNetwork, Runtime
     from videoseq.jobs.plan import Job
     from videoseq.models.model_folder import Bundle
-    from videoseq.video.frames import FrameReader
+    from videoseq.video.frames import FrameReader, Progress
 
 _T = TypeVar("_T")
 _CARRIED = ("metrics.json", "README.md", "report.html")
@@ -100,12 +99,12 @@ class _Videos:
 def _run(
     model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
 ) -> dict[str, Any]:
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.export.int8 import part_videos, quantized_bundle
     from videoseq.export.int8_calibration import quantizer_versions
     from videoseq.features.runtimes import select_runtime
     from videoseq.features.runtimes.int8 import Quantization
     from videoseq.models.model_folder import save_bundle
-    from videoseq.system.hardware import RuntimeChoice
 
     to_calibrate, to_compare = part_videos(videos.jobs)
     network, num_images = _calibrated(bundle, videos, to_calibrate, console)
@@ -195,9 +194,10 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
 
 def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:
     """Images a second in each precision that this CPU computes in."""
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.features.runtimes import select_runtime
     from videoseq.features.runtimes.speed import measure_speed
-    from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16
+    from videoseq.system.hardware import cpu_computes_bfloat16
 
     floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
     choices = [RuntimeChoice("cpu", "openvino", name, runtime.num_streams) for name in floating]

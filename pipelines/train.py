@@ -18,12 +18,12 @@ from .trained import save, with_agreement
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import ClassNames
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import TrainSettings
     from videoseq.data.dataset import Clip
     from videoseq.data.statistics import ClassOverview
     from videoseq.errors import Notice
     from videoseq.features.backbones import Backbone
-    from videoseq.system.hardware import RuntimeChoice
     from videoseq.training.checkpoints import CheckpointFolder
     from videoseq.training.fit import FitPlace
 
@@ -132,7 +132,8 @@ def run(
     """
     from videoseq.annotations.formats import read_annotation
     from videoseq.annotations.multilabel import check_separable
-    from videoseq.annotations.types import ClassNames, find_classes
+    from videoseq.annotations.targets import find_classes
+    from videoseq.annotations.types import ClassNames
     from videoseq.data.dataset import read_dataset
     from videoseq.data.statistics import describe_clips
     from videoseq.features.backbones import load_backbone

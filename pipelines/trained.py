@@ -13,11 +13,11 @@ from .extraction import Workers
 from .train_screen import fold_lines, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.data.dataset import Clip
     from videoseq.errors import Notice
     from videoseq.evaluation.tasks import AnyEvaluation
     from videoseq.models.model_folder import ModelDescription
-    from videoseq.system.hardware import RuntimeChoice
     from videoseq.training.train import TrainedModel
 
 

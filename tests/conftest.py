@@ -69,8 +69,8 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory, 
     """A model for ``dark`` and ``bright`` at 10 Hz, trained by the program itself with the real backbone."""
     from pipelines import train
     from pipelines.console import Console
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.yaml_file import load_settings
-    from videoseq.system.hardware import RuntimeChoice
 
     is_parallel = hasattr(pytestconfig, "workerinput")  # then the run's processes share the folder above their own
     base = tmp_path_factory.getbasetemp().parent if is_parallel else tmp_path_factory.mktemp("model")

@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videoseq.annotations.types import ClassNames
+    from videoseq.annotations.types import ClassNames, Segment
     from videoseq.errors import (
         AnnotationError,
         ConfigError,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     )
     from videoseq.inference.frame_labels import FrameLabels
     from videoseq.inference.label_sets import FrameLabelSets
-    from videoseq.inference.labels import Segment
     from videoseq.inference.model import FrameLabel, FrameLabeler, Model, label_video, load_model
     from videoseq.video.frames import Frame
     from videoseq.video.info import VideoInfo
@@ -43,7 +42,7 @@ _HOMES = {
     "Model": "inference.model",
     "ModelError": "errors",
     "OutputError": "errors",
-    "Segment": "inference.labels",
+    "Segment": "annotations.types",
     "VideoError": "errors",
     "VideoInfo": "video.info",
     "VideoseqError": "errors",

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.multilabel import check_separable, make_multilabel_targets, split_labels
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval, find_classes, make_targets
+from videoseq.annotations.targets import find_classes, make_targets
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.config.yaml_file import load_settings
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.inference.frame_labels import LabelWriter
 from videoseq.inference.label_sets import ClassSegmentBuilder, FrameLabelSets
-from videoseq.jobs.plan import label_paths
+from videoseq.inference.paths import label_paths
+from videoseq.inference.writer import LabelWriter
 
 CLASSES = ClassNames(["groom", "rear", "sit"])
 TENTHS = np.arange(10) / 10.0

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.repair import Finding, Fit, check_fit, write_repaired
-from videoseq.annotations.types import IGNORE_INDEX, ClassNames, find_classes, make_targets
+from videoseq.annotations.targets import find_classes, make_targets
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.errors import AnnotationError
 
 LABELS = ("groom", "rest", "walk")

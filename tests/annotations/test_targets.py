@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval, find_classes, make_targets
+from videoseq.annotations.targets import find_classes, make_targets
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.errors import AnnotationError
 
 CLASSES = ClassNames(["rest", "walk"])

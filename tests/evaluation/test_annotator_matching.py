@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from videoseq.errors import AnnotationError
+from videoseq.evaluation import annotator_matching as matching
 from videoseq.evaluation.annotator_matching import Matched, match_annotators
-from videoseq.evaluation.evaluate import annotator_matching as matching
 
 LABELS = "frame,label\n0,a\n"
 

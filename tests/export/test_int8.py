@@ -22,6 +22,7 @@ from tests.conftest import Cli, light_frames
 from tests.models.test_model_folder import edit, edit_tensors
 from tests.pipelines.test_cli import call, check_one_line, contents, json_lines
 from tests.support.index_videos import write_video
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
 from videoseq.export import int8_calibration as quantizer
@@ -32,7 +33,6 @@ from videoseq.features.store import FeatureStore
 from videoseq.inference.model import load_model
 from videoseq.models.model_folder import load_bundle, save_bundle
 from videoseq.system import hardware as machine
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.reader import VideoReader
 
 __all__ = ["call"]  # a fixture
@@ -142,7 +142,7 @@ socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from videoseq.features.backbones import load_backbone
 from videoseq.config.schema import BackboneSettings
 from videoseq.features.runtimes import select_runtime
-from videoseq.system.hardware import RuntimeChoice
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.export.int8_calibration import quantize_backbone
 backbone = load_backbone(BackboneSettings())
 images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)

@@ -210,7 +210,7 @@ from videoseq.features.backbones import load_backbone, restore_backbone
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
 from videoseq.features.runtimes import select_runtime
-from videoseq.system.hardware import RuntimeChoice
+from videoseq.config.runtime import RuntimeChoice
 
 folder = Path(sys.argv[1])
 for model in ("resnet18", "vit_tiny_patch16_224"):

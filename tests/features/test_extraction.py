@@ -20,13 +20,13 @@ from torch import Tensor
 
 from tests.support.index_videos import read_spelled, write_spelled, write_timed, write_video
 from tests.support.odd_videos import CASES
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import OutputError, VideoError
 from videoseq.features.backbones import load_backbone
 from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.reader import VideoReader, read_frames
 
 

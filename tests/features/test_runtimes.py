@@ -13,12 +13,13 @@ import pytest
 import torch
 from skimage import data as photographs
 
+from videoseq.config.runtime import LIBRARIES, RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import Runtime, TorchRuntime, fold_batch_norm, openvino_runtime, select_runtime
 from videoseq.system import hardware as machine
-from videoseq.system.hardware import LIBRARIES, RuntimeChoice, num_usable_cores
+from videoseq.system.hardware import num_usable_cores
 from videoseq.system.torch_devices import choose_device
 
 CASES = [(library, precision) for library in LIBRARIES for precision in ("float32", "bfloat16")]
@@ -207,7 +208,7 @@ socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from videoseq.features.backbones import load_backbone
 from videoseq.config.schema import BackboneSettings
 from videoseq.features.runtimes import select_runtime
-from videoseq.system.hardware import RuntimeChoice
+from videoseq.config.runtime import RuntimeChoice
 runtime = select_runtime(load_backbone(BackboneSettings()), RuntimeChoice("cpu", "openvino"))
 print(tuple(runtime(torch.zeros(1, 3, 224, 224, dtype=torch.uint8)).shape))
 import threading

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.types import ClassNames
+from videoseq.annotations.types import ClassNames, Segment
 from videoseq.errors import ModelError, OutputError
-from videoseq.inference.frame_labels import FrameLabels, LabelWriter, SegmentBuilder, decode
-from videoseq.inference.labels import Segment
-from videoseq.jobs.plan import label_paths
+from videoseq.inference.frame_labels import FrameLabels, decode
+from videoseq.inference.paths import label_paths
+from videoseq.inference.segments import SegmentBuilder
+from videoseq.inference.writer import LabelWriter
 from videoseq.models.decoding import Hysteresis
 
 Array = np.ndarray

@@ -11,13 +11,13 @@ import torch
 
 from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ModelError
 from videoseq.features.store import FeatureStore
 from videoseq.inference.model import Model, label_video, load_model
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.reader import read_frames
 
 

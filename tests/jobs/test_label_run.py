@@ -17,11 +17,11 @@ from pipelines.file_progress import FileProgress, clock_time
 from tests.conftest import Cli, light_frames
 from tests.pipelines.test_cli import Call, Ended, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.support.index_videos import write_video
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import VideoError
 from videoseq.inference import model as labeling
 from videoseq.inference.model import Model, load_model
 from videoseq.jobs.plan import Job
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.deadline import Deadline
 
 Label = Callable[..., Ended]

@@ -22,6 +22,7 @@ from tests.pipelines.test_terminal import on_terminal
 from tests.support import toy_worker
 from tests.support.index_videos import write_spelled, write_video
 from tests.support.stderr import said_but_progress
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
 from videoseq.jobs import pool as workers
 from videoseq.jobs import worker_process
@@ -30,7 +31,6 @@ from videoseq.jobs.plan import Job, plan_jobs
 from videoseq.jobs.pool import WorkerPool
 from videoseq.jobs.worker_process import LabelTask, started_early
 from videoseq.models.model_folder import load_bundle
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.isolation import Limits
 
 TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start

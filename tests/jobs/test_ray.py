@@ -21,6 +21,7 @@ from tests.jobs.test_pool import descendants, has_ended, ignore, task_for, wait_
 from tests.pipelines.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.support.index_videos import write_spelled, write_video
 from tests.support.stderr import said_but_progress
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
 from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job, plan_jobs
@@ -28,7 +29,6 @@ from videoseq.jobs.ray import pool as ray_engine
 from videoseq.jobs.ray.cluster import Room, import_ray
 from videoseq.jobs.ray.pool import RayPool
 from videoseq.jobs.ray.site import Site, are_here, marked
-from videoseq.system.hardware import RuntimeChoice
 
 TORCH = ("--device", "cpu", "--runtime", "torch", "--precision", "float32", "--threads", "1")
 RAY = str(Path(sys.executable).with_name("ray"))

@@ -14,12 +14,13 @@ import pytest
 from tests.conftest import light_frames
 from tests.support.filenames import NOT_UTF8, ODD_NAMES
 from tests.support.index_videos import write_spelled, write_video
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import OutputError
 from videoseq.inference.model import Model, load_model
+from videoseq.inference.paths import label_paths
 from videoseq.jobs.journal import Journal, LabelSettings, Result
 from videoseq.jobs.label_job import label_job
-from videoseq.jobs.plan import Job, label_paths, plan_jobs
-from videoseq.system.hardware import RuntimeChoice
+from videoseq.jobs.plan import Job, plan_jobs
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pipelines import train
 from pipelines.console import Console
 from tests.pipelines.test_cli import Call, Ended, call, check_one_line, contents, json_lines
 from tests.support.index_videos import write_spelled
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.config.yaml_file import load_settings
 from videoseq.features.backbones import load_backbone
@@ -25,7 +26,6 @@ from videoseq.jobs import worker_process
 from videoseq.jobs.feature_job import feature_job, has_features
 from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
-from videoseq.system.hardware import RuntimeChoice
 
 __all__ = ["call"]  # a fixture
 

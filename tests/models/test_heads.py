@@ -18,6 +18,7 @@ from tests.conftest import light_frames
 from tests.pipelines.test_cli import call
 from tests.support.index_videos import write_video
 from videoseq.annotations.formats import read_annotation
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.config.yaml_file import load_settings
 from videoseq.data.dataset import Clip, load_clips, read_dataset
@@ -28,7 +29,6 @@ from videoseq.inference.frame_labels import FrameLabels
 from videoseq.inference.model import Model, load_model
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_bundle, save_bundle
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.training.fit import fit
 from videoseq.video.reader import VideoReader, read_frames
 

@@ -22,12 +22,13 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.inference.model import load_model
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import Bundle, check_target, load_bundle, save_bundle
-from videoseq.system.hardware import RuntimeChoice, cpu_computes_bfloat16
+from videoseq.system.hardware import cpu_computes_bfloat16
 
 
 @pytest.fixture(scope="module")

@@ -412,7 +412,7 @@ def test_a_model_is_not_replaced_unasked(call, model_folder, light_dataset):
 def test_a_second_training_decodes_nothing(model_folder, cache, light_dataset, tmp_path, monkeypatch):
     """The videos' bytes are read, to know them by; no decoder is asked for a frame."""
     from pipelines import train
-    from videoseq.system.hardware import RuntimeChoice
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.video.isolation import DecoderProcess
     from videoseq.video.reader import VideoReader
 

@@ -13,8 +13,8 @@ from pipelines import train
 from pipelines.console import Console
 from tests.models.test_model_folder import edit
 from tests.pipelines.test_cli import cache, call, check_one_line
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.yaml_file import load_settings
-from videoseq.system.hardware import RuntimeChoice
 
 __all__ = ["cache", "call"]  # fixtures
 

@@ -185,6 +185,7 @@ class _Counted(list[str]):
 
 def _serve(model_path: Path) -> None:
     from pipelines.__main__ import main
+    from videoseq.config.runtime import RuntimeChoice
     from videoseq.inference import model as labeling
     from videoseq.jobs import label_job as batch  # noqa: F401
     from videoseq.jobs import pool as workers  # noqa: F401
@@ -194,7 +195,6 @@ def _serve(model_path: Path) -> None:
     )
     from videoseq.storage import files
     from videoseq.storage import lock as folder_lock  # noqa: F401
-    from videoseq.system.hardware import RuntimeChoice
 
     model = labeling.load_model(model_path, RuntimeChoice(device="cpu", library="torch", num_threads=1))
     model.runtime = _quick(model.runtime)

@@ -17,9 +17,9 @@ from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, TrainerSettings, TrainSettings
 from videoseq.errors import ConfigError, OutputError
 from videoseq.features.backbones import load_backbone
+from videoseq.training import checkpoints
 from videoseq.training.checkpoints import CheckpointFolder, training_digest
 from videoseq.training.fit import FitPlace, fit
-from videoseq.training import checkpoints
 from videoseq.training.train import train_model
 
 CLIPS = [make_clip(seed) for seed in range(6)]

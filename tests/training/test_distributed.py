@@ -120,7 +120,7 @@ def test_two_processes_learn_what_one_does_and_go_on_where_they_were(tmp_path):
 
 
 def test_a_process_that_dies_is_an_error_of_one_line_and_none_is_left(monkeypatch):
-    from videoseq.training.fit import distributed as ranks
+    from videoseq.training import distributed as ranks
 
     started = []
     monkeypatch.setattr(

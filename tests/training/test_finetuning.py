@@ -15,6 +15,7 @@ from tests.support.small_backbone import make_clips, on_one_thread, small_pictur
 from tests.training.test_checkpoints import PowerCutError, place_at
 from videoseq import load_model
 from videoseq.annotations.types import ClassNames
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings, TrainSettings
 from videoseq.config.yaml_file import load_settings
 from videoseq.data.sequences import LaneBatches
@@ -23,10 +24,9 @@ from videoseq.evaluation.evaluate import label_clips
 from videoseq.features.backbones import load_backbone
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.model_folder import load_bundle, save_bundle
-from videoseq.system.hardware import RuntimeChoice
+from videoseq.training import finetuning
 from videoseq.training.finetuning import Finetuner, FinetuningModule, check_finetuning
 from videoseq.training.fit import FitPlace, fit
-from videoseq.training import finetuning
 from videoseq.training.image_store import PictureStore
 from videoseq.training.lightning_module import SequenceModule
 from videoseq.training.train import train_model

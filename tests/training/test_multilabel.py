@@ -17,6 +17,7 @@ from tests.support.multilabel_clips import CLIPS, label_at, write_overlapping
 from tests.training.test_fit import HEAD, SETTINGS, make_clip
 from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings, DataSettings, TrainSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.statistics import describe_clips
@@ -32,7 +33,6 @@ from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_bundle, save_bundle
 from videoseq.models.thresholds import add_thresholds, thresholds_of
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.training.fit import fit
 from videoseq.training.lightning_module import loss_weights
 from videoseq.training.sweep import sweep

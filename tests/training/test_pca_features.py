@@ -13,7 +13,7 @@ from tests.training.test_fit import make_clip
 from videoseq.config.schema import HeadSettings
 from videoseq.errors import OutputError
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.training.fit import pca_features as components
+from videoseq.training import pca_features as components
 from videoseq.training.pca_features import as_components, learn_components
 
 WIDTH, COMPONENTS = 8, 3

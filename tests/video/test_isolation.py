@@ -15,10 +15,10 @@ import pytest
 from tests.support.index_videos import read_spelled, spell, write_spelled, write_timed, write_video
 from tests.support.odd_videos import CASES, bomb, lying_bomb
 from videoseq.errors import VideoError
+from videoseq.video import isolation
 from videoseq.video.frames import FrameReader
 from videoseq.video.isolation import DecoderProcess, Limits
 from videoseq.video.reader import VideoReader
-from videoseq.video import isolation
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from tests.support.index_videos import read_spelled, spell, write_spelled, write
 from tests.support.odd_videos import CASES, ROTATED_DEGREES
 from tests.support.outcomes import outcomes
 from videoseq.errors import VideoError
+from videoseq.video import pyav_capture as av_capture
 from videoseq.video.info import ReadFacts, VideoInfo
 from videoseq.video.isolation import DecoderProcess
 from videoseq.video.reader import VideoReader, content_sha256, probe, read_frames
-from videoseq.video.reader import pyav_capture as av_capture
 from videoseq.video.safe_file import FileWatch
 
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int64
 
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval, check_overlaps, frames_covered
+from videoseq.annotations.targets import check_overlaps, frames_covered
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.errors import AnnotationError, Notice
 
 SEPARATOR = "|"

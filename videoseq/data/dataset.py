@@ -16,7 +16,8 @@ from jaxtyping import Bool, Int64
 from videoseq.annotations.formats import ANNOTATION_SUFFIXES
 from videoseq.annotations.formats.csv_table import misspelt, read_rows
 from videoseq.annotations.multilabel import make_multilabel_targets
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, make_targets
+from videoseq.annotations.targets import make_targets
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.config.schema import OnBadClip, Task
 from videoseq.errors import AnnotationError, Notice, VideoError, did_you_mean
 from videoseq.features.store import ClipFeatures

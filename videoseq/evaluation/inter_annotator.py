@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
+from videoseq.annotations.targets import find_classes, make_targets
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.errors import AnnotationError, Notice, did_you_mean
 from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION, LabelledVideo, Metrics, VideoMetrics, measure
 from videoseq.evaluation.metrics.segments import segment_video

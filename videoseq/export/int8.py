@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from videoseq.features.extraction import FeatureChunk, Progress, stream_features
+from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import QuantizedNetwork, Runtime
 from videoseq.features.runtimes.int8 import Quantization
 from videoseq.inference.labels import LabelledFrames, num_equal_answers
 from videoseq.inference.whole_video import video_labeler
 from videoseq.models.model_folder import Bundle
-from videoseq.video.frames import FrameReader
+from videoseq.video.frames import FrameReader, Progress
 
 _Video = TypeVar("_Video")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -15,14 +15,11 @@ from torch import Tensor
 
 from videoseq.features.runtimes import Runtime
 from videoseq.system.torch_devices import one_core
-from videoseq.video.frames import FrameReader, FrameStamp
+from videoseq.video.frames import FrameReader, FrameStamp, Progress
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
 _QUEUE_BATCHES = 3
-
-Progress = Callable[[int, float], None]
-"""Called with the frames read so far and the fraction of the file's bytes read."""
 
 
 @dataclass(frozen=True, eq=False)

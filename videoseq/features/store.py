@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ import torch
 from jaxtyping import Float, Float32, Int
 
 from videoseq.errors import Notice, OutputError
-from videoseq.features.extraction import FeatureChunk, Progress, stream_features
+from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime
 from videoseq.storage.files import remove_leftovers, staged_binary_file, staged_file, staged_folder
-from videoseq.video.frames import FrameReader
+from videoseq.storage.memmap import release_pages
+from videoseq.video.frames import FrameReader, Progress
 from videoseq.video.info import ReadFacts
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch
@@ -80,17 +80,6 @@ class ClipFeatures:
             file.writelines(f"{row},{frame},{self.seconds[frame]:.6f}\n" for row, frame in enumerate(sampled.tolist()))
         with staged_binary_file(vectors) as binary:
             np.save(binary, self.features)
-
-
-def release_pages(features: Float32[np.ndarray, "sampled features"]) -> None:
-    """Unmaps the pages that were read, which else count as this process's memory until all of a dataset does.
-
-    The system keeps them in its page cache for as long as it has room, so that the next pass finds them there.
-    """
-    if isinstance(features, np.memmap) and features.mode == "r":
-        mapped: object = features.base
-        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class FeatureStore:

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from videoseq.annotations.multilabel import joined
-from videoseq.annotations.types import ClassNames
-from videoseq.inference.frame_labels import SegmentBuilder
-from videoseq.inference.labels import LabelledFrames, Segment, check_finite
+from videoseq.annotations.types import ClassNames, Segment
+from videoseq.inference.labels import LabelledFrames, check_finite
+from videoseq.inference.segments import SegmentBuilder
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,22 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from videoseq.annotations.types import ClassNames
+from videoseq.annotations.types import ClassNames, Segment
 from videoseq.errors import ModelError
 
 Labels = TypeVar("Labels", bound="LabelledFrames")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
-
-    start_seconds: float
-    stop_seconds: float
-    start_frame: int
-    stop_frame: int
-    label: str
-    confidence: float
 
 
 @dataclass(frozen=True, eq=False)

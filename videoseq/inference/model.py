@@ -19,19 +19,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ModelError, VideoError
-from videoseq.features.extraction import FeatureChunk, Progress, stream_features
+from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
-from videoseq.inference.frame_labels import LabelWriter, SegmentBuilder
 from videoseq.inference.label_sets import ClassSegmentBuilder
 from videoseq.inference.labels import LabelledFrames, joined_labels
+from videoseq.inference.segments import SegmentBuilder
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
+from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import Bundle, load_bundle
 from videoseq.models.thresholds import thresholds_of
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.video.deadline import Deadline
-from videoseq.video.frames import Frame, FrameReader
+from videoseq.video.frames import Frame, FrameReader, Progress
 from videoseq.video.info import ReadFacts
 from videoseq.video.reader import VideoReader
 from videoseq.video.safe_file import FileWatch

@@ -6,13 +6,13 @@ import errno
 from pathlib import Path
 
 from videoseq.errors import OutputError, VideoError, one_line
-from videoseq.features.extraction import Progress
 from videoseq.features.runtimes import Runtime
 from videoseq.features.store import FeatureStore, feature_paths, features_sha256
 from videoseq.jobs.journal import Result
 from videoseq.jobs.label_job import described
 from videoseq.jobs.plan import Job
 from videoseq.storage.files import file_sha256, remove_leftovers
+from videoseq.video.frames import Progress
 from videoseq.video.reader import content_sha256
 
 

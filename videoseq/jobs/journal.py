@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from videoseq.errors import ModelError, OutputError, VideoError
-from videoseq.jobs.plan import Job, label_paths
+from videoseq.inference.paths import label_paths
+from videoseq.jobs.plan import Job
 from videoseq.jobs.shards import Shard, shard_file_name
 from videoseq.storage.files import file_sha256, restore_folder, staged_file, write_text
 from videoseq.storage.jsonl import LineLog

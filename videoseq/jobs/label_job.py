@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from videoseq.errors import ModelError, OutputError, VideoError, one_line
-from videoseq.features.extraction import Progress
 from videoseq.inference.model import Model, label_video
 from videoseq.jobs.journal import PASSING_CODES, LabelSettings, Result, digests
 from videoseq.jobs.plan import Job
 from videoseq.storage.files import remove_leftovers
-from videoseq.video.frames import FrameReader
+from videoseq.video.frames import FrameReader, Progress
 from videoseq.video.info import ReadFacts
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch

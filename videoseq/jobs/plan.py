@@ -53,11 +53,6 @@ class Job:
             )
 
 
-def label_paths(target: Path) -> tuple[Path, Path]:
-    """Where the labels of a video go: ``target`` plus ``.frames.csv`` and ``.segments.csv``."""
-    return target.with_name(f"{target.name}.frames.csv"), target.with_name(f"{target.name}.segments.csv")
-
-
 class Jobs:
     """Videos in a stable order, to be gone through as often as one likes; made by :func:`plan_jobs`.
 

@@ -25,7 +25,6 @@ import torch
 
 from videoseq.errors import ConfigError, ModelError, OutputError
 from videoseq.features.backbones import load_backbone
-from videoseq.features.extraction import Progress
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore, features_sha256
 from videoseq.inference.model import load_model
@@ -35,7 +34,7 @@ from videoseq.jobs.label_job import label_job
 from videoseq.jobs.plan import Job
 from videoseq.jobs.worker_process import FeatureTask, LabelTask, Task
 from videoseq.system.hardware import num_usable_cores
-from videoseq.video.frames import FrameReader
+from videoseq.video.frames import FrameReader, Progress
 from videoseq.video.isolation import DecoderProcess
 from videoseq.video.reader import VideoReader
 

@@ -14,9 +14,9 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.jobs.journal import LabelSettings
 from videoseq.jobs.plan import Job
-from videoseq.system.hardware import RuntimeChoice
 from videoseq.system.processes import child_command, how_it_ended
 from videoseq.video.isolation import Limits
 

@@ -22,11 +22,11 @@ from torch import Tensor
 from videoseq.data.dataset import Clip
 from videoseq.errors import ModelError, OutputError
 from videoseq.features.backbones import Preprocessing
-from videoseq.features.extraction import Progress, one_core_threads
+from videoseq.features.extraction import one_core_threads
 from videoseq.features.runtimes import Runtime
 from videoseq.system.hardware import num_usable_cores
 from videoseq.system.torch_devices import one_core
-from videoseq.video.frames import FrameReader
+from videoseq.video.frames import FrameReader, Progress
 
 _PICTURES_AT_ONCE = 128
 _BATCH = 8

@@ -14,8 +14,8 @@ from jaxtyping import Float32
 
 from videoseq.data.dataset import Clip
 from videoseq.errors import OutputError
-from videoseq.features.store import release_pages
 from videoseq.models.bidirectional import Network
+from videoseq.storage.memmap import release_pages
 
 _MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they take goes with their cube
 _ROWS_AT_ONCE = 512

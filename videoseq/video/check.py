@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from videoseq.errors import VideoError, one_line
-from videoseq.features.extraction import Progress
-from videoseq.video.frames import FrameReader
+from videoseq.video.frames import FrameReader, Progress
 from videoseq.video.info import ReadFacts, VideoInfo
 from videoseq.video.isolation import DecoderProcess
 from videoseq.video.packets import PacketFacts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,6 +14,9 @@ from videoseq.video.info import ReadFacts, VideoInfo
 from videoseq.video.timestamps import FrameFlag
 
 Image = UInt8[np.ndarray, "height width 3"]
+
+Progress = Callable[[int, float], None]
+"""Called with the frames read so far and the fraction of the file's bytes read."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, find_classes, make_targets
+from videoseq.annotations.targets import find_classes, make_targets
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.errors import AnnotationError
-from videoseq.inference.frame_labels import FrameLabels, LabelWriter
-from videoseq.jobs.plan import label_paths
+from videoseq.inference.frame_labels import FrameLabels
+from videoseq.inference.paths import label_paths
+from videoseq.inference.writer import LabelWriter
 
 Reader = Callable[..., Annotation]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from videoseq.annotations.repair.table import Finding, Row, Table, listed, named
-from videoseq.annotations.types import frames_in
+from videoseq.annotations.targets import frames_in
 
 
 def check_pairs(table: Table) -> Iterator[Finding]:

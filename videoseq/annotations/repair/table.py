@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from videoseq.annotations.formats.csv_table import parse_number
-from videoseq.annotations.types import Interval, end_tolerance
+from videoseq.annotations.targets import end_tolerance
+from videoseq.annotations.types import Interval
 
 _VARIABLE_FRAMES = 2  # frames that stray further than this from a constant rate have a variable one
 

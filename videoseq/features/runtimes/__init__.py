@@ -7,13 +7,14 @@ from typing import cast
 
 import torch
 
+from videoseq.config.runtime import PRECISIONS, Precision, RuntimeChoice
 from videoseq.errors import ConfigError
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import openvino_runtime
 from videoseq.features.runtimes.base import Runtime
 from videoseq.features.runtimes.int8 import QuantizedNetwork
 from videoseq.features.runtimes.torch_runtime import TorchRuntime, fold_batch_norm
-from videoseq.system.hardware import PRECISIONS, Precision, RuntimeChoice, cpu_computes_bfloat16, num_usable_cores
+from videoseq.system.hardware import cpu_computes_bfloat16, num_usable_cores
 from videoseq.system.torch_devices import choose_device
 
 __all__ = [

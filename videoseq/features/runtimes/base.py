@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from videoseq.config.runtime import Precision
 from videoseq.errors import Notice
 from videoseq.features.backbones import BackboneIdentity
-from videoseq.system.hardware import Precision
 
 
 class Runtime(ABC):

@@ -21,12 +21,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from videoseq.config.runtime import Precision
 from videoseq.errors import ConfigError, ModelError, one_line
 from videoseq.features.backbones import Backbone, BackboneIdentity
 from videoseq.features.runtimes.base import Runtime
 from videoseq.features.runtimes.int8 import QuantizedNetwork, probe_image
 from videoseq.features.runtimes.torch_runtime import fold_batch_norm
-from videoseq.system.hardware import Precision
 
 if TYPE_CHECKING:
     import openvino

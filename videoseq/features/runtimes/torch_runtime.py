@@ -12,10 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from videoseq.config.runtime import Precision
 from videoseq.errors import ConfigError, Notice
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes.base import Runtime
-from videoseq.system.hardware import Precision
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -16,8 +16,9 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from typing import Any
 
+from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, one_line
-from videoseq.system.hardware import RuntimeChoice, num_usable_cores
+from videoseq.system.hardware import num_usable_cores
 
 _CORES_PER_ACTOR = 2  # decoding and the CNN overlap
 _STORE_BYTES = 100 << 20  # jobs and results are small

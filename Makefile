@@ -29,6 +29,14 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ lightning-action lightning pandas
 	touch $@
 
+# Tests open reports in a real browser. Where it is missing, only root on Debian gets it unasked, such as CI in a container.
+BROWSERS := chromium chromium-browser google-chrome
+.venv/browser: .venv/core
+	@for name in $(BROWSERS); do command -v $$name && break; done || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } || \
+	  { echo "make test: expected a browser ($(BROWSERS)), found none; install chromium" >&2; exit 1; }
+	touch $@
+
 # The oldest OpenCV that is promised to work, and the next generation.
 OTHER_OPENCV := .venv/opencv/4.12.0.88 .venv/opencv/5.0.0.93
 .venv/opencv/%: .venv/dev
@@ -40,7 +48,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
 	$(BIN)/videoseq demo demo
 
-test: .venv/dev .venv/timm  ## the tests that take minutes
+test: .venv/dev .venv/timm .venv/browser  ## the tests that take minutes
 	$(PYTEST)
 
 test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the tests that take longer: an hour of video, damaged files, the wheel

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from videoseq.pipelines.options import cache_folder
 
 from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.targets import find_classes
@@ -22,6 +21,7 @@ from videoseq.data.dataset import Clip, ClipEntry, load_clips, read_dataset
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.store import FeatureStore
+from videoseq.storage.cache import cache_folder
 from videoseq.video.reader import VideoReader
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")

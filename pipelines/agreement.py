@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoseq.video.access import open_videos
+
 from .agreement_screen import agreement_screen
 from .console import Console, print_json
-from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import Annotation

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoseq.video.access import open_videos
+
 from .extraction import Workers, extract
-from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import Annotation, ClassNames

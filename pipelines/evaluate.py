@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from videoseq.storage.cache import cache_folder
+
 from . import agreement, options
 from . import dataset as datasets
 from .beside import Previous, difference_table, load_previous
@@ -64,7 +66,7 @@ def evaluate(
     if not _is_model(model, dataset, beside):
         agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
-    choice, cache = options.runtime_choice(device, runtime, precision, threads), options.cache_folder(cache)
+    choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
     loaded = load_model(model, choice)
     previous = None if beside is None else load_previous(beside, loaded, choice)
     description = loaded.bundle.description

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .videos import ISOLATES
+from videoseq.video.access import ISOLATES
 
 if TYPE_CHECKING:
     from videoseq.config.runtime import RuntimeChoice

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from videoseq.storage.cache import cache_folder
+from videoseq.video.access import ISOLATES, describe_access
+
 from . import crew as crews
 from . import options
 from .console import Console, Exit
-from .videos import ISOLATES, describe_access
 
 if TYPE_CHECKING:
     from videoseq.jobs.journal import Result
@@ -65,7 +67,7 @@ def features(
     if not jobs.num_found:
         console.end_empty(inputs)
     choice = options.runtime_choice(device, runtime, precision, threads)
-    store = options.cache_folder(cache)
+    store = cache_folder(cache)
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
     # Where something was computed before, there may be nothing to do.
     num_early = 0 if out.exists() else len(jobs)

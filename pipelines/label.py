@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from videoseq.video.access import ISOLATES
+
 from . import crew as crews
 from . import options
 from .console import Console, LogFormat, print_json, print_json_list
 from .label_run import OnCorrupt, Request, run
-from .videos import ISOLATES
 
 if TYPE_CHECKING:
     from videoseq.video.isolation import Limits

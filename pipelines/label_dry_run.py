@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from videoseq.video.access import open_videos
+
 from . import label_speed
 from .console import Console
 from .file_progress import clock_time
-from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.jobs.plan import Job
+    from videoseq.video.access import VideoAccess
     from videoseq.video.isolation import Limits
 
     from .label_run import Request
-    from .videos import VideoAccess
 
 
 @dataclass

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoseq.video.access import ISOLATES, describe_access, open_videos
+
 from .console import Console
 from .crew import Crew
 from .label_record import Record
-from .videos import ISOLATES, describe_access, open_videos
 
 if TYPE_CHECKING:
     from videoseq.config.runtime import RuntimeChoice

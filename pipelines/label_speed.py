@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from videoseq.errors import OutputError
-
-from . import options
+from videoseq.storage.cache import cache_root
 
 MIN_SECONDS = 30.0
 """A run that took less says more about how long it takes to start."""
@@ -36,4 +35,4 @@ def recall(model_sha256: str) -> float | None:
 
 
 def _path(model_sha256: str) -> Path:
-    return options.cache_root() / "speed" / f"{model_sha256}.json"
+    return cache_root() / "speed" / f"{model_sha256}.json"

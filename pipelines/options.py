@@ -76,15 +76,3 @@ def runtime_choice(
     from videoseq.config.runtime import RuntimeChoice
 
     return RuntimeChoice(device, runtime, precision, threads)
-
-
-def cache_folder(cache: Path | None) -> Path:
-    """The folder in which features are kept."""
-    return cache_root() / "features" if cache is None else cache
-
-
-def cache_root() -> Path:
-    """Where this program keeps what it can do without."""
-    import os
-
-    return Path(os.environ.get("VIDEOSEQ_CACHE") or Path.home() / ".cache" / "videoseq")

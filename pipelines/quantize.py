@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from videoseq.video.access import open_videos
+
 from . import options
 from .console import Console, Exit, fail, percent, print_json
-from .videos import open_videos
 
 if TYPE_CHECKING:
     from videoseq.export.int8 import Comparison

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from videoseq.storage.cache import cache_folder
+
 from . import dataset as datasets
 from . import options
 from .console import Console, Exit, percent, print_json, table
@@ -102,7 +104,7 @@ def train(
         metrics = run(
             dataset, settings, out, console,
             choice=options.runtime_choice(device, runtime, precision, threads),
-            cache=options.cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
+            cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
             resume=resume is not None,
             num_workers=workers,
         )  # fmt: skip

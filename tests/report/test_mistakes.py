@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.videos import open_videos
 from tests.support.index_videos import read_spelled, write_spelled, write_video
 from tests.support.report_builders import labelled
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.report.mistakes import read_pictures, wrong_spans
+from videoseq.video.access import open_videos
 from videoseq.video.frames import FrameReader
 from videoseq.video.reader import VideoReader
 

@@ -1,4 +1,4 @@
-"""How the programs open videos: in a process of their own wherever the system can."""
+"""How videos are opened: decoded in a process of its own wherever the system can."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from videoseq.video.isolation import Limits
 
 ISOLATES = os.name == "posix"
-"""Whether decoding is isolated unless somebody says otherwise."""
+"""Whether decoding is isolated by default."""
 
 
 @dataclass(frozen=True)
 class VideoAccess:
-    """How videos are opened, how their headers alone are read, and what ``run.json`` says of it."""
+    """How videos are opened, how their headers alone are read, and what ``run.json`` records of it."""
 
     open: Callable[[Path], FrameReader]
     read_info: Callable[[Path], VideoInfo]
@@ -30,10 +30,10 @@ class VideoAccess:
 
 @contextmanager
 def open_videos(limits: Limits | None = None, *, isolate: bool = ISOLATES) -> Iterator[VideoAccess]:
-    """Gives what opens videos; the process behind it starts now and ends with the block.
+    """Opens videos inside the block; the decoder process, if there is one, starts now and ends with the block.
 
     Raises:
-        ConfigError: Isolation is asked for where the system cannot.
+        ConfigError: The system cannot isolate decoding, and it was asked for.
     """
     from videoseq.video.isolation import DecoderProcess, Limits
     from videoseq.video.reader import VideoReader
@@ -54,5 +54,5 @@ def _read_info(open_video: Callable[[Path], FrameReader], path: Path) -> VideoIn
 
 
 def describe_access(limits: Limits, *, isolate: bool) -> dict[str, Any]:
-    """What ``run.json`` says of how videos are opened."""
+    """What ``run.json`` records of how videos are opened."""
     return {"isolated": True, **asdict(limits)} if isolate else {"isolated": False, "max_pixels": limits.max_pixels}

@@ -29,7 +29,7 @@ from videoseq.features.backbones import load_backbone
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore
 from videoseq.inference.model import Model, label_frames
-from videoseq.models.model_folder import Bundle
+from videoseq.models.model_folder import ModelFolder
 from videoseq.training.train import train_model
 from videoseq.video.reader import VideoReader
 
@@ -61,22 +61,22 @@ class Labelled:
     num_images: int
 
 
-def train(entries: list[ClipEntry], runtime: Runtime, bundle_backbone: object, cache: Path) -> Bundle:
+def train(entries: list[ClipEntry], runtime: Runtime, backbone: object, cache: Path) -> ModelFolder:
     """A model with the default settings."""
     annotations = [read_annotation(entry.annotation) for entry in entries]
     classes, settings = find_classes(annotations, None), load_settings()
     store = FeatureStore(cache)
     clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, settings.sample_hz), classes)
-    return train_model(clips, classes, settings, bundle_backbone).bundle
+    return train_model(clips, classes, settings, backbone).contents
 
 
-def label_all(entries: list[ClipEntry], bundle: Bundle, runtime: Runtime, reuse_threshold: float) -> Labelled:
+def label_all(entries: list[ClipEntry], contents: ModelFolder, runtime: Runtime, reuse_threshold: float) -> Labelled:
     """Every clip labelled one way."""
     counting = CountingRuntime(runtime)
     names: list[str] = []
     for entry in entries:
         with VideoReader(entry.video) as reader:
-            for part in label_frames(reader, Model(bundle, counting), reuse_threshold=reuse_threshold):
+            for part in label_frames(reader, Model(contents, counting), reuse_threshold=reuse_threshold):
                 names += part.names
     return Labelled(np.array(names), counting.num_images)
 
@@ -90,18 +90,18 @@ def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[s
         for library in ("torch", "openvino")
         for precision in ("float32", "bfloat16")
     }
-    bundle = train(entries, runtimes[REFERENCE], backbone, folder / "features")
+    contents = train(entries, runtimes[REFERENCE], backbone, folder / "features")
     entries = entries[:num_clips]
-    reference = label_all(entries, bundle, runtimes[REFERENCE], 0.0)
+    reference = label_all(entries, contents, runtimes[REFERENCE], 0.0)
     ways = {name: (runtime, 0.0) for name, runtime in runtimes.items() if name != REFERENCE}
     fastest = select_runtime(backbone, RuntimeChoice("cpu"))
     ways |= {f"auto, reuse threshold {value:g}": (fastest, value) for value in (1.0, 4.0)}
     found = {}
     for name, (runtime, reuse_threshold) in ways.items():
-        labelled = label_all(entries, bundle, runtime, reuse_threshold)
+        labelled = label_all(entries, contents, runtime, reuse_threshold)
         agreement = float((labelled.names == reference.names).mean())
         found[name] = {"agreement": agreement, "computed": labelled.num_images / reference.num_images}
-    print(f"\n{dataset.name}: {len(entries)} clips, {len(reference.names)} frames, {len(bundle.classes)} classes\n")
+    print(f"\n{dataset.name}: {len(entries)} clips, {len(reference.names)} frames, {len(contents.classes)} classes\n")
     rows = [[name, f"{100 * row['agreement']:.2f} %", f"{100 * row['computed']:.0f} %"] for name, row in found.items()]
     print_table(["", f"labels as by {REFERENCE}", "images computed"], rows)
     for name, (_, reuse_threshold) in ways.items():

@@ -12,7 +12,7 @@ from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, HeadSettings, TrainSettings
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.model_folder import Bundle, ModelDescription
+from videoseq.models.model_folder import ModelConfig, ModelFolder
 from videoseq.system.hardware import library_versions
 
 FPS = 30
@@ -37,15 +37,15 @@ def draw_video(path: Path, num_frames: int, seed: int = 0) -> Path:
     return path
 
 
-def make_bundle(sample_hz: float | None, backbone: Backbone | None = None) -> Bundle:
+def make_model_folder(sample_hz: float | None, backbone: Backbone | None = None) -> ModelFolder:
     """The default backbone and head; the head's weights are drawn, which costs what trained ones cost."""
     backbone = backbone or load_backbone(BackboneSettings())
     head = HeadSettings()
     no_context = head.model_copy(update={"cell": "none", "inputs": "features"})
     size = backbone.identity.feature_size
-    description = ModelDescription(
+    config = ModelConfig(
         classes=CLASSES, backbone=backbone.identity, sample_hz=sample_hz, head=head, no_context_head=no_context,
         majority_class=CLASSES[0], settings=TrainSettings(), metrics={}, versions=library_versions(),
     )  # fmt: skip
     heads = (CausalRNN(size, len(CLASSES), settings).eval() for settings in (head, no_context))
-    return Bundle(description, ClassNames(CLASSES), *heads, backbone)
+    return ModelFolder(config, ClassNames(CLASSES), *heads, backbone)

@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from fixtures import draw_video, make_bundle
+from fixtures import draw_video, make_model_folder
 from harness import machine, parse_arguments, print_table, print_verdict
 
 from videoseq.config.runtime import LIBRARIES
-from videoseq.models.model_folder import save_bundle
+from videoseq.models.model_folder import save_model_folder
 
 COMMAND = str(Path(sys.executable).with_name("videoseq"))
 NUM_FRAMES = (200, 2000)
@@ -56,7 +56,7 @@ def main() -> None:
     peaks: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_bundle(make_bundle(sample_hz=10.0), folder / "model")
+        save_model_folder(make_model_folder(sample_hz=10.0), folder / "model")
         for num_frames in NUM_FRAMES:
             video = draw_video(folder / f"{num_frames}.mp4", num_frames)
             for library in LIBRARIES:

@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 
 import harness
-from fixtures import FPS, make_bundle
+from fixtures import FPS, make_model_folder
 from workers import CORES, NUM_FRAMES, NUM_START_FRAMES, NUM_VIDEOS, draw_videos
 
 from videoseq.jobs.journal import Journal, Result
 from videoseq.jobs.ray.cluster import import_ray
-from videoseq.models.model_folder import save_bundle
+from videoseq.models.model_folder import save_model_folder
 from videoseq.storage.files import file_sha256
 
 BIN = Path(sys.executable).parent
@@ -138,7 +138,7 @@ def main() -> None:
     runs: dict[str, Callable[[], float]] = {}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        save_bundle(make_bundle(sample_hz=10.0), folder / "model")
+        save_model_folder(make_model_folder(sample_hz=10.0), folder / "model")
         alone, both = stack.enter_context(ray_cluster(1)), stack.enter_context(ray_cluster(2))
         on_ray = ("--engine", "ray", "--threads", "1", "--address")
         ways = {

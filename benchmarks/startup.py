@@ -14,10 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fixtures import FPS, draw_video, make_bundle
+from fixtures import FPS, draw_video, make_model_folder
 from harness import Sample, median, parse_arguments, print_table, print_verdict, save_json
 
-from videoseq.models.model_folder import save_bundle
+from videoseq.models.model_folder import save_model_folder
 
 COMMAND = Path(sys.executable).with_name("videoseq")
 PROGRAM = """
@@ -74,7 +74,7 @@ def main() -> None:
     samples: dict[str, list[Sample]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_bundle(make_bundle(sample_hz=10.0), folder / "model")
+        save_model_folder(make_model_folder(sample_hz=10.0), folder / "model")
         video = draw_video(folder / "clip.mp4", 10 * FPS)
         for number in range(arguments.rounds + 1):
             for what, seconds in {**time_help(), **time_label(folder / "model", video, folder)}.items():

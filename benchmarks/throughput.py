@@ -19,7 +19,7 @@ from pathlib import Path
 
 import cv2
 import torch
-from fixtures import draw_video, make_bundle
+from fixtures import draw_video, make_model_folder
 from harness import Sample, measure, median, parse_arguments, print_table, print_verdict, rate_cells, save_json
 from torch import Tensor
 
@@ -30,7 +30,7 @@ from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.inference.model import Model, label_video
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.writer import LabelWriter
-from videoseq.models.model_folder import Bundle
+from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_computes_bfloat16, num_usable_cores
 from videoseq.video.isolation import DecoderProcess
 
@@ -71,7 +71,7 @@ class Stages:
     decoder: DecoderProcess
     images: Tensor
     chunks: list[FeatureChunk]
-    bundle: Bundle
+    contents: ModelFolder
 
     def decode(self) -> float:
         """Every frame decoded, none looked at."""
@@ -80,7 +80,7 @@ class Stages:
 
     def decode_and_resample(self) -> float:
         """Every frame decoded, turned into RGB and resized."""
-        resize = self.bundle.backbone.identity.preprocessing.resize
+        resize = self.contents.backbone.identity.preprocessing.resize
         with self.decoder.open(self.video) as reader:
             return sum(len(resize(frame.image)[:1]) for frame in reader.sampled(None) if frame.image is not None)
 
@@ -91,7 +91,7 @@ class Stages:
 
     def head(self) -> float:
         """The recurrent network, and the files."""
-        sequence, classes = SequenceLabeler(self.bundle.head), self.bundle.classes
+        sequence, classes = SequenceLabeler(self.contents.head), self.contents.classes
         with tempfile.TemporaryDirectory() as folder, LabelWriter(Path(folder, "clip"), classes) as writer:
             for chunk in self.chunks:
                 writer.add(sequence.label(chunk, classes))
@@ -99,9 +99,11 @@ class Stages:
         return sum(len(chunk.index) for chunk in self.chunks)
 
 
-def label(video: Path, decoder: DecoderProcess, bundle: Bundle, runtime: Runtime, sample_hz: float | None) -> float:
+def label(
+    video: Path, decoder: DecoderProcess, contents: ModelFolder, runtime: Runtime, sample_hz: float | None
+) -> float:
     """The whole path, file to files, decoded in a process of its own."""
-    model = Model(bundle, runtime)
+    model = Model(contents, runtime)
     model.sample_hz = sample_hz
     with tempfile.TemporaryDirectory() as folder:
         return label_video(video, model, Path(folder, "clip"), open_video=decoder.open).num_frames
@@ -109,18 +111,18 @@ def label(video: Path, decoder: DecoderProcess, bundle: Bundle, runtime: Runtime
 
 def make_runs(video: Path, decoder: DecoderProcess) -> dict[str, Callable[[], float]]:
     """Stages, whole path and opponent by name."""
-    bundle = make_bundle(None)
+    contents = make_model_folder(None)
     runtimes = {
-        f"{library} {precision}": select_runtime(bundle.backbone, RuntimeChoice("cpu", library, precision))
+        f"{library} {precision}": select_runtime(contents.backbone, RuntimeChoice("cpu", library, precision))
         for library, precision in WAYS
         if precision == "float32" or cpu_computes_bfloat16()
     }
     with decoder.open(video) as reader:
         chunks = list(stream_features(reader, runtimes["openvino float32"], None))
     images = torch.randint(0, 256, (128, 3, 224, 224), dtype=torch.uint8)
-    stages = Stages(video, decoder, images, chunks, bundle)
+    stages = Stages(video, decoder, images, chunks, contents)
     whole = {
-        f"label, {way}, {what}": partial(label, video, decoder, bundle, runtime, sample_hz)
+        f"label, {way}, {what}": partial(label, video, decoder, contents, runtime, sample_hz)
         for way, runtime in runtimes.items()
         for what, sample_hz in (("every frame", None), ("10 a second", DEFAULT_HZ))
     }
@@ -130,8 +132,8 @@ def make_runs(video: Path, decoder: DecoderProcess) -> dict[str, Callable[[], fl
         **{f"CNN, {way}": partial(stages.cnn, runtime) for way, runtime in runtimes.items()},
         "head and files": stages.head,
         **whole,
-        "plain loop, every frame": partial(plain_loop, video, bundle.backbone, bundle.head, 1),
-        "plain loop, 10 a second": partial(plain_loop, video, bundle.backbone, bundle.head, DEFAULT_STRIDE),
+        "plain loop, every frame": partial(plain_loop, video, contents.backbone, contents.head, 1),
+        "plain loop, 10 a second": partial(plain_loop, video, contents.backbone, contents.head, DEFAULT_STRIDE),
     }
 
 

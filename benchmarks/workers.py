@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 
 import harness
-from fixtures import draw_video, make_bundle
+from fixtures import draw_video, make_model_folder
 
-from videoseq.models.model_folder import save_bundle
+from videoseq.models.model_folder import save_model_folder
 
 NUM_VIDEOS, NUM_FRAMES, NUM_START_FRAMES = 4, 1800, 2
 CORES = sorted(os.sched_getaffinity(0))[:2]
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "model"
-        save_bundle(make_bundle(sample_hz=10.0), model)
+        save_model_folder(make_model_folder(sample_hz=10.0), model)
         for what, num_frames in (("", NUM_FRAMES), (", start", NUM_START_FRAMES)):
             videos = draw_videos(folder / str(num_frames), num_frames)
             for way, (num_workers, cores) in WAYS.items():

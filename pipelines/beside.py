@@ -36,16 +36,16 @@ class Previous:
 
         workers = Workers(num_workers, self.folder, self.choice) if num_workers > 1 else None
         seen = datasets.with_features_of(self.model, clips, cache, console, workers)
-        return label_clips_as(self.model.bundle.head, seen, self.model.classes, classes)
+        return label_clips_as(self.model.contents.head, seen, self.model.classes, classes)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the report says of it."""
-        return {"previous model": self.folder, "previous model sha256": self.model.bundle.sha256}
+        return {"previous model": self.folder, "previous model sha256": self.model.contents.sha256}
 
     def as_dict(self) -> dict[str, Any]:
         """What ``metrics.json`` says of it."""
-        return {"path": str(self.folder), "sha256": self.model.bundle.sha256}
+        return {"path": str(self.folder), "sha256": self.model.contents.sha256}
 
 
 def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous:
@@ -59,7 +59,7 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
     from videoseq.inference.model import load_model
 
     loaded = load_model(folder, choice)
-    tasks = [one.bundle.description.settings.data.task for one in (model, loaded)]
+    tasks = [one.contents.config.settings.data.task for one in (model, loaded)]
     if tasks[0] != tasks[1]:
         raise ModelError(f"{folder}: expected a model of the task {tasks[0]}, as the other is, got {tasks[1]}")
     try:

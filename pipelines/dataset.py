@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from videoseq.features.runtimes import Runtime
     from videoseq.features.store import ClipFeatures
     from videoseq.inference.model import Model
-    from videoseq.models.model_folder import Bundle
+    from videoseq.models.model_folder import ModelFolder
     from videoseq.report.mistakes import WrongSpan
     from videoseq.training.finetuning import Finetuner
 
@@ -57,7 +57,7 @@ def load(
 
 def measure_agreement(
     clips: Sequence[Clip],
-    bundle: Bundle,
+    contents: ModelFolder,
     runtime: Runtime,
     cache: Path,
     console: Console,
@@ -67,10 +67,10 @@ def measure_agreement(
     from videoseq.evaluation.evaluate import label_agreement
 
     what, videos = f"in {runtime.precision}", [clip.entry.video for clip in clips]
-    sample_hz = bundle.description.sample_hz
+    sample_hz = contents.config.sample_hz
     with _shown_features(what, videos, runtime, sample_hz, cache, console, workers) as features_of:
         pairs = ((clip.features, features_of(clip.entry.video)) for clip in clips)
-        return label_agreement(bundle.head, pairs, bundle.classes)
+        return label_agreement(contents.head, pairs, contents.classes)
 
 
 def with_features_of(

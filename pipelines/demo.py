@@ -69,9 +69,9 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     clips, _ = load_clips(
         entries, annotations, lambda video: store.get(video, model.runtime, model.sample_hz), model.classes
     )
-    bundle = model.bundle
-    with_context = evaluate_heads(bundle.head, bundle.no_context, 0, clips, model.classes)
-    without = evaluate_heads(bundle.no_context, bundle.no_context, 0, clips, model.classes)
+    contents = model.contents
+    with_context = evaluate_heads(contents.head, contents.no_context, 0, clips, model.classes)
+    without = evaluate_heads(contents.no_context, contents.no_context, 0, clips, model.classes)
     first, blind = with_context.clips[0], without.clips[0]
     bands = [
         Band("truth", first.seconds, first.duration_seconds, first.targets),

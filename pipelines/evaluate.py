@@ -69,14 +69,14 @@ def evaluate(
     choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
     loaded = load_model(model, choice)
     previous = None if beside is None else load_previous(beside, loaded, choice)
-    description = loaded.bundle.description
-    if background and description.is_multilabel:
+    config = loaded.contents.config
+    if background and config.is_multilabel:
         raise ConfigError(
             f"--background: expected none, got {background!r}; {model} is multilabel and knows no such class"
         )
-    task = description.settings.data.task
+    task = config.settings.data.task
     entries, annotations = _read_annotated(dataset, split, loaded.classes, task)
-    background_class = background or description.settings.data.background
+    background_class = background or config.settings.data.background
     clips, notices = datasets.load(
         entries,
         annotations,
@@ -91,18 +91,18 @@ def evaluate(
     )
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
-    majority = majority_from(description.majority_names, loaded.classes, is_multilabel=description.is_multilabel)
+    majority = majority_from(config.majority_names, loaded.classes, is_multilabel=config.is_multilabel)
     labelled = previous.label(clips, loaded.classes, cache, console, workers) if previous is not None else ()
     evaluation = evaluate_heads(
-        loaded.bundle.head, loaded.bundle.no_context, majority, clips, loaded.classes, background_class, labelled
+        loaded.contents.head, loaded.contents.no_context, majority, clips, loaded.classes, background_class, labelled
     )
     for line in [*metrics_table(evaluation), *difference_table(evaluation)]:
         console.say(line)
-    facts = {"model": model, "model sha256": loaded.bundle.sha256}
+    facts = {"model": model, "model sha256": loaded.contents.sha256}
     facts |= previous.facts if previous is not None else {}
-    facts |= {"looks ahead": looks_ahead(loaded.bundle)}
+    facts |= {"looks ahead": looks_ahead(loaded.contents)}
     facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
-    facts |= {"decoding": loaded.bundle.head.decoding.parameters.text}
+    facts |= {"decoding": loaded.contents.head.decoding.parameters.text}
     shown = {
         "overview": describe_clips(clips, loaded.classes),
         "pictures": datasets.read_pictures(evaluation, console) if pictures and out is not None else None,
@@ -183,7 +183,7 @@ def _save(
         metrics["previous_model"] = previous.as_dict()
     if out is not None:
         title = f"Model {facts['model'].name} on {facts['dataset'].name}"
-        settings = dump_settings(loaded.bundle.description.settings)
+        settings = dump_settings(loaded.contents.config.settings)
         page = render_report(title, evaluation, loaded.classes, facts, notices, settings=settings, **shown)
         write_text(out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         write_text(out / "report.html", page)

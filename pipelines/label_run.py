@@ -128,7 +128,7 @@ def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: 
         model, settings = load_model(request.model_path, request.choice), request.settings
         journal = Journal(request.out, request.shard)
         decoding = request.decoding(videos.description)
-        sha256 = model.bundle.sha256
+        sha256 = model.contents.sha256
         journal.describe_run(request.model_path, sha256, model.summary, request.inputs, settings, decoding)
         record = Record(request, journal, sha256, decoding, console, bar)
         for job in record.due():

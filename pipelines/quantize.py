@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from videoseq.export.int8 import Comparison
     from videoseq.features.runtimes import QuantizedNetwork, Runtime
     from videoseq.jobs.plan import Job
-    from videoseq.models.model_folder import Bundle
+    from videoseq.models.model_folder import ModelFolder
     from videoseq.video.frames import FrameReader, Progress
 
 _T = TypeVar("_T")
@@ -43,18 +43,18 @@ def quantize(
     """
     from videoseq.export.int8_calibration import check_available
     from videoseq.jobs.plan import plan_jobs
-    from videoseq.models.model_folder import check_target, load_bundle
+    from videoseq.models.model_folder import check_target, load_model_folder
 
     console = Console(quiet=quiet, verbose=verbose)
     check_available()
     check_target(out, overwrite=overwrite)
-    bundle = load_bundle(model)
+    contents = load_model_folder(model)
     jobs = [job for text in inputs for job in plan_jobs([text], out)]  # nothing is named after them
     if not jobs:
         console.end_empty(inputs, json=json)
     with open_videos() as access:
         videos = _Videos(jobs, access.open, console)
-        result = _run(model, bundle, videos, out, console, threads=threads, overwrite=overwrite)
+        result = _run(model, contents, videos, out, console, threads=threads, overwrite=overwrite)
     if json:
         print_json(result)
     raise typer.Exit(Exit.SOME_FAILED if videos.failed else Exit.DONE)
@@ -98,24 +98,31 @@ class _Videos:
 
 
 def _run(
-    model: Path, bundle: Bundle, videos: _Videos, out: Path, console: Console, *, threads: int | None, overwrite: bool
+    model: Path,
+    contents: ModelFolder,
+    videos: _Videos,
+    out: Path,
+    console: Console,
+    *,
+    threads: int | None,
+    overwrite: bool,
 ) -> dict[str, Any]:
     from videoseq.config.runtime import RuntimeChoice
-    from videoseq.export.int8 import part_videos, quantized_bundle
+    from videoseq.export.int8 import part_videos, with_int8
     from videoseq.export.int8_calibration import quantizer_versions
     from videoseq.features.runtimes import select_runtime
     from videoseq.features.runtimes.int8 import Quantization
-    from videoseq.models.model_folder import save_bundle
+    from videoseq.models.model_folder import save_model_folder
 
     to_calibrate, to_compare = part_videos(videos.jobs)
-    network, num_images = _calibrated(bundle, videos, to_calibrate, console)
-    float32 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "float32", threads))
-    int8 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "int8", threads), (), network)
+    network, num_images = _calibrated(contents, videos, to_calibrate, console)
+    float32 = select_runtime(contents.backbone, RuntimeChoice("cpu", "openvino", "float32", threads))
+    int8 = select_runtime(contents.backbone, RuntimeChoice("cpu", "openvino", "int8", threads), (), network)
     is_held_out = not set(to_calibrate) & set(to_compare)
-    found, num_compared = _compared(bundle, videos, to_compare, (float32, int8))
+    found, num_compared = _compared(contents, videos, to_compare, (float32, int8))
     which = "others than those calibrated on" if is_held_out else "the same as calibrated on"
     where = f"{found.num_frames} frames of {num_compared} videos, {which}"
-    _check(found, model, bundle, where)
+    _check(found, model, contents, where)
     origin = Quantization(
         network_sha256=network.sha256,
         num_calibration_images=num_images,
@@ -126,15 +133,17 @@ def _run(
         cosine=round(found.cosine, 6),
         versions=quantizer_versions(),
     )
-    speeds = _speeds(bundle, int8, console)
-    made = quantized_bundle(bundle, network, found.agreement, origin)
-    save_bundle(made, out, overwrite=overwrite, add_files=lambda folder: _carry(model, folder))
+    speeds = _speeds(contents, int8, console)
+    made = with_int8(contents, network, found.agreement, origin)
+    save_model_folder(made, out, overwrite=overwrite, add_files=lambda folder: _carry(model, folder))
     console.say(f"in int8 {100 * found.agreement:.2f} % of the frames are labelled as in float32 ({where})")
     console.say(f"model: {out}; label takes its int8 network wherever OpenVINO is installed")
     return {"model": str(out), "agreement": found.agreement, "images_per_second": speeds, **origin.model_dump()}
 
 
-def _calibrated(bundle: Bundle, videos: _Videos, jobs: Sequence[Job], console: Console) -> tuple[QuantizedNetwork, int]:
+def _calibrated(
+    contents: ModelFolder, videos: _Videos, jobs: Sequence[Job], console: Console
+) -> tuple[QuantizedNetwork, int]:
     """The network in 8-bit integers, and on how many pictures it was calibrated."""
     import torch
 
@@ -145,18 +154,18 @@ def _calibrated(bundle: Bundle, videos: _Videos, jobs: Sequence[Job], console: C
     max_frames = max_frames_per_video(len(jobs))
 
     def read(reader: FrameReader, show: Progress) -> list[torch.Tensor]:
-        return spread_images(reader, bundle, per_video, max_frames, show)
+        return spread_images(reader, contents, per_video, max_frames, show)
 
     images = [image for found in videos.each(jobs[:NUM_CALIBRATION_IMAGES], "pictures", read) for image in found]
     if not images:
         raise typer.Exit(Exit.ALL_FAILED)
     images = images[:NUM_CALIBRATION_IMAGES]
     console.say(f"calibrating on {len(images)} pictures")
-    return quantize_backbone(bundle.backbone, torch.stack(images)), len(images)
+    return quantize_backbone(contents.backbone, torch.stack(images)), len(images)
 
 
 def _compared(
-    bundle: Bundle, videos: _Videos, jobs: Sequence[Job], runtimes: tuple[Runtime, Runtime]
+    contents: ModelFolder, videos: _Videos, jobs: Sequence[Job], runtimes: tuple[Runtime, Runtime]
 ) -> tuple[Comparison, int]:
     """Labels with features by two runtimes, and how many videos were compared before there were frames enough."""
     from videoseq.export.int8 import MAX_COMPARED_FRAMES, Comparison, compare_labels, max_frames_per_video
@@ -164,7 +173,7 @@ def _compared(
     total, num_compared = Comparison(), 0
     max_frames = max_frames_per_video(len(jobs))
     compare = videos.each(
-        jobs, "comparing", lambda reader, show: compare_labels(reader, bundle, runtimes, max_frames, show)
+        jobs, "comparing", lambda reader, show: compare_labels(reader, contents, runtimes, max_frames, show)
     )
     for found in compare:
         total, num_compared = total + found, num_compared + 1
@@ -175,7 +184,7 @@ def _compared(
     return total, num_compared
 
 
-def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
+def _check(found: Comparison, model: Path, contents: ModelFolder, where: str) -> None:
     """Refuses labels that differ, and those that could not have."""
     from videoseq.errors import ModelError
     from videoseq.models.model_folder import MIN_AGREEMENT
@@ -185,7 +194,7 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
             f"{model}: expected int8 to give float32's labels on {percent(MIN_AGREEMENT)} % of the frames, got "
             f"{100 * found.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
         )
-    if len(found.names) < (2 if bundle.description.is_multilabel else min(2, len(bundle.classes))):
+    if len(found.names) < (2 if contents.config.is_multilabel else min(2, len(contents.classes))):
         (only,) = found.names
         raise ModelError(
             f"{model}: expected videos in which labels change, got {only!r} on all of {where}, which would agree "
@@ -193,7 +202,7 @@ def _check(found: Comparison, model: Path, bundle: Bundle, where: str) -> None:
         )
 
 
-def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, float]:
+def _speeds(contents: ModelFolder, runtime: Runtime, console: Console) -> dict[str, float]:
     """Images a second in each precision that this CPU computes in."""
     from videoseq.config.runtime import RuntimeChoice
     from videoseq.features.runtimes import select_runtime
@@ -202,7 +211,7 @@ def _speeds(bundle: Bundle, runtime: Runtime, console: Console) -> dict[str, flo
 
     floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
     choices = [RuntimeChoice("cpu", "openvino", name, runtime.num_streams) for name in floating]
-    runtimes = [*(select_runtime(bundle.backbone, choice) for choice in choices), runtime]
+    runtimes = [*(select_runtime(contents.backbone, choice) for choice in choices), runtime]
     speeds: dict[str, float] = {runtime.precision: round(measure_speed(runtime), 1) for runtime in runtimes}
     console.say("CNN: " + ", ".join(f"{name} {speed:.0f} images/s" for name, speed in speeds.items()))
     return speeds

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from videoseq.config.schema import TrainingSettings
     from videoseq.evaluation.metrics import Estimate
     from videoseq.evaluation.tasks import AnyEvaluation, AnyMetrics
-    from videoseq.models.model_folder import Bundle
+    from videoseq.models.model_folder import ModelFolder
     from videoseq.training.loop import EpochRecord
     from videoseq.training.validation import FoldResult
 
@@ -54,11 +54,11 @@ def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
     return [f"macro F1 over the {len(known)} folds: {spread}"]
 
 
-def looks_ahead(bundle: Bundle) -> str:
+def looks_ahead(contents: ModelFolder) -> str:
     """Whether a model's labels depend on later frames, for the facts of reports and model cards."""
-    if not bundle.looks_ahead:
+    if not contents.looks_ahead:
         return "no"
-    how_far = "to the video's end" if bundle.head.looks_ahead else f"by {bundle.head.decoding.delay_seconds:g} s"
+    how_far = "to the video's end" if contents.head.looks_ahead else f"by {contents.head.decoding.delay_seconds:g} s"
     return f"yes, {how_far}; it cannot stream"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from videoseq.data.dataset import Clip
     from videoseq.errors import Notice
     from videoseq.evaluation.tasks import AnyEvaluation
-    from videoseq.models.model_folder import ModelDescription
+    from videoseq.models.model_folder import ModelConfig
     from videoseq.training.train import TrainedModel
 
 
@@ -39,16 +39,16 @@ def with_agreement(
     if choice.precision != "auto" or choose_device(choice.device).type != "cpu" or not cpu_computes_bfloat16():
         return trained
     choice = replace(choice, precision="bfloat16")
-    runtime = select_runtime(trained.bundle.backbone, choice)
-    settings, workers = trained.bundle.description.settings.backbone, None
+    runtime = select_runtime(trained.contents.backbone, choice)
+    settings, workers = trained.contents.config.settings.backbone, None
     if num_workers > 1 and settings.trainable == 0:  # a CNN that was fine-tuned is in this process only
         workers = Workers(num_workers, settings, choice)
     seen = trained.measured.kept.seen(spread_clips(clips))
-    share = datasets.measure_agreement(seen, trained.bundle, runtime, cache, console, workers)
+    share = datasets.measure_agreement(seen, trained.contents, runtime, cache, console, workers)
     use = "labels will be made in it" if share >= MIN_AGREEMENT else "labels will be made in float32"
     console.say(f"in bfloat16 {100 * share:.2f} % of the frames are labelled as in float32; {use}")
-    description = trained.bundle.description.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
-    return replace(trained, bundle=replace(trained.bundle, description=description))
+    config = trained.contents.config.model_copy(update={"agreement": {runtime.precision: round(share, 6)}})
+    return replace(trained, contents=replace(trained.contents, config=config))
 
 
 def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str
 
     if isinstance(evaluation, MultilabelEvaluation):
         return {"thresholds": ", ".join(f"{value:.2f}" for value in evaluation.thresholds.values())}
-    return {"decoding": trained.bundle.head.decoding.parameters.text}
+    return {"decoding": trained.contents.head.decoding.parameters.text}
 
 
 _MEASURED_ON = {
@@ -68,8 +68,8 @@ _MEASURED_ON = {
 }
 
 
-def _tuned(description: ModelDescription) -> str:
-    trainable = description.settings.backbone.trainable
+def _tuned(config: ModelConfig) -> str:
+    trainable = config.settings.backbone.trainable
     named = {0: "", 1: ", last block fine-tuned", "all": ", fine-tuned"}
     return named.get(trainable, f", last {trainable} blocks fine-tuned")
 
@@ -87,41 +87,41 @@ def save(
     import json
 
     from videoseq.config.yaml_file import dump_settings
-    from videoseq.models.model_folder import save_bundle
+    from videoseq.models.model_folder import save_model_folder
     from videoseq.report.html import render_model_card, render_report
     from videoseq.training.train import metrics_json
 
-    measured, description = trained.measured, trained.bundle.description
+    measured, config = trained.measured, trained.contents.config
     evaluation = measured.evaluation
     metrics = metrics_json(evaluation, measured.measured_on, notices, measured.folds)
     where = _MEASURED_ON[measured.measured_on]
     facts = {
-        "backbone": f"{description.backbone.name} ({description.backbone.weights_sha256[:12]}…{_tuned(description)})",
-        "sampling": "every frame" if description.sample_hz is None else f"{description.sample_hz:g} a second",
-        "head": f"{description.head.cell}, {description.head.num_layers} × {description.head.hidden_size} units",
-        "looks ahead": looks_ahead(trained.bundle),
-        "networks": description.num_members,
-        "temperature": f"{float(trained.bundle.head.temperature):.3f}",
+        "backbone": f"{config.backbone.name} ({config.backbone.weights_sha256[:12]}…{_tuned(config)})",
+        "sampling": "every frame" if config.sample_hz is None else f"{config.sample_hz:g} a second",
+        "head": f"{config.head.cell}, {config.head.num_layers} × {config.head.hidden_size} units",
+        "looks ahead": looks_ahead(trained.contents),
+        "networks": config.num_members,
+        "temperature": f"{float(trained.contents.head.temperature):.3f}",
         **_settled_facts(evaluation, trained),
         "epoch taken": f"{measured.fit.best_epoch} of {len(measured.fit.history)}",
-        "seed": description.settings.training.seed,
-        **description.versions,
+        "seed": config.settings.training.seed,
+        **config.versions,
     }
 
     def add_files(folder: Path) -> None:
         page = render_report(
-            f"Model {out.name}, on {where}", evaluation, trained.bundle.classes, facts, notices, measured.fit.history,
-            settings=dump_settings(description.settings), folds=measured.folds, **shown,
+            f"Model {out.name}, on {where}", evaluation, trained.contents.classes, facts, notices, measured.fit.history,
+            settings=dump_settings(config.settings), folds=measured.folds, **shown,
         )  # fmt: skip
         card = render_model_card(
-            classes=description.classes, facts=facts, measured_on=where, metrics=evaluation.metrics,
-            is_multilabel=description.is_multilabel,
+            classes=config.classes, facts=facts, measured_on=where, metrics=evaluation.metrics,
+            is_multilabel=config.is_multilabel,
         )  # fmt: skip
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         (folder / "report.html").write_text(page, encoding="utf-8")
         (folder / "README.md").write_text(card, encoding="utf-8")
 
-    save_bundle(trained.bundle, out, overwrite=overwrite, add_files=add_files)
+    save_model_folder(trained.contents, out, overwrite=overwrite, add_files=add_files)
     console.say(f"on {where} ({len(evaluation.clips)} clips):")
     for line in [*metrics_table(evaluation), *fold_lines(measured.folds)]:
         console.say(line)

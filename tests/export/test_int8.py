@@ -31,7 +31,7 @@ from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import QuantizedNetwork, openvino_runtime, select_runtime
 from videoseq.features.store import FeatureStore
 from videoseq.inference.model import load_model
-from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.system import hardware as machine
 from videoseq.video.reader import VideoReader
 
@@ -226,13 +226,13 @@ def test_features_of_two_networks_are_two_entries_of_the_store(backbone, images,
 
 
 def test_pictures_are_spread_over_what_is_looked_at(model_folder, tmp_path):
-    bundle = load_bundle(model_folder)
+    saved = load_model_folder(model_folder)
     frames = [np.full((72, 96, 3), 2 * index, np.uint8) for index in range(100)]
     video = write_video(tmp_path / "ramp.mp4", frames, fps=10)  # every frame is looked at
 
     def levels(num_images, max_frames=1000):
         with VideoReader(video) as reader:
-            found = spread_images(reader, bundle, num_images, max_frames)
+            found = spread_images(reader, saved, num_images, max_frames)
         return [round(float(image.float().mean()) / 2) for image in found]
 
     for num_images in (1, 2, 7, 30):
@@ -252,15 +252,15 @@ def test_videos_are_parted_where_there_are_enough():
 
 @pytest.mark.slow
 def test_labels_are_compared_as_far_as_asked(model_folder, network, clip):
-    bundle = load_bundle(model_folder)
-    float32 = select_runtime(bundle.backbone, RuntimeChoice("cpu", "openvino", "float32"))
-    int8 = select_runtime(bundle.backbone, INT8, (), network)
+    saved = load_model_folder(model_folder)
+    float32 = select_runtime(saved.backbone, RuntimeChoice("cpu", "openvino", "float32"))
+    int8 = select_runtime(saved.backbone, INT8, (), network)
     with VideoReader(clip) as reader:
-        same = compare_labels(reader, bundle, (float32, float32), 1000)
+        same = compare_labels(reader, saved, (float32, float32), 1000)
     assert (same.num_frames, same.agreement, same.num_images) == (40, 1.0, 20)
     assert same.cosine == pytest.approx(1.0)
     with VideoReader(clip) as reader:
-        other = compare_labels(reader, bundle, (float32, int8), 1000)
+        other = compare_labels(reader, saved, (float32, int8), 1000)
     assert 0.5 < other.cosine < 0.9999
     assert other + other == Comparison(80, 2 * other.num_equal, 40, 2 * other.cosine_sum, frozenset({"bright", "dark"}))
     assert Comparison().agreement == Comparison().cosine == 0.0
@@ -289,7 +289,7 @@ def test_a_model_is_made_with_all_that_the_other_has(made, model8, model_folder)
     tensors, tensors8 = (load_file(folder / "model.safetensors") for folder in (model_folder, model8))
     assert tensors8.keys() - tensors.keys() == {"int8.xml", "int8.bin", "int8.probe"}
     assert all(torch.equal(tensors8[name], tensor) for name, tensor in tensors.items())
-    assert load_bundle(model8).quantized.sha256 == origin["network_sha256"]
+    assert load_model_folder(model8).quantized.sha256 == origin["network_sha256"]
 
 
 @pytest.mark.slow
@@ -326,7 +326,7 @@ def test_it_is_labelled_with_and_evaluated(model8, model_folder, light_dataset, 
     entry = json.loads(
         next(cache.glob("features/*/*/entry.json"), next(cache.glob("*/*/entry.json"), None)).read_text()
     )
-    assert entry["precision"] == f"int8-{load_bundle(model8).quantized.sha256}"
+    assert entry["precision"] == f"int8-{load_model_folder(model8).quantized.sha256}"
 
 
 @pytest.mark.slow
@@ -370,7 +370,7 @@ def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, 
     ended = call("quantize", copied, clip, "--out", copied, "--overwrite")  # quantised again, in its place
     assert ended.status == 0, ended.err
     assert "frames of 1 videos, the same as calibrated on" in ended.err
-    assert load_bundle(copied).quantized.sha256 == network.sha256
+    assert load_model_folder(copied).quantized.sha256 == network.sha256
     assert (copied / "report.html").exists()
 
 
@@ -384,7 +384,7 @@ def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, mon
     )
     assert ended.status == 3
     assert [line.split(":")[0] for line in ended.err.splitlines()] == ["error", "error"]
-    assert load_bundle(tmp_path / "m").description.int8.num_compared_videos == 1
+    assert load_model_folder(tmp_path / "m").config.int8.num_compared_videos == 1
     ended = call("quantize", model_folder, tmp_path / "text.mp4", "--out", tmp_path / "n", "-q")
     check_one_line(ended, 4, "expected a video")
     (tmp_path / "empty").mkdir()
@@ -396,11 +396,11 @@ def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, mon
 
 @pytest.mark.slow
 def test_a_saved_and_loaded_network_is_the_same(model8, tmp_path):
-    bundle = load_bundle(model8)
-    save_bundle(bundle, tmp_path / "again")
-    again = load_bundle(tmp_path / "again")
-    assert again.sha256 == bundle.sha256
-    assert again.quantized.sha256 == bundle.quantized.sha256
+    saved = load_model_folder(model8)
+    save_model_folder(saved, tmp_path / "again")
+    again = load_model_folder(tmp_path / "again")
+    assert again.sha256 == saved.sha256
+    assert again.quantized.sha256 == saved.quantized.sha256
 
 
 @pytest.mark.slow
@@ -417,7 +417,7 @@ def test_a_saved_and_loaded_network_is_the_same(model8, tmp_path):
 def test_tensors_that_are_no_network_are_refused(change, message, copied):
     edit_tensors(copied, change)
     with pytest.raises(ModelError, match=f"{copied}: model.safetensors: .*") as caught:
-        load_bundle(copied)
+        load_model_folder(copied)
     assert message in str(caught.value)
 
 
@@ -439,7 +439,7 @@ def test_tensors_that_are_no_network_are_refused(change, message, copied):
 )
 def test_a_network_that_is_not_the_backbones_is_one_line(change, message, copied):
     """Everything vouches for it: whoever made the model meant it."""
-    network = load_bundle(copied).quantized
+    network = load_model_folder(copied).quantized
     other = replace(network, graph=change(network.graph))
     edit_tensors(copied, lambda tensors: tensors.update({f"int8.{k}": v for k, v in other.tensors().items()}))
     edit(copied, lambda values: values["int8"].update(network_sha256=other.sha256))

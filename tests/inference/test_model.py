@@ -52,7 +52,7 @@ def test_file_and_steps_agree(model, video):
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1000])
 def test_stored_features_in_any_chunks_agree(model, video, tmp_path, chunk):
     features = FeatureStore(tmp_path).get(video, model.runtime, model.sample_hz)
-    sequence = SequenceLabeler(model.bundle.head)
+    sequence = SequenceLabeler(model.contents.head)
     logits = torch.cat([sequence.push(part) for part in features.chunks(chunk)])
     whole = model.label(video)
     np.testing.assert_allclose(torch.softmax(logits.double(), dim=1), whole.probabilities, atol=1e-5)
@@ -81,11 +81,11 @@ def decode_with(model):
     """The model with another decoding, for one test."""
 
     def change(parameters: DecodingParameters) -> Model:
-        model.bundle.head.decoding = Decoding(parameters, model.sample_hz, CHAIN)
+        model.contents.head.decoding = Decoding(parameters, model.sample_hz, CHAIN)
         return model
 
     yield change
-    model.bundle.head.decoding = Decoding()
+    model.contents.head.decoding = Decoding()
 
 
 def test_decoding_is_part_of_the_state(decode_with, video, tmp_path):
@@ -119,10 +119,10 @@ def test_labels_that_look_ahead_come_at_their_own_frames_and_depend_on_no_more_t
     np.testing.assert_array_equal(whole.probabilities, raw.probabilities)
     features = FeatureStore(tmp_path).get(video, model.runtime, model.sample_hz)
     for num_frames in (1, 7, 1000):
-        parts = list(label_chunks(model.bundle.head, features.chunks(num_frames), model.classes))
+        parts = list(label_chunks(model.contents.head, features.chunks(num_frames), model.classes))
         assert [name for part in parts for name in part.names] == whole.names
         assert np.concatenate([part.index for part in parts]).tolist() == list(range(61))
-    sequence, known = SequenceLabeler(model.bundle.head), 0
+    sequence, known = SequenceLabeler(model.contents.head), 0
     for number, chunk in enumerate(features.chunks(1)):
         known += len(sequence.label(chunk, model.classes))
         if known:  # a frame's label is there as soon as what comes so much later has been seen
@@ -143,7 +143,7 @@ def test_what_labels_frame_by_frame_refuses_labels_that_look_ahead(decode_with):
     with pytest.raises(ModelError, match=words):
         model.labeler()
     with pytest.raises(ModelError, match=words):
-        SequenceLabeler(model.bundle.head).state_dict()
+        SequenceLabeler(model.contents.head).state_dict()
 
 
 def test_a_state_of_another_decoding_is_refused(decode_with):

@@ -158,9 +158,9 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(label, bad, clip, 
         "estimated time: unknown; a run of half a minute or more with this model will tell",
     ]
     assert contents(Path()) == before
-    label_speed.remember(model.bundle.sha256, 250.0, 10.0)  # too short a run to say anything
+    label_speed.remember(model.contents.sha256, 250.0, 10.0)  # too short a run to say anything
     assert json.loads(label("in", "--dry-run", "--json").out)["estimated_seconds"] is None
-    label_speed.remember(model.bundle.sha256, 250.0, 100.0)
+    label_speed.remember(model.contents.sha256, 250.0, 100.0)
     found = json.loads(label("in", "--dry-run", "--json", "--retry-failed").out)
     assert found == {
         "to_be_labelled": 7,

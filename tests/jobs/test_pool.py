@@ -30,7 +30,7 @@ from videoseq.jobs.journal import LabelSettings
 from videoseq.jobs.plan import Job, plan_jobs
 from videoseq.jobs.pool import WorkerPool
 from videoseq.jobs.worker_process import LabelTask, started_early
-from videoseq.models.model_folder import load_bundle
+from videoseq.models.model_folder import load_model_folder
 from videoseq.video.isolation import Limits
 
 TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start
@@ -88,7 +88,7 @@ def test_workers_write_what_one_writes(videos, by_one, cli, model_folder):
 
 
 def task_for(model_folder: Path, out: Path, choice: RuntimeChoice = TORCH) -> LabelTask:
-    return LabelTask(model_folder, load_bundle(model_folder).sha256, out, choice, LabelSettings(), Limits())
+    return LabelTask(model_folder, load_model_folder(model_folder).sha256, out, choice, LabelSettings(), Limits())
 
 
 def ignore(*_: object) -> None:

@@ -51,7 +51,7 @@ def test_a_good_video_is_complete(labelled, model):
     assert result.path == str(folder / "clip.mp4")
     assert result.num_frames == 20
     assert result.duration_seconds == pytest.approx(1.0)
-    assert result.model_sha256 == model.bundle.sha256
+    assert result.model_sha256 == model.contents.sha256
     assert sorted(result.outputs) == ["clip.mp4.frames.csv", "clip.mp4.segments.csv"]
     with (out / "clip.mp4.frames.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -63,7 +63,7 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     journal = Journal(tmp_path)
     journal.describe_run(
         model_folder,
-        model.bundle.sha256,
+        model.contents.sha256,
         model.summary,
         ["a.mp4", NOT_UTF8],
         LabelSettings(),
@@ -72,7 +72,7 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
     )
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert run["model"] == str(model_folder)
-    assert run["model_sha256"] == model.bundle.sha256
+    assert run["model_sha256"] == model.contents.sha256
     assert run["classes"] == ["bright", "dark"]
     assert run["inputs"] == ["a.mp4", NOT_UTF8]
     assert (run["runtime"], run["workers"]) == (model.runtime.description, 3)
@@ -90,22 +90,22 @@ def done(labelled, model, tmp_path) -> tuple[Path, Job]:
     journal = Journal(tmp_path / "elsewhere")
     journal.append(replace(labelled[2], path=str(job.video)))
     shutil.copy(tmp_path / "elsewhere" / "results.jsonl", tmp_path / "out")
-    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.contents.sha256, LabelSettings())
     return tmp_path / "out", job
 
 
 def test_another_video_in_its_place_is_not_done(done, model):
     out, job = done
     write_spelled(job.video, 5)
-    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
     job.video.unlink()
-    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
 
 
 def test_another_model_is_not_done(done, model):
     out, job = done
-    other = Model(replace(model.bundle, sha256="0" * 64), model.runtime)
-    assert not Journal(out).find(job, other.bundle.sha256, LabelSettings())
+    other = Model(replace(model.contents, sha256="0" * 64), model.runtime)
+    assert not Journal(out).find(job, other.contents.sha256, LabelSettings())
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["frames", "segments"])
@@ -113,22 +113,22 @@ def test_outputs_that_were_edited_or_deleted_are_not_done(kind, done, model):
     out, job = done
     path = label_paths(job.target)[kind]
     path.write_bytes(path.read_bytes() + b"#")
-    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
     path.unlink()
-    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
 
 
 def test_another_place_for_the_labels_is_not_done(done, model):
     out, job = done
-    assert not Journal(out).find(Job(job.video, out / "other" / "clip.mp4"), model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(Job(job.video, out / "other" / "clip.mp4"), model.contents.sha256, LabelSettings())
 
 
 def test_what_was_never_tried_or_failed_is_not_done(done, model):
     out, job = done
     journal = Journal(out)
-    assert not journal.find(Job(out / "new.mp4", out / "new.mp4"), model.bundle.sha256, LabelSettings())
+    assert not journal.find(Job(out / "new.mp4", out / "new.mp4"), model.contents.sha256, LabelSettings())
     journal.append(replace(journal.get(job.video), state="failed"))
-    assert not Journal(out).find(job, model.bundle.sha256, LabelSettings())
+    assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
 
 
 def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path):
@@ -142,8 +142,8 @@ def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path)
     assert (result.reuse_threshold, result.precision) == (255.0, model.runtime.precision)
     assert result.runtime == model.runtime.description
     journal.append(result)
-    assert journal.find(job, model.bundle.sha256, settings)
-    assert not journal.find(job, model.bundle.sha256, LabelSettings())
+    assert journal.find(job, model.contents.sha256, settings)
+    assert not journal.find(job, model.contents.sha256, LabelSettings())
 
 
 def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
@@ -157,7 +157,7 @@ def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
     assert 0 < result.num_frames < 40
     assert len((tmp_path / "out" / "cut.avi.frames.csv").read_text().splitlines()) == result.num_frames + 1
     journal.append(result)
-    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.contents.sha256, LabelSettings())
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
     assert sorted(os.listdir(tmp_path / "out")) == sorted(
         [f"{name}.frames.csv", f"{name}.segments.csv", "results.jsonl"]
     )
-    assert Journal(tmp_path / "out").find(job, model.bundle.sha256, LabelSettings())
+    assert Journal(tmp_path / "out").find(job, model.contents.sha256, LabelSettings())
 
 
 def test_a_video_that_changes_while_it_is_labelled_fails(model, tmp_path):

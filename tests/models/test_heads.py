@@ -28,7 +28,7 @@ from videoseq.features.store import FeatureStore
 from videoseq.inference.frame_labels import FrameLabels
 from videoseq.inference.model import Model, load_model
 from videoseq.models.ensemble import Ensemble
-from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.training.fit import fit
 from videoseq.video.reader import VideoReader, read_frames
 
@@ -71,12 +71,12 @@ def model(request, base: Model, clips: list[Clip], tmp_path_factory: pytest.Temp
     name, members = request.param
     training = TrainingSettings(max_epochs=3, learning_rate=0.02, ensemble=members)
     head = fit(clips, [], len(base.classes), HEADS[name], training).head
-    description = base.bundle.description.model_copy(update={"head": HEADS[name], "num_members": members})
+    config = base.contents.config.model_copy(update={"head": HEADS[name], "num_members": members})
     folder = tmp_path_factory.mktemp("heads") / "model"
-    alone = base.bundle.no_context
+    alone = base.contents.no_context
     no_context = alone if members == 1 else Ensemble([copy.deepcopy(alone) for _ in range(members)])
-    save_bundle(replace(base.bundle, description=description, head=head, no_context=no_context), folder)
-    return Model(load_bundle(folder), base.runtime)
+    save_model_folder(replace(base.contents, config=config, head=head, no_context=no_context), folder)
+    return Model(load_model_folder(folder), base.runtime)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_it_labels_every_frame_of_a_video(model, labels):
 
 
 def test_it_streams_the_same_or_says_that_it_cannot(model, video, labels):
-    assert model.bundle.looks_ahead == model.bundle.head.looks_ahead
-    if model.bundle.looks_ahead:
+    assert model.contents.looks_ahead == model.contents.head.looks_ahead
+    if model.contents.looks_ahead:
         with pytest.raises(ModelError, match="which labels whole videos only") as caught:
             model.labeler()
         assert "\n" not in str(caught.value)
@@ -108,7 +108,7 @@ def test_it_streams_the_same_or_says_that_it_cannot(model, video, labels):
 def test_two_runtimes_can_be_compared_on_it(model, video):
     """As `videoseq quantize` does it."""
     with VideoReader(video) as reader:
-        found = compare_labels(reader, model.bundle, (model.runtime, model.runtime), 1000)
+        found = compare_labels(reader, model.contents, (model.runtime, model.runtime), 1000)
     assert (found.num_frames, found.agreement) == (NUM_FRAMES, 1.0)
     assert found.cosine == pytest.approx(1.0)
     assert found.names == {"bright", "dark"}
@@ -129,7 +129,7 @@ def test_the_programs_train_label_and_evaluate(settings, fact, call, light_datas
     train.run(light_dataset, settings, folder, Console(quiet=True), choice=CHOICE, cache=cache, overwrite=False)
     assert f"| looks ahead | {fact} |" in (folder / "README.md").read_text(encoding="utf-8")
     assert "looks ahead" in (folder / "report.html").read_text(encoding="utf-8")
-    assert not load_bundle(folder).description.no_context_head.bidirectional
+    assert not load_model_folder(folder).config.no_context_head.bidirectional
     ended = call("label", video, "--model", folder, "--out", tmp_path / "labels", "--device", "cpu", "--quiet")
     assert ended.status == 0, ended.err
     ran = json.loads((tmp_path / "labels" / "run.json").read_text(encoding="utf-8"))

@@ -27,13 +27,13 @@ from videoseq.errors import ModelError, OutputError, VideoseqError
 from videoseq.inference.model import load_model
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.models.ensemble import Ensemble
-from videoseq.models.model_folder import Bundle, check_target, load_bundle, save_bundle
+from videoseq.models.model_folder import ModelFolder, check_target, load_model_folder, save_model_folder
 from videoseq.system.hardware import cpu_computes_bfloat16
 
 
 @pytest.fixture(scope="module")
-def bundle(model_folder: Path) -> Bundle:
-    return load_bundle(model_folder)
+def contents(model_folder: Path) -> ModelFolder:
+    return load_model_folder(model_folder)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def vouch(folder: Path) -> None:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(VideoseqError) as caught:
-        load_bundle(folder)
+        load_model_folder(folder)
     message = str(caught.value)
     assert type(caught.value) is ModelError
     assert "\n" not in message
@@ -90,7 +90,7 @@ def test_the_folder_has_exactly_its_five_files(model_folder):
     ]
 
 
-def test_it_says_all_that_labels_depend_on(model_folder, bundle):
+def test_it_says_all_that_labels_depend_on(model_folder, contents):
     values = json.loads((model_folder / "model.json").read_text())
     assert values["classes"] == ["bright", "dark"]
     assert values["sample_hz"] == 10.0
@@ -100,54 +100,54 @@ def test_it_says_all_that_labels_depend_on(model_folder, bundle):
     assert values["head"]["hidden_size"] == 16
     assert values["versions"].keys() >= {"python", "videoseq", "torch", "opencv-python", "pytorch-lightning"}
     assert values["metrics"]["val"]["accuracy"] > 0.9
-    assert bundle.sha256 == hashlib.sha256((model_folder / "model.json").read_bytes()).hexdigest()
+    assert contents.sha256 == hashlib.sha256((model_folder / "model.json").read_bytes()).hexdigest()
 
 
 def test_a_faster_precision_is_trusted_if_its_labels_agreed(folder):
     edit(folder, lambda values: values.update(agreement={"bfloat16": 0.995, "float16": 0.9949}))
-    assert load_bundle(folder).trusted == {"bfloat16"}
+    assert load_model_folder(folder).trusted == {"bfloat16"}
     expected = "bfloat16" if cpu_computes_bfloat16() else "float32"
     assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == expected
     edit(folder, lambda values: values.update(agreement={}))
-    assert load_bundle(folder).trusted == frozenset()
+    assert load_model_folder(folder).trusted == frozenset()
     assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == "float32"
 
 
-def test_training_says_on_how_many_frames_bfloat16_agrees(bundle):
+def test_training_says_on_how_many_frames_bfloat16_agrees(contents):
     """Two seconds of a light that goes on, at each of six clips: either precision sees that."""
-    assert set(bundle.description.agreement) == ({"bfloat16"} if cpu_computes_bfloat16() else set())
-    assert all(share > 0.9 for share in bundle.description.agreement.values()), bundle.description.agreement
+    assert set(contents.config.agreement) == ({"bfloat16"} if cpu_computes_bfloat16() else set())
+    assert all(share > 0.9 for share in contents.config.agreement.values()), contents.config.agreement
 
 
-def test_a_saved_and_loaded_model_gives_equal_logits(bundle, tmp_path):
-    save_bundle(bundle, tmp_path / "again")
-    again = load_bundle(tmp_path / "again")
-    features = torch.randn(2, 30, bundle.head.feature_size)
-    for before, after in ((bundle.head, again.head), (bundle.no_context, again.no_context)):
+def test_a_saved_and_loaded_model_gives_equal_logits(contents, tmp_path):
+    save_model_folder(contents, tmp_path / "again")
+    again = load_model_folder(tmp_path / "again")
+    features = torch.randn(2, 30, contents.head.feature_size)
+    for before, after in ((contents.head, again.head), (contents.no_context, again.no_context)):
         assert not after.training
         torch.testing.assert_close(after(features)[0], before(features)[0], rtol=0, atol=0)
     images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
-    torch.testing.assert_close(again.backbone(images), bundle.backbone(images), rtol=0, atol=0)
-    assert again.classes == bundle.classes
-    assert again.description == bundle.description
-    assert again.sha256 == bundle.sha256
+    torch.testing.assert_close(again.backbone(images), contents.backbone(images), rtol=0, atol=0)
+    assert again.classes == contents.classes
+    assert again.config == contents.config
+    assert again.sha256 == contents.sha256
 
 
-def test_an_ensemble_is_loaded_as_it_was_saved(bundle, tmp_path):
+def test_an_ensemble_is_loaded_as_it_was_saved(contents, tmp_path):
     """With what was fitted after its weights."""
-    first, second = (copy.deepcopy(bundle.head) for _ in range(2))
+    first, second = (copy.deepcopy(contents.head) for _ in range(2))
     torch.nn.init.normal_(second.recurrent.classifier.weight)
     head, no_context = (
         Ensemble([first, second]).eval(),
-        Ensemble([copy.deepcopy(bundle.no_context) for _ in range(2)]).eval(),
+        Ensemble([copy.deepcopy(contents.no_context) for _ in range(2)]).eval(),
     )
     head.temperature.fill_(1.5)
     head.decoding = Decoding(DecodingParameters(method="hysteresis", margin=0.25))
-    description = bundle.description.model_copy(update={"num_members": 2})
-    save_bundle(replace(bundle, head=head, no_context=no_context, description=description), tmp_path / "two")
-    again = load_bundle(tmp_path / "two").head
+    config = contents.config.model_copy(update={"num_members": 2})
+    save_model_folder(replace(contents, head=head, no_context=no_context, config=config), tmp_path / "two")
+    again = load_model_folder(tmp_path / "two").head
     assert (float(again.temperature), again.decoding.parameters.margin, again.training) == (1.5, 0.25, False)
-    features = torch.randn(1, 30, bundle.head.feature_size)
+    features = torch.randn(1, 30, contents.head.feature_size)
     torch.testing.assert_close(again(features)[0], head(features)[0], rtol=0, atol=0)
 
 
@@ -161,18 +161,18 @@ CHAIN = MarkovChain(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.25, 0.75]), 
 
 
 @pytest.fixture
-def lagging(bundle, tmp_path) -> Path:
+def lagging(contents, tmp_path) -> Path:
     """A model that looks ahead, with a baseline that does not."""
-    head, no_context = copy.deepcopy(bundle.head), copy.deepcopy(bundle.no_context)
+    head, no_context = copy.deepcopy(contents.head), copy.deepcopy(contents.no_context)
     parameters = DecodingParameters(method="lag", evidence_weight=0.3, delay_seconds=1.5)
     head.decoding = Decoding(parameters, 10.0, CHAIN)
     no_context.decoding = Decoding(DecodingParameters(method="hysteresis", margin=0.25))
-    save_bundle(replace(bundle, head=head, no_context=no_context), tmp_path / "lagging")
+    save_model_folder(replace(contents, head=head, no_context=no_context), tmp_path / "lagging")
     return tmp_path / "lagging"
 
 
 def test_decoding_is_loaded_as_it_was_saved(lagging):
-    again = load_bundle(lagging)
+    again = load_model_folder(lagging)
     assert again.head.decoding.parameters.model_dump(exclude_none=True) == {
         "method": "lag",
         "evidence_weight": 0.3,
@@ -209,16 +209,16 @@ def test_a_chain_that_was_changed_is_refused(lagging):
 
 def test_loading_a_model_does_not_wait_for_the_compiler(model_folder):
     code = (
-        "import sys; from pathlib import Path; from videoseq.models.model_folder import load_bundle; "
-        f"load_bundle(Path({str(model_folder)!r})); sys.exit('torch._dynamo' in sys.modules)"
+        "import sys; from pathlib import Path; from videoseq.models.model_folder import load_model_folder; "
+        f"load_model_folder(Path({str(model_folder)!r})); sys.exit('torch._dynamo' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_settings_that_no_longer_exist_may_have_their_old_default(folder):
-    expected = load_bundle(folder).description.settings
+    expected = load_model_folder(folder).config.settings
     edit(folder, lambda values: values["settings"]["training"].update(burn_in_steps=0))
-    assert load_bundle(folder).description.settings == expected
+    assert load_model_folder(folder).config.settings == expected
     edit(folder, lambda values: values["settings"]["training"].update(burn_in_steps=8))
     assert refusal(folder) == (
         f"{folder}: model.json: settings.training.burn_in_steps: expected 0, since this setting no longer exists, got 8"
@@ -398,7 +398,7 @@ def test_torch_load_is_told_weights_only_and_never_given_a_file_of_the_folder(mo
         return load(file, *args, **options)
 
     monkeypatch.setattr(torch, "load", watched)
-    load_bundle(model_folder)
+    load_model_folder(model_folder)
     assert calls
     assert all(weights_only is True for _, weights_only in calls)
     assert not any(path.is_relative_to(model_folder) for path, _ in calls)
@@ -451,25 +451,25 @@ def test_a_copied_folder_labels_in_a_fresh_process_without_sockets_or_pickles(mo
 # where it goes
 
 
-def test_a_model_is_replaced_only_when_told_to(bundle, folder):
+def test_a_model_is_replaced_only_when_told_to(contents, folder):
     (folder / "mark").write_text("the old one")
     with pytest.raises(OutputError, match=r"model: a model stands there already; .*--overwrite$"):
-        save_bundle(bundle, folder)
+        save_model_folder(contents, folder)
     assert (folder / "mark").exists()
-    save_bundle(bundle, folder, overwrite=True)
+    save_model_folder(contents, folder, overwrite=True)
     assert sorted(os.listdir(folder)) == ["model.json", "model.safetensors"]
     assert os.listdir(folder.parent) == ["model"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_something_else_is_never_replaced(overwrite, bundle, tmp_path):
+def test_something_else_is_never_replaced(overwrite, contents, tmp_path):
     (tmp_path / "file").write_text("precious")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("precious")
     for name in ("file", "folder"):
         for refuse in (
             lambda name=name: check_target(tmp_path / name, overwrite=overwrite),
-            lambda name=name: save_bundle(bundle, tmp_path / name, overwrite=overwrite),
+            lambda name=name: save_model_folder(contents, tmp_path / name, overwrite=overwrite),
         ):
             with pytest.raises(OutputError, match=f"{name}: expected a new folder or a model to replace, got somethin"):
                 refuse()
@@ -483,16 +483,16 @@ def test_a_new_place_is_fine(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_model_whose_report_fails_does_not_appear(bundle, tmp_path):
+def test_a_model_whose_report_fails_does_not_appear(contents, tmp_path):
     def fail(staging: Path) -> None:
         (staging / "report.html").write_text("half")
         raise ValueError("no report")
 
     with pytest.raises(ValueError, match="no report"):
-        save_bundle(bundle, tmp_path / "model", add_files=fail)
+        save_model_folder(contents, tmp_path / "model", add_files=fail)
     assert os.listdir(tmp_path) == []
 
 
-def test_a_model_whose_place_was_taken_meanwhile_is_not_lost_in_silence(bundle, tmp_path):
+def test_a_model_whose_place_was_taken_meanwhile_is_not_lost_in_silence(contents, tmp_path):
     with pytest.raises(OutputError, match="model: "):
-        save_bundle(bundle, tmp_path / "model", add_files=lambda _: (tmp_path / "model").mkdir())
+        save_model_folder(contents, tmp_path / "model", add_files=lambda _: (tmp_path / "model").mkdir())

@@ -264,12 +264,14 @@ def _save_model(model: Any, folder: str, word: str) -> None:
     """As the end of ``train``, with the program's line and status for an error."""
     from pipelines import console
     from videoseq.errors import OutputError
-    from videoseq.models.model_folder import save_bundle
+    from videoseq.models.model_folder import save_model_folder
 
-    description = model.bundle.description.model_copy(update={"versions": {"word": word}})
-    bundle = dataclass_replace(model.bundle, description=description)
+    config = model.contents.config.model_copy(update={"versions": {"word": word}})
+    contents = dataclass_replace(model.contents, config=config)
     try:
-        save_bundle(bundle, Path(folder), overwrite=True, add_files=lambda made: _write(made / "report.html", word))
+        save_model_folder(
+            contents, Path(folder), overwrite=True, add_files=lambda made: _write(made / "report.html", word)
+        )
     except OutputError as error:
         console.fail(error)
         raise SystemExit(console.exit_of(error)) from None

@@ -107,7 +107,10 @@ def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
             train(place_at(tmp_path, may_resume=True), num_shown)
     resumed, shown = train(place_at(tmp_path, may_resume=True))
     assert len(shown) < len(names)
-    for one, other in ((whole.bundle.head, resumed.bundle.head), (whole.bundle.no_context, resumed.bundle.no_context)):
+    for one, other in (
+        (whole.contents.head, resumed.contents.head),
+        (whole.contents.no_context, resumed.contents.no_context),
+    ):
         for name, tensor in one.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[name]), name
     assert whole.measured.evaluation.metrics == resumed.measured.evaluation.metrics

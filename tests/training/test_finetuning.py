@@ -23,7 +23,7 @@ from videoseq.errors import ConfigError, ModelError
 from videoseq.evaluation.evaluate import label_clips
 from videoseq.features.backbones import load_backbone
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.training import finetuning
 from videoseq.training.finetuning import Finetuner, FinetuningModule, check_finetuning
 from videoseq.training.fit import FitPlace, fit
@@ -255,11 +255,11 @@ def test_in_cross_validation_no_cnn_has_seen_what_it_labels(backbone, clips, pic
         rest = [clip for clip in clips if clip.entry.group != group]
         fitted = fit(rest, [], 2, settings.head, settings.training)
         result, tuned = finetuner(fitted, rest, [])
-        result.head.temperature.copy_(trained.bundle.head.temperature)
+        result.head.temperature.copy_(trained.contents.head.temperature)
         held_out = tuned.seen([clip for clip in clips if clip.entry.group == group])
         for video in label_clips(result.head, held_out, CLASSES):
             np.testing.assert_allclose(labelled[video.name].probabilities, video.probabilities, atol=1e-5)
-    assert trained.bundle.backbone is trained.measured.kept.tuned.backbone
+    assert trained.contents.backbone is trained.measured.kept.tuned.backbone
 
 
 def test_a_recipe_that_needs_a_finetuner_gets_one(backbone, clips):
@@ -288,25 +288,25 @@ def trained(backbone, tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_program_makes_a_model_that_carries_its_cnn(backbone, trained):
-    bundle = load_bundle(trained / "model")
-    identity = bundle.description.backbone
+    contents = load_model_folder(trained / "model")
+    identity = contents.config.backbone
     assert identity.weights_sha256 != backbone.identity.weights_sha256
     assert identity.name == backbone.identity.name
-    assert bundle.backbone.identity == identity
-    assert not bundle.backbone.weights_are_packaged
+    assert contents.backbone.identity == identity
+    assert not contents.backbone.weights_are_packaged
     video = trained / "clips" / "clip0.mp4"
     labels = load_model(trained / "model").label(video)
     assert len(labels.seconds) == 8
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8))
-    assert (bundle.backbone(images) - backbone(images)).abs().max() > 1e-3
+    assert (contents.backbone(images) - backbone(images)).abs().max() > 1e-3
     assert len(list((trained / "features").glob("*/*/entry.json"))) == 3  # none of the tuned CNN
 
 
 def test_a_saved_model_labels_as_the_one_in_memory(backbone, clips, pictures, tmp_path):
     settings = settings_of("backbone.trainable=2", "data.refit=false")
     finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
-    made = train_model(clips, CLASSES, settings, backbone, finetuner=finetuner).bundle
-    save_bundle(made, tmp_path / "model")
+    made = train_model(clips, CLASSES, settings, backbone, finetuner=finetuner).contents
+    save_model_folder(made, tmp_path / "model")
     video = clips[1].entry.video
     seen = pictures.seen_by(on_one_thread(made.backbone), clips[1])
     (expected,) = label_clips(made.head, [seen], CLASSES)
@@ -318,12 +318,12 @@ def test_a_saved_model_labels_as_the_one_in_memory(backbone, clips, pictures, tm
 
 @pytest.mark.slow
 def test_tensors_that_are_not_its_own_are_refused(trained, backbone, tmp_path):
-    bundle = load_bundle(trained / "model")
+    contents = load_model_folder(trained / "model")
     with torch.no_grad():
-        bundle.backbone.network.head[0][1].weight[0] += 1
-    save_bundle(bundle, tmp_path / "model")
+        contents.backbone.network.head[0][1].weight[0] += 1
+    save_model_folder(contents, tmp_path / "model")
     with pytest.raises(ModelError, match=r"the model was trained on features of .*, this installation makes those of"):
-        load_bundle(tmp_path / "model")
+        load_model_folder(tmp_path / "model")
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from videoseq.inference.labels import joined_labels
 from videoseq.inference.model import SequenceLabeler
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
-from videoseq.models.model_folder import load_bundle, save_bundle
+from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.models.thresholds import add_thresholds, thresholds_of
 from videoseq.training.fit import fit
 from videoseq.training.lightning_module import loss_weights
@@ -82,7 +82,7 @@ def test_both_are_learnt_and_one_frame_alone_cannot_tell(trained):
 
 
 def test_thresholds_are_those_of_validation_and_the_model_that_is_kept_has_them(trained, clips):
-    measured, kept = trained.measured.fit.head, trained.bundle.head
+    measured, kept = trained.measured.fit.head, trained.contents.head
     assert torch.equal(thresholds_of(measured), thresholds_of(kept))
     assert measured.temperature == kept.temperature
     assert "thresholds_tuned" in {notice.code for notice in trained.measured.notices}
@@ -104,25 +104,25 @@ def test_metrics_json_names_its_task_and_has_no_more_than_has_a_meaning(trained)
 
 
 @pytest.fixture(scope="module")
-def bundle(trained):
+def contents(trained):
     """The same model as it would be with features of the backbone's own size."""
-    heads = [CausalRNN(trained.bundle.backbone.identity.feature_size, 2, HEAD).eval() for _ in range(2)]
+    heads = [CausalRNN(trained.contents.backbone.identity.feature_size, 2, HEAD).eval() for _ in range(2)]
     for head in heads:
         add_thresholds(head)
         thresholds_of(head).copy_(torch.tensor([0.31, 0.62]))
-    description = trained.bundle.description.model_copy(update={"no_context_head": HEAD})
-    return replace(trained.bundle, head=heads[0], no_context=heads[1], description=description)
+    config = trained.contents.config.model_copy(update={"no_context_head": HEAD})
+    return replace(trained.contents, head=heads[0], no_context=heads[1], config=config)
 
 
-def test_a_model_folder_gives_the_same_labels(bundle, clips, tmp_path):
-    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), bundle.head.feature_size)).astype(np.float32)
+def test_a_model_folder_gives_the_same_labels(contents, clips, tmp_path):
+    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), contents.head.feature_size)).astype(np.float32)
     features = replace(clips[0].features, features=wide)
-    save_bundle(bundle, tmp_path / "model")
-    loaded = load_bundle(tmp_path / "model")
-    assert loaded.description.settings.data.task == "multilabel"
-    assert torch.equal(thresholds_of(loaded.head), thresholds_of(bundle.head))
+    save_model_folder(contents, tmp_path / "model")
+    loaded = load_model_folder(tmp_path / "model")
+    assert loaded.config.settings.data.task == "multilabel"
+    assert torch.equal(thresholds_of(loaded.head), thresholds_of(contents.head))
     (one,), (other,) = (list(label_features(head, features, CLASSES)) for head in
-                        (loaded.head, bundle.head))  # fmt: skip
+                        (loaded.head, contents.head))  # fmt: skip
     assert isinstance(one, FrameLabelSets)
     assert np.array_equal(one.probabilities, other.probabilities)
     assert np.array_equal(one.is_active, one.probabilities >= thresholds_of(loaded.head).numpy())
@@ -130,8 +130,8 @@ def test_a_model_folder_gives_the_same_labels(bundle, clips, tmp_path):
 
 
 def test_frames_one_by_one_have_the_labels_of_the_whole(trained, clips):
-    features, sequence = clips[0].features, SequenceLabeler(trained.bundle.head)
-    (whole,) = label_features(trained.bundle.head, features, CLASSES)
+    features, sequence = clips[0].features, SequenceLabeler(trained.contents.head)
+    (whole,) = label_features(trained.contents.head, features, CLASSES)
     found = []
     for frame in range(len(features.seconds)):
         one = slice(frame, frame + 1)
@@ -144,8 +144,8 @@ def test_frames_one_by_one_have_the_labels_of_the_whole(trained, clips):
     assert joined.segments(7.0)[0].label == whole.segments(7.0)[0].label
 
 
-def test_a_model_of_the_other_task_does_not_stand_beside(bundle, model_folder):
-    given = SimpleNamespace(bundle=bundle, classes=CLASSES)
+def test_a_model_of_the_other_task_does_not_stand_beside(contents, model_folder):
+    given = SimpleNamespace(contents=contents, classes=CLASSES)
     with pytest.raises(
         ModelError, match=r": expected a model of the task multilabel, as the other is, got multiclass$"
     ):
@@ -153,14 +153,14 @@ def test_a_model_of_the_other_task_does_not_stand_beside(bundle, model_folder):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
-def test_a_threshold_that_is_none_is_refused(bundle, tmp_path, value):
-    save_bundle(bundle, tmp_path / "model")
+def test_a_threshold_that_is_none_is_refused(contents, tmp_path, value):
+    save_model_folder(contents, tmp_path / "model")
     edit_tensors(tmp_path / "model", lambda tensors: tensors["head.thresholds"].fill_(value))
     assert "head: expected thresholds between 0 and 1, got " in refusal(tmp_path / "model")
 
 
-def test_a_folder_without_thresholds_is_refused(bundle, tmp_path):
-    save_bundle(bundle, tmp_path / "model")
+def test_a_folder_without_thresholds_is_refused(contents, tmp_path):
+    save_model_folder(contents, tmp_path / "model")
     edit_tensors(tmp_path / "model", lambda tensors: tensors.pop("no_context.thresholds"))
     assert "model.safetensors does not fit model.json" in refusal(tmp_path / "model")
 
@@ -169,12 +169,12 @@ def test_cross_validation_measures_all_clips_and_several_networks_answer_togethe
     trained = train_model(clips[:4], CLASSES, settings_of(max_epochs=2, cross_validation=2, ensemble=2), backbone)
     evaluation = trained.measured.evaluation
     assert len(evaluation.clips) == 4
-    assert isinstance(trained.bundle.head, Ensemble)
+    assert isinstance(trained.contents.head, Ensemble)
     assert evaluation.thresholds == pytest.approx(
-        dict(zip(CLASSES, thresholds_of(trained.bundle.head).tolist(), strict=True))
+        dict(zip(CLASSES, thresholds_of(trained.contents.head).tolist(), strict=True))
     )
     assert [set(fold.headline["model"]) >= {"micro_f1"} for fold in trained.measured.folds] == [True, True]
-    assert set(trained.bundle.description.majority_names) <= set(CLASSES)
+    assert set(trained.contents.config.majority_names) <= set(CLASSES)
 
 
 def test_test_clips_are_measured_with_thresholds_that_they_did_not_tune(backbone):
@@ -236,7 +236,7 @@ def test_what_was_annotated_is_counted_by_class(clips):
 
 def test_settling_changes_nothing_that_is_settled(trained):
     video = trained.measured.evaluation.clips[0]
-    again = settled(video, 1.0, thresholds_of(trained.bundle.head).double().numpy())
+    again = settled(video, 1.0, thresholds_of(trained.contents.head).double().numpy())
     assert np.array_equal(again.labels, video.labels)
 
 

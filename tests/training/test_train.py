@@ -51,7 +51,7 @@ def test_where_validation_was_drawn_the_model_kept_has_seen_all_clips(backbone):
     validated = {clip.name for clip in trained.measured.evaluation.clips}
     kept = [clip for clip in clips if clip.entry.video.name not in validated]
     expected = fit([*kept, *(c for c in clips if c not in kept)], [], 2, HEAD, TRAINING).head
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(expected))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(expected))
     measured = fit(kept, [], 2, HEAD, TRAINING).head
     assert torch.equal(weights_of(trained.measured.fit.head), weights_of(measured))
 
@@ -59,22 +59,22 @@ def test_where_validation_was_drawn_the_model_kept_has_seen_all_clips(backbone):
 def test_a_split_that_was_given_is_kept_out(backbone):
     clips = [make_clip(seed, split="val" if seed > 5 else "train") for seed in range(8)]
     trained = train(clips, backbone)
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
     assert "refitted_on_all_clips" not in codes(trained)
 
 
 def test_the_second_fit_can_be_left_out(backbone):
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone, refit=False)
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
 
 
 def test_test_clips_measure_the_model_that_is_kept(backbone):
     clips = [make_clip(seed, split="test" if seed > 5 else "train", group=f"g{seed}") for seed in range(8)]
     trained = train(clips, backbone)
     assert trained.measured.measured_on == "test"
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(trained.measured.fit.head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
     everything_else = fit([clip for clip in clips if clip.entry.split == "train"], [], 2, HEAD, TRAINING).head
-    assert weights_of(everything_else).shape == weights_of(trained.bundle.head).shape
+    assert weights_of(everything_else).shape == weights_of(trained.contents.head).shape
     assert {clip.name for clip in trained.measured.evaluation.clips} == {"clip6.mp4", "clip7.mp4"}
     assert codes(trained) == set()
 
@@ -85,7 +85,7 @@ def test_cross_validation_labels_each_clip_by_a_model_that_has_not_seen_its_grou
     measured = trained.measured
     assert (measured.measured_on, codes(trained)) == ("cross-validation", {"cross_validated"})
     assert [fold.groups for fold in measured.folds] == [("g0",), ("g1",), ("g2",)]
-    assert torch.equal(weights_of(trained.bundle.head), weights_of(fit(clips, [], 2, HEAD, TRAINING).head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(fit(clips, [], 2, HEAD, TRAINING).head))
     by_name = {clip.name: clip for clip in measured.evaluation.clips}
     assert sorted(by_name) == sorted(clip.entry.video.name for clip in clips)
     for group in ("g0", "g1", "g2"):
@@ -108,7 +108,7 @@ def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbon
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone)
     head = trained.measured.fit.head
     assert head.temperature != 1
-    assert trained.bundle.head.temperature == head.temperature
+    assert trained.contents.head.temperature == head.temperature
     loss = {}
     for factor in (0.8, 1.0, 1.25):
         scaled = [tempered(clip, factor) for clip in trained.measured.evaluation.clips]
@@ -119,8 +119,8 @@ def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbon
 def test_cross_validation_calibrates_on_all_clips_together(backbone):
     clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
     trained = train(clips, backbone, cross_validation="groups")
-    known = [tempered(clip, 1 / float(trained.bundle.head.temperature)) for clip in trained.measured.evaluation.clips]
-    assert float(trained.bundle.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
+    known = [tempered(clip, 1 / float(trained.contents.head.temperature)) for clip in trained.measured.evaluation.clips]
+    assert float(trained.contents.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -128,13 +128,13 @@ def test_cross_validation_calibrates_on_all_clips_together(backbone):
 def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
     plain = train(clips, backbone, **data)
-    assert plain.bundle.head.decoding.parameters == DecodingParameters()
+    assert plain.contents.head.decoding.parameters == DecodingParameters()
     for given in ({"method": "hysteresis"}, {"method": "lag", "delay_seconds": 0.5}):
         tuned = train(clips, backbone, given, **data)
-        decoding = tuned.bundle.head.decoding
+        decoding = tuned.contents.head.decoding
         assert decoding.parameters == tuned.measured.fit.head.decoding.parameters
         assert decoding.parameters.method == given["method"]
-        assert torch.equal(weights_of(plain.bundle.head), weights_of(tuned.bundle.head))
+        assert torch.equal(weights_of(plain.contents.head), weights_of(tuned.contents.head))
         before, after = (trained.measured.evaluation.metrics["model"].headline for trained in (plain, tuned))
         assert after["f1_at_50"].value > before["f1_at_50"].value
         assert after["macro_f1"].value >= before["macro_f1"].value - 0.01
@@ -156,7 +156,7 @@ def test_decoding_that_is_given_is_taken(backbone):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
     trained = train(clips, backbone, {"method": "lag", "evidence_weight": 0.35, "delay_seconds": 1.0})
     expected = DecodingParameters(method="lag", evidence_weight=0.35, delay_seconds=1.0)
-    for head in (trained.bundle.head, trained.bundle.no_context):
+    for head in (trained.contents.head, trained.contents.no_context):
         assert (head.decoding.parameters, head.decoding.sample_hz) == (expected, 10.0)
         everything = MarkovChain.estimate([clip.targets for clip in clips], 2, prior_power=0.5)
         np.testing.assert_allclose(head.decoding.chain.transitions, everything.transitions)
@@ -165,6 +165,6 @@ def test_decoding_that_is_given_is_taken(backbone):
 def test_without_validation_clips_nothing_is_tuned_and_it_is_said(backbone):
     clips = [make_clip(seed, group="all") for seed in range(4)]
     trained = train(clips, backbone, {"method": "min_duration"})
-    assert trained.bundle.head.decoding.parameters == DecodingParameters()
+    assert trained.contents.head.decoding.parameters == DecodingParameters()
     assert "decoding_not_tuned" in codes(trained)
     assert "decoding_not_tuned" not in codes(train(clips, backbone))

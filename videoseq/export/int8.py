@@ -17,7 +17,7 @@ from videoseq.features.runtimes import QuantizedNetwork, Runtime
 from videoseq.features.runtimes.int8 import Quantization
 from videoseq.inference.labels import LabelledFrames, num_equal_answers
 from videoseq.inference.whole_video import video_labeler
-from videoseq.models.model_folder import Bundle
+from videoseq.models.model_folder import ModelFolder
 from videoseq.video.frames import FrameReader, Progress
 
 _Video = TypeVar("_Video")
@@ -80,17 +80,17 @@ def part_videos(videos: Sequence[_Video]) -> tuple[Sequence[_Video], Sequence[_V
 
 
 def spread_images(
-    reader: FrameReader, bundle: Bundle, num_images: int, max_frames: int, on_progress: Progress | None = None
+    reader: FrameReader, contents: ModelFolder, num_images: int, max_frames: int, on_progress: Progress | None = None
 ) -> list[UInt8[Tensor, "3 height width"]]:
     """So many resized pictures, spread evenly over a video's first frames; fewer if the network looks at fewer.
 
     Raises:
         VideoError: The video cannot be read.
     """
-    resize = bundle.backbone.identity.preprocessing.resize
+    resize = contents.backbone.identity.preprocessing.resize
     kept: list[Tensor] = []
     stride, num_seen = 1, 0
-    for frame in reader.sampled(bundle.description.sample_hz):
+    for frame in reader.sampled(contents.config.sample_hz):
         if frame.stamp.index >= max_frames:
             break
         if frame.image is None:
@@ -108,7 +108,7 @@ def spread_images(
 
 def compare_labels(
     reader: FrameReader,
-    bundle: Bundle,
+    contents: ModelFolder,
     runtimes: tuple[Runtime, Runtime],
     max_frames: int,
     on_progress: Progress | None = None,
@@ -121,9 +121,9 @@ def compare_labels(
     """
     found, num_frames = Comparison(), 0
     with (
-        closing(_chunks(reader, _Pair(*runtimes), bundle.description.sample_hz, on_progress)) as chunks,
-        closing(video_labeler(bundle.head, bundle.classes)) as one,
-        closing(video_labeler(bundle.head, bundle.classes)) as other,
+        closing(_chunks(reader, _Pair(*runtimes), contents.config.sample_hz, on_progress)) as chunks,
+        closing(video_labeler(contents.head, contents.classes)) as one,
+        closing(video_labeler(contents.head, contents.classes)) as other,
     ):
         for pair in chunks:
             cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
@@ -143,11 +143,11 @@ def _compare(ones: Iterable[LabelledFrames], others: Iterable[LabelledFrames]) -
     return found
 
 
-def quantized_bundle(bundle: Bundle, network: QuantizedNetwork, agreement: float, origin: Quantization) -> Bundle:
+def with_int8(contents: ModelFolder, network: QuantizedNetwork, agreement: float, origin: Quantization) -> ModelFolder:
     """The same model, with a network in 8-bit integers beside its own and what is known of it."""
-    shares = {**bundle.description.agreement, "int8": round(agreement, 6)}
-    description = bundle.description.model_copy(update={"agreement": shares, "int8": origin})
-    return replace(bundle, description=description, quantized=network, sha256="")
+    shares = {**contents.config.agreement, "int8": round(agreement, 6)}
+    config = contents.config.model_copy(update={"agreement": shares, "int8": origin})
+    return replace(contents, config=config, quantized=network, sha256="")
 
 
 def _chunks(

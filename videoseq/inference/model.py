@@ -29,7 +29,7 @@ from videoseq.inference.segments import SegmentBuilder
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
 from videoseq.inference.writer import LabelWriter
-from videoseq.models.model_folder import Bundle, load_bundle
+from videoseq.models.model_folder import ModelFolder, load_model_folder
 from videoseq.models.thresholds import thresholds_of
 from videoseq.video.deadline import Deadline
 from videoseq.video.frames import Frame, FrameReader, Progress
@@ -58,10 +58,10 @@ class FrameLabeler:
     """
 
     def __init__(self, model: Model) -> None:
-        model.bundle.head.decoding.check_causal()
+        model.contents.head.decoding.check_causal()
         self._model = model
         self._sampler = Sampler(model.sample_hz)
-        self._sequence = SequenceLabeler(model.bundle.head)
+        self._sequence = SequenceLabeler(model.contents.head)
 
     def step(self, frame: Frame) -> FrameLabel:
         """The label of the next frame.
@@ -103,23 +103,23 @@ class Model:
     """A trained model, ready to label.
 
     Attributes:
-        bundle: What its folder holds.
+        contents: What its folder holds.
         runtime: How its backbone runs here.
     """
 
-    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
-        self.bundle = bundle
+    def __init__(self, contents: ModelFolder, runtime: Runtime) -> None:
+        self.contents = contents
         self.runtime = runtime
-        self.classes = bundle.classes
-        self.sample_hz = bundle.description.sample_hz
+        self.classes = contents.classes
+        self.sample_hz = contents.config.sample_hz
 
     @property
     def summary(self) -> dict[str, Any]:
         """What ``run.json`` says of it; plain values, as a worker sends it to its parent."""
         return {
             "classes": list(self.classes),
-            "looks_ahead": self.bundle.looks_ahead,
-            "label_decoding": self.bundle.head.decoding.parameters.model_dump(exclude_none=True),
+            "looks_ahead": self.contents.looks_ahead,
+            "label_decoding": self.contents.head.decoding.parameters.model_dump(exclude_none=True),
             "runtime": self.runtime.description,
         }
 
@@ -152,9 +152,9 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
         ModelError: The folder is no model, damaged, or of another version.
         ConfigError: The backbone needs an extra, or the machine lacks what was chosen.
     """
-    bundle = load_bundle(Path(folder))
+    contents = load_model_folder(Path(folder))
     try:
-        return Model(bundle, select_runtime(bundle.backbone, choice, bundle.trusted, bundle.quantized))
+        return Model(contents, select_runtime(contents.backbone, choice, contents.trusted, contents.quantized))
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
 
@@ -170,7 +170,7 @@ def label_frames(
         OutputError: The head looks ahead, and there is no room for temporary files.
     """
     chunks = stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold)
-    yield from label_chunks(model.bundle.head, chunks, model.classes)
+    yield from label_chunks(model.contents.head, chunks, model.classes)
 
 
 def label_video(
@@ -207,8 +207,8 @@ def label_video(
         OutputError: The files cannot be written.
     """
     deadline = Deadline(Path(video), max_seconds)
-    watch, has_raw = FileWatch(Path(video)), model.bundle.head.decoding.is_on
-    builder = SegmentBuilder() if thresholds_of(model.bundle.head) is None else ClassSegmentBuilder()
+    watch, has_raw = FileWatch(Path(video)), model.contents.head.decoding.is_on
+    builder = SegmentBuilder() if thresholds_of(model.contents.head) is None else ClassSegmentBuilder()
     new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
     with open_video(Path(video)) as reader, new_writer as writer:
         progress = deadline.watching(on_progress)  # a head that looks ahead gives no label before it has seen all

@@ -67,7 +67,7 @@ def label_job(
         path=str(job.video),
         **described(facts),
         video_sha256=video_sha256,
-        model_sha256=model.bundle.sha256,
+        model_sha256=model.contents.sha256,
         runtime=model.runtime.description,
         precision=model.runtime.precision,
         reuse_threshold=settings.reuse_threshold,

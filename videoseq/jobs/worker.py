@@ -94,7 +94,7 @@ def begin(task: Task, stack: ExitStack) -> Work:
 
 def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
     model = load_model(task.model_path, task.choice)
-    if model.bundle.sha256 != task.model_sha256:
+    if model.contents.sha256 != task.model_sha256:
         raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
 
     def label(job: Job, on_progress: Progress) -> Result:

@@ -40,7 +40,7 @@ MIN_AGREEMENT = 0.995
 """The share of frames on which labels must be float32's for a faster precision to be taken unasked."""
 
 
-class ModelDescription(BaseModel):
+class ModelConfig(BaseModel):
     """``model.json``: everything about a model but its arrays.
 
     Attributes:
@@ -98,11 +98,11 @@ class ModelDescription(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
+class ModelFolder:
     """A model in memory.
 
     Attributes:
-        description: What ``model.json`` says.
+        config: What ``model.json`` says.
         classes: The same classes, checked.
         head: The network, in eval mode.
         no_context: The baseline without context, in eval mode.
@@ -111,7 +111,7 @@ class Bundle:
         sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
     """
 
-    description: ModelDescription
+    config: ModelConfig
     classes: ClassNames
     head: Head
     no_context: Head
@@ -127,16 +127,16 @@ class Bundle:
     @property
     def trusted(self) -> frozenset[str]:
         """The precisions in which labels are float32's on nearly every frame, so that they may be taken unasked."""
-        return frozenset(name for name, share in self.description.agreement.items() if share >= MIN_AGREEMENT)
+        return frozenset(name for name, share in self.config.agreement.items() if share >= MIN_AGREEMENT)
 
 
-def save_bundle(
-    bundle: Bundle, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
+def save_model_folder(
+    contents: ModelFolder, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
 ) -> None:
     """Writes a model folder, whole or not at all.
 
     Args:
-        bundle: The model.
+        contents: The model.
         folder: Where it goes.
         overwrite: Whether a model that stands there may be replaced.
         add_files: Called with the folder while it is being made, to put metrics and reports into it.
@@ -145,22 +145,22 @@ def save_bundle(
         OutputError: Something stands there already, or it cannot be written.
     """
     check_target(folder, overwrite=overwrite)
-    tensors = {**_prefixed("head", bundle.head), **_prefixed("no_context", bundle.no_context)}
-    if not bundle.backbone.weights_are_packaged:
-        tensors |= _prefixed("backbone", bundle.backbone.network)
-    if bundle.quantized is not None:
-        tensors |= {f"int8.{name}": tensor for name, tensor in bundle.quantized.tensors().items()}
-    decodings = bundle.head.decoding, bundle.no_context.decoding
+    tensors = {**_prefixed("head", contents.head), **_prefixed("no_context", contents.no_context)}
+    if not contents.backbone.weights_are_packaged:
+        tensors |= _prefixed("backbone", contents.backbone.network)
+    if contents.quantized is not None:
+        tensors |= {f"int8.{name}": tensor for name, tensor in contents.quantized.tensors().items()}
+    decodings = contents.head.decoding, contents.no_context.decoding
     chain = next((one.chain for one in decodings if one.parameters.needs_chain), None)
     if chain is not None:
         tensors |= {f"decoding.{name}": tensor for name, tensor in chain.tensors().items()}
     stored = dump_tensors(tensors)
     described: dict[str, Any] = {"tensors_sha256": hashlib.sha256(stored).hexdigest()}
     described |= {"decoding": decodings[0].parameters, "no_context_decoding": decodings[1].parameters}
-    description = bundle.description.model_copy(update=described)
+    config = contents.config.model_copy(update=described)
     with staged_folder(folder, replace=overwrite) as staging:
         (staging / "model.safetensors").write_bytes(stored)
-        (staging / "model.json").write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (staging / "model.json").write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if add_files is not None:
             add_files(staging)
 
@@ -180,7 +180,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{folder}: a model stands there already; choose another --out, or say --overwrite")
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_model_folder(folder: Path) -> ModelFolder:
     """Reads a model folder; no code in it is run and nothing is fetched.
 
     Raises:
@@ -189,29 +189,29 @@ def load_bundle(folder: Path) -> Bundle:
     """
     restore_folder(folder)
     text = _read(folder / "model.json", folder)
-    description = _parse(text, folder)
+    config = _parse(text, folder)
     stored = _read(folder / "model.safetensors", folder)
-    if hashlib.sha256(stored).hexdigest() != description.tensors_sha256:
+    if hashlib.sha256(stored).hexdigest() != config.tensors_sha256:
         raise ModelError(
             f"{folder}: model.safetensors is not the file that model.json describes; copy the folder again"
         )
     try:
-        classes = ClassNames(description.classes)
-        if description.is_multilabel:
+        classes = ClassNames(config.classes)
+        if config.is_multilabel:
             check_separable(classes)
         tensors = load_tensors(stored)
     except (AnnotationError, SafetensorError) as error:
         raise ModelError(f"{folder}: {error}") from None
-    if not set(description.majority_names) <= set(classes):
-        raise ModelError(f"{folder}: model.json: majority_class: expected a class, got {description.majority_class!r}")
-    head = _load_head(description, description.head, "head", tensors, folder)
-    no_context = _load_head(description, description.no_context_head, "no_context", tensors, folder)
+    if not set(config.majority_names) <= set(classes):
+        raise ModelError(f"{folder}: model.json: majority_class: expected a class, got {config.majority_class!r}")
+    head = _load_head(config, config.head, "head", tensors, folder)
+    no_context = _load_head(config, config.no_context_head, "no_context", tensors, folder)
     try:
-        backbone = restore_backbone(description.backbone, _unprefixed("backbone", tensors))
+        backbone = restore_backbone(config.backbone, _unprefixed("backbone", tensors))
     except (ConfigError, ModelError) as error:
         raise type(error)(f"{folder}: {error}") from None
-    quantized = _load_quantized(description, _unprefixed("int8", tensors), folder)
-    return Bundle(description, classes, head, no_context, backbone, quantized, sha256=hashlib.sha256(text).hexdigest())
+    quantized = _load_quantized(config, _unprefixed("int8", tensors), folder)
+    return ModelFolder(config, classes, head, no_context, backbone, quantized, sha256=hashlib.sha256(text).hexdigest())
 
 
 def _read(path: Path, folder: Path) -> bytes:
@@ -221,7 +221,7 @@ def _read(path: Path, folder: Path) -> bytes:
         raise ModelError(f"{folder}: expected a model folder with {path.name} in it; {error.strerror}") from None
 
 
-def _parse(text: bytes, folder: Path) -> ModelDescription:
+def _parse(text: bytes, folder: Path) -> ModelConfig:
     if len(text) > _MAX_JSON_BYTES:
         raise ModelError(f"{folder}: model.json: expected at most {_MAX_JSON_BYTES} bytes, got {len(text)}")
     try:
@@ -234,7 +234,7 @@ def _parse(text: bytes, folder: Path) -> ModelDescription:
             )
         if isinstance(settings := values.get("settings"), dict):
             values["settings"] = update_settings(settings)
-        return ModelDescription.model_validate_json(json.dumps(values))
+        return ModelConfig.model_validate_json(json.dumps(values))
     except ConfigError as error:
         raise ModelError(f"{folder}: model.json: settings.{error}") from None
     except ValidationError as error:
@@ -246,15 +246,15 @@ def _parse(text: bytes, folder: Path) -> ModelDescription:
 
 
 def _load_head(
-    description: ModelDescription, settings: HeadSettings, prefix: str, tensors: Mapping[str, Tensor], folder: Path
+    config: ModelConfig, settings: HeadSettings, prefix: str, tensors: Mapping[str, Tensor], folder: Path
 ) -> Head:
     own = _unprefixed(prefix, tensors)
     head: Head
     with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
-        size, num_classes = description.backbone.feature_size, len(description.classes)
-        members = [make_network(size, num_classes, settings) for _ in range(description.num_members)]
+        size, num_classes = config.backbone.feature_size, len(config.classes)
+        members = [make_network(size, num_classes, settings) for _ in range(config.num_members)]
         head = members[0] if len(members) == 1 else Ensemble(members)
-        if description.is_multilabel:
+        if config.is_multilabel:
             add_thresholds(head)
     try:
         head.load_state_dict(own, assign=True)
@@ -267,24 +267,24 @@ def _load_head(
     if head.temperature <= 0:
         got = f"{float(head.temperature):g}"
         raise ModelError(f"{folder}: model.safetensors: {prefix}: expected a temperature above 0, got {got}")
-    parameters = description.decoding if prefix == "head" else description.no_context_decoding
+    parameters = config.decoding if prefix == "head" else config.no_context_decoding
     try:
         chain = _unprefixed("decoding", tensors)
-        head.decoding = Decoding.load(parameters, description.sample_hz, chain, len(description.classes))
+        head.decoding = Decoding.load(parameters, config.sample_hz, chain, len(config.classes))
         check_thresholds(head)
     except ModelError as error:
         raise ModelError(f"{folder}: model.safetensors: {prefix}: {error}") from None
     return head.eval()
 
 
-def _load_quantized(description: ModelDescription, own: Mapping[str, Tensor], folder: Path) -> QuantizedNetwork | None:
-    if description.int8 is None:
+def _load_quantized(config: ModelConfig, own: Mapping[str, Tensor], folder: Path) -> QuantizedNetwork | None:
+    if config.int8 is None:
         return None
     try:
-        quantized = QuantizedNetwork.from_tensors(own, description.backbone.feature_size)
+        quantized = QuantizedNetwork.from_tensors(own, config.backbone.feature_size)
     except ModelError as error:
         raise ModelError(f"{folder}: model.safetensors: {error}") from None
-    if quantized.sha256 != description.int8.network_sha256:
+    if quantized.sha256 != config.int8.network_sha256:
         raise ModelError(f"{folder}: model.safetensors: its int8 network is not the one that model.json describes")
     return quantized
 

@@ -1,4 +1,4 @@
-"""Annotated clips → a measured model: split, fit the head and its baseline, evaluate both, put all into a bundle."""
+"""Annotated clips → a measured model: split, fit the head and its baseline, evaluate both, put all into a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from videoseq.evaluation.evaluate import MODEL, Evaluation
 from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION
 from videoseq.evaluation.tasks import AnyEvaluation, majority_name
 from videoseq.features.backbones import Backbone
-from videoseq.models.model_folder import Bundle, ModelDescription
+from videoseq.models.model_folder import ModelConfig, ModelFolder
 from videoseq.system.hardware import library_versions
 from videoseq.training.baseline import Fitter, without_context
 from videoseq.training.finetuning import Finetuner
@@ -33,7 +33,7 @@ from videoseq.training.validation import (
 class TrainedModel:
     """A model, to be saved, and how good it is."""
 
-    bundle: Bundle
+    contents: ModelFolder
     measured: Measured
 
 
@@ -68,7 +68,7 @@ def train_model(
     measured = measure(clips, classes, settings, fit_pair)
     kept = measured.kept
     backbone = backbone if kept.tuned is None else kept.tuned.backbone
-    description = ModelDescription(
+    config = ModelConfig(
         classes=tuple(classes),
         backbone=backbone.identity,
         sample_hz=settings.sample_hz,
@@ -80,7 +80,7 @@ def train_model(
         metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
-    return TrainedModel(Bundle(description, classes, kept.head.head, kept.no_context.head, backbone), measured)
+    return TrainedModel(ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone), measured)
 
 
 def metrics_json(

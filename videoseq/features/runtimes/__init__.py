@@ -45,7 +45,7 @@ def select_runtime(
         backbone: What is to be run.
         choice: By whom, where, how.
         trusted: Precisions in which the model gives float32's labels
-            (:attr:`videoseq.models.model_folder.Bundle.trusted`).
+            (:attr:`videoseq.models.model_folder.ModelFolder.trusted`).
         quantized: The backbone in 8-bit integers, where the model has been quantised.
 
     Raises:

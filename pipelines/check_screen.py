@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from videoseq.data.check import ClipCheck
     from videoseq.video.check import VideoCheck
     from videoseq.video.info import ReadFacts
-
-    from .check import Checked
 
 _MAX_LINES = 8  # of spans and findings; --json has all
 _SOURCES = {
@@ -20,7 +19,7 @@ _SOURCES = {
 }
 
 
-def screen(found: Checked, *, shows_all: bool) -> list[str]:
+def screen(found: ClipCheck, *, shows_all: bool) -> list[str]:
     """The lines, ending with an empty one; of many spans or findings the first few unless ``shows_all``."""
     video, max_lines = found.video, sys.maxsize if shows_all else _MAX_LINES
     rows = [("", f"{video.path}: {video.state}")]
@@ -82,7 +81,7 @@ def _damage_rows(facts: ReadFacts, max_lines: int) -> Iterator[tuple[str, str]]:
         yield "notice", f"{notice.code}: {notice.message}"
 
 
-def _annotation_rows(found: Checked, max_lines: int) -> Iterator[tuple[str, str]]:
+def _annotation_rows(found: ClipCheck, max_lines: int) -> Iterator[tuple[str, str]]:
     if found.annotation_error:
         yield "annotation", found.annotation_error
         return
@@ -90,8 +89,8 @@ def _annotation_rows(found: Checked, max_lines: int) -> Iterator[tuple[str, str]
         yield "annotation", f"{found.annotation}: cannot be compared with a video that cannot be read"
         return
     findings = found.fit.findings
-    is_well = not any(finding.is_error for finding in findings)
-    yield "annotation", f"{found.annotation}: {'fits' if is_well else 'does not fit'}"
+    is_ok = not any(finding.is_error for finding in findings)
+    yield "annotation", f"{found.annotation}: {'fits' if is_ok else 'does not fit'}"
     for finding in findings[:max_lines]:
         fix = f"; fix: {finding.fix}" if finding.fix else ""
         yield "", f"{finding.code}: {finding.message}{fix}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from videoseq.annotations.formats import ANNOTATION_SUFFIXES
+from videoseq.annotations.formats import find_annotation
 from videoseq.annotations.formats.csv_table import misspelt, read_rows
 from videoseq.annotations.multilabel import make_multilabel_targets
 from videoseq.annotations.targets import make_targets
@@ -87,8 +87,7 @@ def _pair_files(folder: Path) -> list[ClipEntry]:
     entries: list[ClipEntry] = []
     for video in sorted(folder.rglob("*")):
         if video.suffix.lower() in VIDEO_SUFFIXES and video.is_file():
-            beside = (video.with_suffix(suffix) for suffix in sorted(ANNOTATION_SUFFIXES))
-            annotation = next((file for file in beside if file.is_file()), None)
+            annotation = find_annotation(video)
             if annotation is not None:
                 if entries and entries[-1].annotation == annotation:
                     pair = f"{entries[-1].video} and {video.name} share the annotation {annotation.name}"

@@ -10,10 +10,16 @@ from videoseq.annotations.types import Annotation
 from videoseq.config.schema import Task
 from videoseq.errors import AnnotationError
 
-__all__ = ["ANNOTATION_SUFFIXES", "read_annotation"]
+__all__ = ["ANNOTATION_SUFFIXES", "find_annotation", "read_annotation"]
 
 _READERS = {".csv": csv_table.read, ".tsv": csv_table.read}
 ANNOTATION_SUFFIXES = frozenset(_READERS)
+
+
+def find_annotation(path: Path) -> Path | None:
+    """The annotation file with the same folder and name as ``path`` and a suffix of its own; None if there is none."""
+    candidates = (path.with_suffix(suffix) for suffix in sorted(ANNOTATION_SUFFIXES))
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def read_annotation(path: Path, task: Task = "multiclass") -> Annotation:

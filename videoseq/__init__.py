@@ -23,8 +23,7 @@ if TYPE_CHECKING:
         VideoError,
         VideoseqError,
     )
-    from videoseq.inference.frame_labels import FrameLabels
-    from videoseq.inference.label_sets import FrameLabelSets
+    from videoseq.inference.frame_labels import FrameLabels, FrameLabelSets
     from videoseq.inference.model import FrameLabel, FrameLabeler, Model, label_video, load_model
     from videoseq.video.frames import Frame
     from videoseq.video.info import VideoInfo
@@ -36,7 +35,7 @@ _HOMES = {
     "ConfigError": "errors",
     "Frame": "video.frames",
     "FrameLabel": "inference.model",
-    "FrameLabelSets": "inference.label_sets",
+    "FrameLabelSets": "inference.frame_labels",
     "FrameLabeler": "inference.model",
     "FrameLabels": "inference.frame_labels",
     "Model": "inference.model",

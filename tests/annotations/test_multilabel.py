@@ -16,8 +16,9 @@ from videoseq.annotations.targets import find_classes, make_targets
 from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.config.yaml_file import load_settings
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.inference.label_sets import ClassSegmentBuilder, FrameLabelSets
+from videoseq.inference.frame_labels import FrameLabelSets
 from videoseq.inference.paths import label_paths
+from videoseq.inference.segments import ClassSegmentBuilder
 from videoseq.inference.writer import LabelWriter
 
 CLASSES = ClassNames(["groom", "rear", "sit"])

@@ -26,7 +26,7 @@ from videoseq.evaluation.evaluate import label_clips, label_clips_as, label_feat
 from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
 from videoseq.features.backbones import load_backbone
 from videoseq.features.extraction import FeatureChunk
-from videoseq.inference.label_sets import FrameLabelSets
+from videoseq.inference.frame_labels import FrameLabelSets
 from videoseq.inference.labels import joined_labels
 from videoseq.inference.model import SequenceLabeler
 from videoseq.models.causal_rnn import CausalRNN

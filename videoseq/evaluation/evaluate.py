@@ -13,7 +13,7 @@ from videoseq.data.dataset import Clip
 from videoseq.errors import ModelError
 from videoseq.evaluation.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
 from videoseq.features.store import ClipFeatures
-from videoseq.inference.labels import LabelledFrames, num_equal_answers
+from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import label_chunks
 from videoseq.models.ensemble import Head
 
@@ -42,7 +42,7 @@ class Evaluation:
     minus_previous: Mapping[str, Difference] = field(default_factory=dict)
 
 
-def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[LabelledFrames]:
+def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[LabeledFrames]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     return label_chunks(head, features.chunks(), classes)
 

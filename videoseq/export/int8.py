@@ -15,7 +15,7 @@ from torch import Tensor
 from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import QuantizedNetwork, Runtime
 from videoseq.features.runtimes.int8 import Quantization
-from videoseq.inference.labels import LabelledFrames, num_equal_answers
+from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import video_labeler
 from videoseq.models.model_folder import ModelFolder
 from videoseq.video.frames import FrameReader, Progress
@@ -136,7 +136,7 @@ def compare_labels(
     return found
 
 
-def _compare(ones: Iterable[LabelledFrames], others: Iterable[LabelledFrames]) -> Comparison:
+def _compare(ones: Iterable[LabeledFrames], others: Iterable[LabeledFrames]) -> Comparison:
     found = Comparison()
     for one, other in zip(ones, others, strict=True):
         found += Comparison(len(one), num_equal_answers(one.answers, other.answers), names=frozenset(one.names))

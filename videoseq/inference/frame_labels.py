@@ -1,8 +1,4 @@
-"""Logits → labels → segments → files.
-
-``clip.mp4.frames.csv`` has one row per native frame, ``clip.mp4.segments.csv`` one per run of equal labels, half-open
-in frames and in seconds. Numbers have fixed decimals, so that two runs can be compared byte for byte.
-"""
+"""Logits → labels: one class for each frame, or any number of them."""
 
 from __future__ import annotations
 
@@ -10,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from videoseq.annotations.multilabel import joined
 from videoseq.annotations.types import ClassNames, Segment
-from videoseq.inference.labels import LabelledFrames, check_finite
-from videoseq.inference.segments import SegmentBuilder
+from videoseq.inference.labels import LabeledFrames, check_finite
+from videoseq.inference.segments import ClassSegmentBuilder, SegmentBuilder
 
 
 @dataclass(frozen=True, eq=False)
-class FrameLabels(LabelledFrames):
+class FrameLabels(LabeledFrames):
     """One class for each of consecutive frames; probabilities are the softmax of the logits.
 
     Attributes:
@@ -49,6 +46,44 @@ class FrameLabels(LabelledFrames):
         return [*builder.add(self), *builder.finish(end_seconds)]
 
 
+@dataclass(frozen=True, eq=False)
+class FrameLabelSets(LabeledFrames):
+    """Any number of classes for each of consecutive frames; probabilities are the sigmoid of the logits.
+
+    Attributes:
+        is_active: Which classes each frame has: those whose probability reaches the class's threshold.
+    """
+
+    is_active: Bool[np.ndarray, "frames classes"]
+
+    @property
+    def answers(self) -> Int[np.ndarray, "frames classes"]:
+        """1 where a frame has a class, else 0."""
+        return self.is_active.astype(np.int64)
+
+    @property
+    def sets(self) -> list[tuple[str, ...]]:
+        """Each frame's classes, in their order."""
+        return [tuple(self.classes[i] for i in np.flatnonzero(row)) for row in self.is_active]
+
+    @property
+    def names(self) -> list[str]:
+        """Each frame's classes, joined; empty where there is none."""
+        return [joined(names) for names in self.sets]
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " frames"]:
+        """The probability of the frame's least sure answer: of the class where it is there, of its absence else."""
+        of_answers = np.where(self.is_active, self.probabilities, 1.0 - self.probabilities)
+        least_sure: np.ndarray = of_answers.min(axis=1)
+        return least_sure
+
+    def segments(self, end_seconds: float) -> list[Segment]:
+        """The runs of each class; ``end_seconds`` is where the last frame ends."""
+        builder = ClassSegmentBuilder()
+        return [*builder.add(self), *builder.finish(end_seconds)]
+
+
 def decode(
     classes: ClassNames,
     index: Int[np.ndarray, " frames"],
@@ -64,3 +99,21 @@ def decode(
     check_finite(logits, index)
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
     return FrameLabels(classes, index, seconds, flags, probabilities, probabilities.argmax(axis=1))
+
+
+def decode_sets(
+    classes: ClassNames,
+    index: Int[np.ndarray, " frames"],
+    seconds: Float[np.ndarray, " frames"],
+    flags: Int[np.ndarray, " frames"],
+    logits: Float[torch.Tensor, "frames classes"],
+    thresholds: Float[torch.Tensor, " classes"],
+) -> FrameLabelSets:
+    """The classes whose probability reaches their threshold.
+
+    Raises:
+        ModelError: A logit is not a number; answering with no class would be a lie.
+    """
+    check_finite(logits, index)
+    probabilities = torch.sigmoid(logits.double()).numpy()
+    return FrameLabelSets(classes, index, seconds, flags, probabilities, probabilities >= thresholds.double().numpy())

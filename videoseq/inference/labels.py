@@ -14,11 +14,11 @@ from jaxtyping import Float, Int
 from videoseq.annotations.types import ClassNames, Segment
 from videoseq.errors import ModelError
 
-Labels = TypeVar("Labels", bound="LabelledFrames")
+Labels = TypeVar("Labels", bound="LabeledFrames")
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFrames(ABC):
+class LabeledFrames(ABC):
     """What labels of consecutive frames have in common, one class a frame or several.
 
     Attributes:
@@ -95,5 +95,5 @@ def joined_labels(parts: Sequence[Labels]) -> Labels:
     return replace(parts[0], **joined)
 
 
-def _columns(labels: LabelledFrames) -> list[str]:
+def _columns(labels: LabeledFrames) -> list[str]:
     return [field.name for field in fields(labels) if field.name != "classes"]

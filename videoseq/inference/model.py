@@ -23,9 +23,8 @@ from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ModelError, VideoError
 from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
-from videoseq.inference.label_sets import ClassSegmentBuilder
-from videoseq.inference.labels import LabelledFrames, joined_labels
-from videoseq.inference.segments import SegmentBuilder
+from videoseq.inference.labels import LabeledFrames, joined_labels
+from videoseq.inference.segments import ClassSegmentBuilder, SegmentBuilder
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
 from videoseq.inference.writer import LabelWriter
@@ -131,12 +130,12 @@ class Model:
         """
         return FrameLabeler(self)
 
-    def label(self, video: str | os.PathLike[str]) -> LabelledFrames:
+    def label(self, video: str | os.PathLike[str]) -> LabeledFrames:
         """The labels of every frame of a video, in memory; :func:`label_video` writes them instead.
 
         Returns:
             :class:`~videoseq.inference.frame_labels.FrameLabels`, or of a multilabel model
-            :class:`~videoseq.inference.label_sets.FrameLabelSets`.
+            :class:`~videoseq.inference.frame_labels.FrameLabelSets`.
 
         Raises:
             VideoError: The video cannot be read.
@@ -161,7 +160,7 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
 
 def label_frames(
     reader: FrameReader, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
-) -> Iterator[LabelledFrames]:
+) -> Iterator[LabeledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
     Raises:

@@ -19,9 +19,8 @@ from torch import Tensor
 from videoseq.annotations.types import ClassNames
 from videoseq.errors import OutputError
 from videoseq.features.extraction import FeatureChunk
-from videoseq.inference.label_queue import LabelQueue
-from videoseq.inference.labels import LabelledFrames
-from videoseq.inference.streaming import SequenceLabeler
+from videoseq.inference.labels import LabeledFrames
+from videoseq.inference.streaming import LabelQueue, SequenceLabeler
 from videoseq.models.bidirectional import BidirectionalRNN
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble, Head
@@ -35,7 +34,7 @@ _FRAME = np.dtype(
 )
 
 
-def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[LabelledFrames]:
+def label_chunks(head: Head, chunks: Iterable[FeatureChunk], classes: ClassNames) -> Iterator[LabeledFrames]:
     """The labels of a whole video, in order, in bounded memory; where the head looks ahead, none before the last chunk.
 
     Raises:
@@ -63,7 +62,7 @@ class VideoLabeler(ABC):
     """Takes a video's features chunk by chunk, and gives the labels of its frames in order when they are known."""
 
     @abstractmethod
-    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+    def add(self, chunk: FeatureChunk) -> list[LabeledFrames]:
         """Takes the next frames; the labels that are known by now and were not before.
 
         Raises:
@@ -72,7 +71,7 @@ class VideoLabeler(ABC):
         """
 
     @abstractmethod
-    def finish(self) -> Iterator[LabelledFrames]:
+    def finish(self) -> Iterator[LabeledFrames]:
         """The labels that were not known before it was clear that no frame follows; raises what :meth:`add` does."""
 
     @abstractmethod
@@ -87,10 +86,10 @@ class _OnePass(VideoLabeler):
         self._sequence = SequenceLabeler(head)
         self._classes = classes
 
-    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+    def add(self, chunk: FeatureChunk) -> list[LabeledFrames]:
         return [self._sequence.label(chunk, self._classes)]
 
-    def finish(self) -> Iterator[LabelledFrames]:
+    def finish(self) -> Iterator[LabeledFrames]:
         yield from self._sequence.finish()
 
     def close(self) -> None:
@@ -116,7 +115,7 @@ class _TwoPasses(VideoLabeler):
     def close(self) -> None:
         self._files.close()
 
-    def add(self, chunk: FeatureChunk) -> list[LabelledFrames]:
+    def add(self, chunk: FeatureChunk) -> list[LabeledFrames]:
         rows, step_of_frame = step_rows(chunk.steps)
         seen = torch.cat((self._last_features, chunk.features))  # row 0: the features before this chunk
         self._last_features = seen[-1:]
@@ -131,7 +130,7 @@ class _TwoPasses(VideoLabeler):
         self._logits.append(logits[0].numpy())
         return []
 
-    def finish(self) -> Iterator[LabelledFrames]:
+    def finish(self) -> Iterator[LabeledFrames]:
         self._add_the_future()
         queue = LabelQueue(self._head)
         for start in range(0, len(self._frames), _ROWS_AT_ONCE):

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from videoseq.annotations.types import ClassNames, Segment
-from videoseq.inference.labels import LabelledFrames
+from videoseq.inference.labels import LabeledFrames
 from videoseq.inference.paths import label_paths
 from videoseq.inference.segments import SegmentBuilder
 from videoseq.storage.files import staged_file
@@ -60,7 +60,7 @@ class LabelWriter:
         self._segment_rows.writerow(["start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence"])
         return self
 
-    def add(self, labels: LabelledFrames) -> None:
+    def add(self, labels: LabeledFrames) -> None:
         """Appends rows for these frames."""
         rows = zip(
             labels.index.tolist(), labels.seconds.tolist(), labels.names, labels.confidence.tolist(),

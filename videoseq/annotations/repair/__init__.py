@@ -2,7 +2,8 @@
 
 What :mod:`videoseq.annotations.formats.csv_table` refuses with the first error is read leniently here, found in full,
 and repaired where the repair is certain: counting first, then times, then labels that contradict each other. Every step
-sees the table as those before it have left it; rows are named by their line in the file, the header being line 1.
+sees the table as the steps before it left it, and all steps run again until nothing is left to repair: a row that was
+dropped may have hidden how the others were counted. Rows are named by their line in the file, the header being line 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,6 @@ _STEPS = (
     intervals.check_end,
     intervals.check_length,
     intervals.check_overlaps,
-    intervals.check_length,  # again, for what the overlaps have cut short
     intervals.check_gaps,
     intervals.check_times,
 )
@@ -46,7 +47,8 @@ class Fit:
     """How an annotation fits its video.
 
     Attributes:
-        findings: In the order of the repairs; none where all is well and every frame has its row.
+        findings: What was repaired, and what is left in the repaired table; none where all is well and every frame has
+            its row. Checking the repaired table finds what is left, and nothing else.
         columns: The header; of several columns without a name only the last is kept.
         rows: The rows of the repaired table by column; what no finding mentions is as it was in the file.
         is_repaired: Whether the rows differ from the file's.
@@ -93,12 +95,21 @@ def check_fit(
     columns, rows = read_rows(path)
     kind = find_kind(path, columns)
     usual_fps = [fps for fps in (*_COMMON_FPS, fps_from_header or 0.0) if 0 < fps < math.inf]
-    table = Table(
-        kind[:-1], [Row(*row) for row in rows], seconds, duration_seconds, usual_fps, is_multilabel=is_multilabel
-    )
-    findings = tuple(finding for step in _STEPS for finding in step(table))
-    repaired = [row.repaired(table.columns) for row in table.rows]
-    return Fit(findings, list(dict.fromkeys(columns)), repaired, repaired != [cells for _, cells in rows])
+    found: list[Finding] = []
+    repaired = rows
+    # This ends: repairs take away rows, blanks, spellings or time. Only included stops move later, to close holes
+    # that no repair opens again.
+    while True:
+        table = Table(
+            kind[:-1], list(starmap(Row, repaired)), seconds, duration_seconds, usual_fps, is_multilabel=is_multilabel
+        )
+        left = [finding for step in _STEPS for finding in step(table)]
+        found += left
+        before, repaired = repaired, [(row.line, row.repaired(table.columns)) for row in table.rows]
+        if repaired == before:
+            break
+    findings = tuple(finding for finding in dict.fromkeys(found) if finding.fix or finding in left)
+    return Fit(findings, list(dict.fromkeys(columns)), [cells for _, cells in repaired], repaired != rows)
 
 
 def write_repaired(fit: Fit, path: Path) -> None:

@@ -19,12 +19,11 @@ from harness import machine, print_table, print_verdict
 from torch import Tensor
 from videoseq.pipelines.scene import draw_dataset
 
-from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.targets import find_classes
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.config.yaml_file import load_settings
-from videoseq.data.dataset import ClipEntry, load_clips, read_dataset
+from videoseq.data.dataset import Dataset, load_clips, load_dataset
+from videoseq.data.manifest import ClipEntry
 from videoseq.features.backbones import load_backbone
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore
@@ -61,13 +60,11 @@ class Labelled:
     num_images: int
 
 
-def train(entries: list[ClipEntry], runtime: Runtime, backbone: object, cache: Path) -> ModelFolder:
+def train(dataset: Dataset, runtime: Runtime, backbone: object, cache: Path) -> ModelFolder:
     """A model with the default settings."""
-    annotations = [read_annotation(entry.annotation) for entry in entries]
-    classes, settings = find_classes(annotations, None), load_settings()
-    store = FeatureStore(cache)
-    clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, settings.sample_hz), classes)
-    return train_model(clips, classes, settings, backbone).contents
+    settings, store = load_settings(), FeatureStore(cache)
+    clips, _ = load_clips(dataset, lambda video: store.get(video, runtime, settings.sample_hz))
+    return train_model(clips, dataset.classes, settings, backbone).contents
 
 
 def label_all(entries: list[ClipEntry], contents: ModelFolder, runtime: Runtime, reuse_threshold: float) -> Labelled:
@@ -84,14 +81,14 @@ def label_all(entries: list[ClipEntry], contents: ModelFolder, runtime: Runtime,
 def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[str, dict[str, float]]:
     """Agreement with the reference and share of images computed, by way."""
     backbone = load_backbone(BackboneSettings())
-    entries = read_dataset(dataset)
+    annotated = load_dataset(dataset)
     runtimes = {
         f"{library}, {precision}": select_runtime(backbone, RuntimeChoice("cpu", library, precision))
         for library in ("torch", "openvino")
         for precision in ("float32", "bfloat16")
     }
-    contents = train(entries, runtimes[REFERENCE], backbone, folder / "features")
-    entries = entries[:num_clips]
+    contents = train(annotated, runtimes[REFERENCE], backbone, folder / "features")
+    entries = list(annotated.entries[:num_clips])
     reference = label_all(entries, contents, runtimes[REFERENCE], 0.0)
     ways = {name: (runtime, 0.0) for name, runtime in runtimes.items() if name != REFERENCE}
     fastest = select_runtime(backbone, RuntimeChoice("cpu"))

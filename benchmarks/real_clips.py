@@ -7,17 +7,17 @@ out, and `intel/`, of whose videos the first 60 % train and the rest tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.targets import find_classes
 from videoseq.annotations.types import Annotation, ClassNames, Interval
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.data.dataset import Clip, ClipEntry, load_clips, read_dataset
+from videoseq.data.dataset import Clip, load_clips, load_dataset
+from videoseq.data.dataset import Dataset as AnnotatedVideos
+from videoseq.data.manifest import ClipEntry
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.store import FeatureStore
@@ -47,20 +47,17 @@ class Dataset:
     folds: list[Fold]
 
 
-def load(
-    entries: Sequence[ClipEntry], annotations: Sequence[Annotation], backbone: Backbone
-) -> tuple[list[Clip], ClassNames]:
+def load(dataset: AnnotatedVideos, backbone: Backbone) -> list[Clip]:
     """Clips with float32 features, computed or taken from the cache."""
     runtime = select_runtime(backbone, RuntimeChoice(precision="float32"))
-    store, classes = FeatureStore(cache_folder(None), VideoReader), find_classes(annotations, None)
-    clips, _ = load_clips(entries, annotations, lambda video: store.get(video, runtime, SAMPLE_HZ), classes)
-    return clips, classes
+    store = FeatureStore(cache_folder(None), VideoReader)
+    return load_clips(dataset, lambda video: store.get(video, runtime, SAMPLE_HZ))[0]
 
 
 def urfd(backbone: Backbone) -> Dataset:
     """One group left out at a time."""
-    entries = read_dataset(DATA / "urfd" / "manifest.csv")
-    clips, classes = load(entries, [read_annotation(entry.annotation) for entry in entries], backbone)
+    annotated = load_dataset(DATA / "urfd" / "manifest.csv")
+    clips, classes = load(annotated, backbone), annotated.classes
     groups = sorted({clip.entry.group for clip in clips})
     folds = [
         Fold([c for c in clips if c.entry.group != group], [c for c in clips if c.entry.group == group])
@@ -76,7 +73,8 @@ def intel(labels: str, backbone: Backbone) -> Dataset:
     intervals = tuple(Interval(int(a), int(b), label, number) for number, (a, b, label) in enumerate(rows, start=2))
     annotation = Annotation(path, "frames", intervals)
     video = DATA / "intel" / "videos" / f"{labels.rpartition('.')[0].removesuffix('_hand')}.mp4"
-    (clip,), classes = load([ClipEntry(video, path, None, video.name)], [annotation], backbone)
+    entry, classes = ClipEntry(video, path, None, video.name), find_classes([annotation])
+    (clip,) = load(AnnotatedVideos((entry,), (annotation,), classes), backbone)
     return Dataset(classes, [Fold([beginning(clip)], [clip], int(TRAINING_SHARE * len(clip.targets)))])
 
 

@@ -32,7 +32,8 @@ import harness
 import numpy as np
 
 from videoseq.config.schema import HeadSettings, TrainingSettings
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.features.store import ClipFeatures
 from videoseq.training.fit import fit
 

@@ -12,10 +12,9 @@ from videoseq.video.access import open_videos
 from .extraction import Workers, extract
 
 if TYPE_CHECKING:
-    from videoseq.annotations.types import Annotation, ClassNames
     from videoseq.config.runtime import RuntimeChoice
-    from videoseq.config.schema import OnBadClip, Task, TrainSettings
-    from videoseq.data.dataset import Clip, ClipEntry
+    from videoseq.config.schema import OnBadClip, TrainSettings
+    from videoseq.data.dataset import Clip, Dataset
     from videoseq.errors import Notice, VideoError
     from videoseq.evaluation.tasks import AnyEvaluation
     from videoseq.features.backbones import Backbone
@@ -30,12 +29,8 @@ if TYPE_CHECKING:
 
 
 def load(
-    entries: Sequence[ClipEntry],
-    annotations: Sequence[Annotation],
-    classes: ClassNames,
+    dataset: Dataset,
     *,
-    background: str | None,
-    task: Task,
     runtime: Runtime,
     sample_hz: float | None,
     cache: Path,
@@ -46,9 +41,8 @@ def load(
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
     from videoseq.data.dataset import load_clips
 
-    videos = [entry.video for entry in entries]
-    with _shown_features("features", videos, runtime, sample_hz, cache, console, workers) as features_of:
-        clips, notices = load_clips(entries, annotations, features_of, classes, background, task, on_bad_clip)
+    with _shown_features("features", dataset.videos, runtime, sample_hz, cache, console, workers) as features_of:
+        clips, notices = load_clips(dataset, features_of, on_bad_clip)
     notices += runtime.notices
     for notice in notices:
         console.warn(notice)

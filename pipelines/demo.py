@@ -57,18 +57,14 @@ def demo(
 
 def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
-    from videoseq.annotations.formats import read_annotation
-    from videoseq.data.dataset import load_clips, read_dataset
+    from videoseq.data.dataset import load_clips, load_dataset
     from videoseq.evaluation.evaluate import evaluate_heads
     from videoseq.features.store import FeatureStore
     from videoseq.report.timeline import Band, draw_timeline, save_png
 
     store = FeatureStore(out / "features")
-    entries = [entry for entry in read_dataset(manifest) if entry.split == "test"]
-    annotations = [read_annotation(entry.annotation) for entry in entries]
-    clips, _ = load_clips(
-        entries, annotations, lambda video: store.get(video, model.runtime, model.sample_hz), model.classes
-    )
+    dataset = load_dataset(manifest, classes=model.classes, split="test")
+    clips, _ = load_clips(dataset, lambda video: store.get(video, model.runtime, model.sample_hz))
     contents = model.contents
     with_context = evaluate_heads(contents.head, contents.no_context, 0, clips, model.classes)
     without = evaluate_heads(contents.no_context, contents.no_context, 0, clips, model.classes)

@@ -19,9 +19,6 @@ from .extraction import Workers
 from .train_screen import looks_ahead, metrics_table
 
 if TYPE_CHECKING:
-    from videoseq.annotations.types import Annotation, ClassNames
-    from videoseq.config.schema import Task
-    from videoseq.data.dataset import ClipEntry
     from videoseq.errors import Notice
     from videoseq.evaluation.tasks import AnyEvaluation
     from videoseq.inference.model import Model
@@ -56,6 +53,7 @@ def evaluate(
     With a second person's clips, manifest or annotation files in the model's place, it says how far the two people
     agree, which is what a model's numbers are to be read beside.
     """
+    from videoseq.data.dataset import load_dataset
     from videoseq.data.statistics import describe_clips
     from videoseq.errors import AnnotationError, ConfigError
     from videoseq.evaluation.tasks import evaluate_heads, majority_from
@@ -75,14 +73,10 @@ def evaluate(
             f"--background: expected none, got {background!r}; {model} is multilabel and knows no such class"
         )
     task = config.settings.data.task
-    entries, annotations = _read_annotated(dataset, split, loaded.classes, task)
     background_class = background or config.settings.data.background
+    annotated = load_dataset(dataset, task=task, background=background_class, classes=loaded.classes, split=split)
     clips, notices = datasets.load(
-        entries,
-        annotations,
-        loaded.classes,
-        background=background_class,
-        task=task,
+        annotated,
         runtime=loaded.runtime,
         sample_hz=loaded.sample_hz,
         cache=cache,
@@ -115,7 +109,7 @@ def evaluate(
 
 
 def _check_split(split: str) -> None:
-    from videoseq.data.dataset import SPLITS
+    from videoseq.data.manifest import SPLITS
     from videoseq.errors import ConfigError, did_you_mean
 
     if split and split not in SPLITS:
@@ -140,24 +134,6 @@ def _is_model(model: Path, dataset: Path, beside: Path | None) -> bool:
 
 def _has_model(folder: Path) -> bool:
     return os.path.exists(folder / "model.json")  # noqa: PTH110 (as above)
-
-
-def _read_annotated(
-    dataset: Path, split: str, classes: ClassNames, task: Task
-) -> tuple[list[ClipEntry], list[Annotation]]:
-    """The clips of the split and their annotations, held to the model's classes before any feature is computed."""
-    from videoseq.annotations.formats import read_annotation
-    from videoseq.data.dataset import read_dataset
-    from videoseq.errors import AnnotationError
-
-    entries = [entry for entry in read_dataset(dataset) if not split or entry.split == split]
-    if not entries:
-        raise AnnotationError(f"{dataset}: expected clips of the split {split}, got none")
-    annotations = [read_annotation(entry.annotation, task) for entry in entries]
-    for annotation in annotations:
-        for interval in annotation.intervals:
-            classes.index_of(interval.label, f"{annotation.path}: row {interval.row}")
-    return entries, annotations
 
 
 def _save(

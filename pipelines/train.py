@@ -132,11 +132,7 @@ def run(
     on with what a training that was interrupted has left beside ``out``. ``num_workers`` processes compute features, or
     one: this.
     """
-    from videoseq.annotations.formats import read_annotation
-    from videoseq.annotations.multilabel import check_separable
-    from videoseq.annotations.targets import find_classes
-    from videoseq.annotations.types import ClassNames
-    from videoseq.data.dataset import read_dataset
+    from videoseq.data.dataset import load_dataset
     from videoseq.data.statistics import describe_clips
     from videoseq.features.backbones import load_backbone
     from videoseq.features.runtimes import select_runtime
@@ -145,23 +141,16 @@ def run(
     from videoseq.training.train import train_model
 
     check_target(out, overwrite=overwrite)
-    entries = read_dataset(dataset)
-    task = settings.data.task
-    annotations = [read_annotation(entry.annotation, task) for entry in entries]
-    found = find_classes(annotations, settings.data.background)
-    classes = found if settings.data.classes is None else ClassNames(settings.data.classes)
-    if task == "multilabel":
-        check_separable(classes)
-    console.say(f"{len(entries)} clips in {len({e.group for e in entries})} groups; classes: {', '.join(classes)}")
+    data = settings.data
+    annotated = load_dataset(dataset, task=data.task, background=data.background, classes=data.classes)
+    classes = annotated.classes
+    num_clips, num_groups = len(annotated.entries), len(annotated.groups)
+    console.say(f"{num_clips} clips in {num_groups} groups; classes: {', '.join(classes)}")
     backbone = load_backbone(settings.backbone)
     check_finetuning(settings, backbone)
     workers = Workers(num_workers, settings.backbone, choice) if num_workers > 1 else None
     clips, notices = datasets.load(
-        entries,
-        annotations,
-        classes,
-        background=settings.data.background,
-        task=task,
+        annotated,
         runtime=select_runtime(backbone, choice),
         sample_hz=settings.sample_hz,
         cache=cache,

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import HeadSettings, TrainingSettings
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.data.sequences import LaneBatch, LaneBatches, to_sequence
 from videoseq.features.store import ClipFeatures
 from videoseq.models.causal_rnn import CausalRNN

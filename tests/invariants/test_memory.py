@@ -61,7 +61,8 @@ TRAINING = """
 import sys
 from pathlib import Path
 import numpy as np
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.features.store import ClipFeatures
 from videoseq.training.fit import fit
@@ -98,7 +99,8 @@ from pathlib import Path
 import numpy as np, torch
 from torch import nn
 from videoseq.features.backbones import Backbone, BackboneIdentity, Preprocessing
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.config.yaml_file import load_settings
 from videoseq.features.store import ClipFeatures
 from videoseq.training.finetuning import Finetuner

@@ -17,11 +17,10 @@ from pipelines.console import Console
 from tests.conftest import light_frames
 from tests.pipelines.test_cli import call
 from tests.support.index_videos import write_video
-from videoseq.annotations.formats import read_annotation
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.config.yaml_file import load_settings
-from videoseq.data.dataset import Clip, load_clips, read_dataset
+from videoseq.data.dataset import Clip, load_clips, load_dataset
 from videoseq.errors import ModelError
 from videoseq.export.int8 import compare_labels
 from videoseq.features.store import FeatureStore
@@ -52,10 +51,8 @@ def base(model_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def clips(base: Model, model_folder: Path, light_dataset: Path) -> list[Clip]:
     """With the features that the program has computed already."""
-    store, entries = FeatureStore(model_folder.parent / "features"), read_dataset(light_dataset)
-    annotations = [read_annotation(entry.annotation) for entry in entries]
-    features_of = lambda video: store.get(video, base.runtime, base.sample_hz)  # noqa: E731
-    return load_clips(entries, annotations, features_of, base.classes)[0]
+    store, dataset = FeatureStore(model_folder.parent / "features"), load_dataset(light_dataset, classes=base.classes)
+    return load_clips(dataset, lambda video: store.get(video, base.runtime, base.sample_hz))[0]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.support.index_videos import write_video
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.features.backbones import Backbone, efficientnet_lite
 from videoseq.features.runtimes import TorchRuntime
 from videoseq.features.store import FeatureStore

@@ -12,7 +12,8 @@ import torch
 
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import HeadSettings, TrainingSettings, TrainSettings
-from videoseq.data.dataset import Clip, ClipEntry
+from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.data.sequences import LaneBatch
 from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from videoseq.annotations.formats import ANNOTATION_SUFFIXES
 from videoseq.annotations.formats.csv_table import read_rows
-from videoseq.data.dataset import ClipEntry, read_dataset
+from videoseq.data.manifest import ClipEntry, find_clips
 from videoseq.errors import AnnotationError
 from videoseq.video.reader import VIDEO_SUFFIXES, content_sha256
 
@@ -66,7 +66,7 @@ class _Source:
 def match_annotators(targets: Path, labels: Path, split: str = "") -> Matched:
     """The videos that both annotated.
 
-    Each side is a dataset (:func:`videoseq.data.dataset.read_dataset`), a folder of annotations, or one annotation. Not
+    Each side is a dataset (:func:`videoseq.data.manifest.find_clips`), a folder of annotations, or one annotation. Not
     both may be without videos. One annotation belongs to the only video of the other side, whatever its name.
 
     Args:
@@ -105,14 +105,14 @@ def _read_source(path: Path) -> _Source:
         return _read_folder(path)
     if path.exists() and not {"video", "annotation"} & set(read_rows(path)[0]):
         return _Source(path.parent, [], [path])
-    return _Source(path.parent, read_dataset(path), [])
+    return _Source(path.parent, find_clips(path), [])
 
 
 def _read_folder(path: Path) -> _Source:
     """A folder's clips; without a manifest also its annotations that have no video beside them."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
     if (path / "manifest.csv").exists():
-        return _Source(path, read_dataset(path), [])
+        return _Source(path, find_clips(path), [])
     annotations = [file for file in files if file.suffix.lower() in ANNOTATION_SUFFIXES]
     if not annotations:
         raise AnnotationError(
@@ -120,7 +120,7 @@ def _read_folder(path: Path) -> _Source:
         )
     annotated = {file.with_suffix("") for file in annotations}
     has_clips = any(file.suffix.lower() in VIDEO_SUFFIXES and file.with_suffix("") in annotated for file in files)
-    entries = read_dataset(path) if has_clips else []
+    entries = find_clips(path) if has_clips else []
     used = {entry.annotation for entry in entries}
     return _Source(path, entries, [file for file in annotations if file not in used])
 

@@ -45,6 +45,9 @@ OTHER_OPENCV := .venv/opencv/4.12.0.88 .venv/opencv/5.0.0.93
 # One test after the other on each core, and no test that takes the cores of another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
+# The seed of the random examples in `make test-slow`, which prints it; `make test-slow SEED=…` repeats them.
+SEED ?= $(shell date +%s)
+
 demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
 	$(BIN)/videoseq demo demo
 
@@ -52,7 +55,7 @@ test: .venv/dev .venv/timm .venv/browser  ## the tests that take minutes
 	$(PYTEST)
 
 test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the tests that take longer: an hour of video, damaged files, the wheel
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=fresh --hypothesis-seed=$(SEED)
 
 lint: .venv/dev  ## ruff: style, docstrings, formatting
 	$(BIN)/ruff check

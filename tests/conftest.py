@@ -11,12 +11,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.support.index_videos import write_video
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+# Nothing in the default run depends on chance or on the machine's speed; `make test-slow` loads the profile "fresh".
+settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("fresh", settings.get_profile("same"), derandomize=False)
+settings.load_profile("same")
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure() -> None:
+    """Sets in Hypothesis what its profiles cannot; it fails here if a new version has other names."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("hypothesis.internal.conjecture.engine.MAX_SHRINKING_SECONDS", 30)  # of 300
+    # It also tries numbers and strings from the modules that are loaded, which depend on the tests that ran before.
+    patch.setattr("hypothesis.internal.conjecture.providers.is_local_module_file", lambda _path: False)
 
 
 @pytest.fixture(scope="session")

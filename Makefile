@@ -51,10 +51,10 @@ SEED ?= $(shell date +%s)
 demo: .venv/core  ## draw clips, train on them, label a held-out clip: the whole path in minutes
 	$(BIN)/videoseq demo demo
 
-test: .venv/dev .venv/timm .venv/browser  ## the tests that take minutes
+test: .venv/dev .venv/timm .venv/browser  ## all tests but the slow ones, with the same examples every time
 	$(PYTEST)
 
-test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the tests that take longer: an hour of video, damaged files, the wheel
+test-slow: .venv/dev .venv/timm $(OTHER_OPENCV)  ## the slow tests (an hour of video, damaged files, the wheel), and properties on new examples
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=fresh --hypothesis-seed=$(SEED)
 
 lint: .venv/dev  ## ruff: style, docstrings, formatting

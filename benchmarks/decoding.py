@@ -30,7 +30,7 @@ from videoseq.evaluation.evaluate import label_clips
 from videoseq.evaluation.metrics import LabelledVideo, measure
 from videoseq.features.backbones import load_backbone
 from videoseq.models.decoding import DecodingParameters
-from videoseq.models.ensemble import Head
+from videoseq.models.head import Head
 from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 from videoseq.training.fit import fit
 from videoseq.training.temperature import best_temperature, tempered

@@ -217,8 +217,8 @@ def test_without_a_carried_state_each_chunk_is_judged_by_itself():
     settings = TrainingSettings(state="zero")
     module = SequenceModule(head, torch.ones(NUM_CLASSES), settings).train()
     for number, batch in enumerate(LaneBatches(clips, lanes=2, chunk_steps=7, shuffle=False)):
-        streams, _ = head.stream_logits(batch.features, None)
-        expected, weight = chunk_loss(streams, batch.targets, torch.ones(NUM_CLASSES), settings)
+        branches, _ = head.branch_logits(batch.features, None)
+        expected, weight = chunk_loss(branches, batch.targets, torch.ones(NUM_CLASSES), settings)
         torch.testing.assert_close(module.training_step(batch, number), expected / weight.clamp_min(1e-30))
 
 
@@ -234,14 +234,14 @@ def test_training_sees_the_state_as_labelling_does(cell, shuffle):
     ).eval()
     module = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings())
     logits: list[Tensor] = []
-    compute = head.stream_logits
+    compute = head.branch_logits
 
     def listen(*inputs):
-        streams, state = compute(*inputs)
-        logits.append(streams.mean(dim=0).detach())
-        return streams, state
+        branches, state = compute(*inputs)
+        logits.append(branches.mean(dim=0).detach())
+        return branches, state
 
-    head.stream_logits = listen
+    head.branch_logits = listen
     lanes = LaneBatches(clips, lanes=2, chunk_steps=7, shuffle=shuffle, seed=3)
     for _ in range(3):
         logits.clear()

@@ -22,7 +22,8 @@ from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks, video_labeler
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
-from videoseq.models.ensemble import Ensemble, Head
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.head import Head
 from videoseq.video.sampling import step_rows
 
 NAMES = ClassNames("abc")

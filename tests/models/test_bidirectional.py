@@ -97,11 +97,11 @@ def test_forwards_and_then_backwards_in_any_chunks_is_the_whole(cell, num_layers
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4))
 def test_padding_is_not_met_before_a_videos_end(lengths):
     head, features = make_bidirectional(), make_features(9, batch=len(lengths))
-    streams, _ = head.stream_logits(head.reduce(features), None, torch.tensor(lengths))
+    branches, _ = head.branch_logits(head.reduce(features), None, torch.tensor(lengths))
     for lane, length in enumerate(lengths):
-        alone, _ = head.stream_logits(head.reduce(features[lane : lane + 1, :length]))
+        alone, _ = head.branch_logits(head.reduce(features[lane : lane + 1, :length]))
         if length:
-            torch.testing.assert_close(streams[:, lane, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(branches[:, lane, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -113,8 +113,8 @@ def test_in_training_too_padding_is_not_met():
         5, NUM_CLASSES, HeadSettings(bidirectional=True, components=0, hidden_size=8, projection_size=6)
     ).eval()
     module, seen = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings()), []
-    compute = head.stream_logits
-    head.stream_logits = lambda *inputs: seen.append(compute(*inputs)) or seen[-1]
+    compute = head.branch_logits
+    head.branch_logits = lambda *inputs: seen.append(compute(*inputs)) or seen[-1]
     (batch,) = LaneBatches(clips, lanes=3, chunk_steps=37, shuffle=False)
     module.training_step(batch, 0)
     assert batch.num_steps.tolist() == [37, 5, 22]

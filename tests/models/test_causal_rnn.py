@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from videoseq.config.schema import HeadSettings
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.pca import Reduction
+from videoseq.models.pca import PCA
 from videoseq.models.state import RNNState
 
 FEATURES, CLASSES = 6, 3
@@ -92,7 +92,7 @@ def lagged(features: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_what_each_stream_sees_is_as_written(cell, inputs):
     head, features = make_head(cell, inputs=inputs), make_features(9)
-    reduced = (features - head.reduction.mean) @ head.reduction.basis
+    reduced = (features - head.pca.mean) @ head.pca.basis
     differences = lagged(reduced)
     seen = {
         "features": reduced,
@@ -109,16 +109,16 @@ def test_what_each_stream_sees_is_as_written(cell, inputs):
 @torch.no_grad()
 @settings(max_examples=20, deadline=None)
 @given(st.integers(4, 60), st.integers(1, 6), st.integers(0, 99))
-def test_the_reduction_is_pca_on_one_scale(rows, components, seed):
-    from sklearn.decomposition import PCA
+def test_pca_is_on_one_scale(rows, components, seed):
+    from sklearn import decomposition
 
     random = np.random.default_rng(seed)
     features = random.normal(size=(rows, 4)) @ random.normal(size=(4, FEATURES)) + 3.0  # rank four of six
-    reduction = Reduction(FEATURES, components)
-    reduction.learn(torch.from_numpy(features).float().split(7))
-    got = reduction(torch.from_numpy(features).float()[None])[0].numpy()
+    pca = PCA(FEATURES, components)
+    pca.learn(torch.from_numpy(features).float().split(7))
+    got = pca(torch.from_numpy(features).float()[None])[0].numpy()
     kept = min(components, 4, rows - 1)
-    expected = PCA(kept).fit_transform(features)
+    expected = decomposition.PCA(kept).fit_transform(features)
     scale = np.sqrt(expected.var(axis=0).sum() / components)
     np.testing.assert_allclose(np.abs(got[:, :kept]), np.abs(expected) / scale, atol=2e-2)
     np.testing.assert_allclose(got[:, kept:], 0.0, atol=2e-2)
@@ -126,9 +126,9 @@ def test_the_reduction_is_pca_on_one_scale(rows, components, seed):
 
 @torch.no_grad()
 def test_features_that_never_change_reduce_to_zero_and_not_to_nan():
-    reduction = Reduction(FEATURES, 3)
-    reduction.learn([torch.full((7, FEATURES), 2.0)])
-    assert torch.equal(reduction(torch.full((1, 2, FEATURES), 2.0)), torch.zeros(1, 2, 3))
+    pca = PCA(FEATURES, 3)
+    pca.learn([torch.full((7, FEATURES), 2.0)])
+    assert torch.equal(pca(torch.full((1, 2, FEATURES), 2.0)), torch.zeros(1, 2, 3))
 
 
 @torch.no_grad()

@@ -130,7 +130,7 @@ def test_the_loss_of_pictures_is_that_of_their_features(backbone, clips, picture
     plain = SequenceModule(module.head, module.class_weights, module.settings)
     with torch.no_grad():
         of_pictures = loss_of(module, batches(clips, pictures))
-        chunks = [batch._replace(features=module.head.reduction(batch.features)) for batch in batches(clips)]
+        chunks = [batch._replace(features=module.head.reduce(batch.features)) for batch in batches(clips)]
         torch.testing.assert_close(of_pictures, loss_of(plain, chunks), rtol=1e-4, atol=1e-4)
 
 

@@ -134,8 +134,8 @@ def test_what_a_chunk_begins_with_makes_a_difference(clips):
     assert len({tuple(weights_of(result).tolist()) for result in fits.values()}) == 2
 
 
-def test_each_stream_is_trained_for_itself(clips):
-    """What one stream learns does not depend on the other: two streams are each fitted as if alone."""
+def test_each_branch_has_a_loss_of_its_own(clips):
+    """What one branch learns does not depend on the other: two branches are each fitted as if alone."""
     head = CausalRNN(SIZE, 2, HEAD.model_copy(update={"inputs": "two_streams", "difference_lags": (1,)}))
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features, targets = torch.randn(1, 6, SIZE), torch.tensor([[OFF, ON, OFF, ON, ON, OFF]])

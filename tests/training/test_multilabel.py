@@ -32,7 +32,6 @@ from videoseq.inference.model import SequenceLabeler
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_model_folder, save_model_folder
-from videoseq.models.thresholds import add_thresholds, thresholds_of
 from videoseq.training.fit import fit
 from videoseq.training.lightning_module import loss_weights
 from videoseq.training.sweep import sweep
@@ -83,12 +82,12 @@ def test_both_are_learnt_and_one_frame_alone_cannot_tell(trained):
 
 def test_thresholds_are_those_of_validation_and_the_model_that_is_kept_has_them(trained, clips):
     measured, kept = trained.measured.fit.head, trained.contents.head
-    assert torch.equal(thresholds_of(measured), thresholds_of(kept))
+    assert torch.equal(measured.thresholds, kept.thresholds)
     assert measured.temperature == kept.temperature
     assert "thresholds_tuned" in {notice.code for notice in trained.measured.notices}
     names = {clip.name for clip in trained.measured.evaluation.clips}
     found = label_clips(measured, [clip for clip in clips if clip.entry.video.name in names], CLASSES)
-    assert best_thresholds(found, 2) == pytest.approx(thresholds_of(measured).numpy())
+    assert best_thresholds(found, 2) == pytest.approx(measured.thresholds.numpy())
     for video, evaluated in zip(found, trained.measured.evaluation.clips, strict=True):
         assert np.array_equal(video.labels, evaluated.labels)
 
@@ -108,8 +107,8 @@ def contents(trained):
     """The same model as it would be with features of the backbone's own size."""
     heads = [CausalRNN(trained.contents.backbone.identity.feature_size, 2, HEAD).eval() for _ in range(2)]
     for head in heads:
-        add_thresholds(head)
-        thresholds_of(head).copy_(torch.tensor([0.31, 0.62]))
+        head.add_thresholds()
+        head.thresholds.copy_(torch.tensor([0.31, 0.62]))
     config = trained.contents.config.model_copy(update={"no_context_head": HEAD})
     return replace(trained.contents, head=heads[0], no_context=heads[1], config=config)
 
@@ -120,12 +119,12 @@ def test_a_model_folder_gives_the_same_labels(contents, clips, tmp_path):
     save_model_folder(contents, tmp_path / "model")
     loaded = load_model_folder(tmp_path / "model")
     assert loaded.config.settings.data.task == "multilabel"
-    assert torch.equal(thresholds_of(loaded.head), thresholds_of(contents.head))
+    assert torch.equal(loaded.head.thresholds, contents.head.thresholds)
     (one,), (other,) = (list(label_features(head, features, CLASSES)) for head in
                         (loaded.head, contents.head))  # fmt: skip
     assert isinstance(one, FrameLabelSets)
     assert np.array_equal(one.probabilities, other.probabilities)
-    assert np.array_equal(one.is_active, one.probabilities >= thresholds_of(loaded.head).numpy())
+    assert np.array_equal(one.is_active, one.probabilities >= loaded.head.thresholds.numpy())
     assert 0 < one.is_active.mean() < 1
 
 
@@ -171,7 +170,7 @@ def test_cross_validation_measures_all_clips_and_several_networks_answer_togethe
     assert len(evaluation.clips) == 4
     assert isinstance(trained.contents.head, Ensemble)
     assert evaluation.thresholds == pytest.approx(
-        dict(zip(CLASSES, thresholds_of(trained.contents.head).tolist(), strict=True))
+        dict(zip(CLASSES, trained.contents.head.thresholds.tolist(), strict=True))
     )
     assert [set(fold.headline["model"]) >= {"micro_f1"} for fold in trained.measured.folds] == [True, True]
     assert set(trained.contents.config.majority_names) <= set(CLASSES)
@@ -236,7 +235,7 @@ def test_what_was_annotated_is_counted_by_class(clips):
 
 def test_settling_changes_nothing_that_is_settled(trained):
     video = trained.measured.evaluation.clips[0]
-    again = settled(video, 1.0, thresholds_of(trained.contents.head).double().numpy())
+    again = settled(video, 1.0, trained.contents.head.thresholds.double().numpy())
     assert np.array_equal(again.labels, video.labels)
 
 

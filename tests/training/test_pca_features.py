@@ -31,7 +31,7 @@ def test_a_clip_of_components_is_its_features_reduced(rows_at_once, monkeypatch)
     learn_components(network, clips)
     with as_components(network, clips) as reduced:
         for clip, short in zip(clips, reduced, strict=True):
-            expected = network.reduction(torch.from_numpy(clip.features.features)[None])[0]
+            expected = network.reduce(torch.from_numpy(clip.features.features)[None])[0]
             assert short.features.features.shape == (len(clip.targets), COMPONENTS)
             np.testing.assert_allclose(short.features.features, expected.numpy(), rtol=0, atol=1e-5)
             assert dataclasses.replace(short, features=clip.features).targets is clip.targets
@@ -41,10 +41,10 @@ def test_every_row_is_learnt_from_where_there_are_few_and_some_of_every_clip_whe
     clips, network = [make_clip(seed, num_frames=100) for seed in range(4)], make_network()
     rows = torch.from_numpy(np.concatenate([clip.features.features for clip in clips]))
     learn_components(network, clips)
-    assert torch.allclose(network.reduction.mean, rows.mean(dim=0), atol=1e-6)
+    assert torch.allclose(network.pca.mean, rows.mean(dim=0), atol=1e-6)
     monkeypatch.setattr(components, "_MAX_ROWS_TO_LEARN_FROM", 40)
     learn_components(network, clips)
-    assert torch.allclose(network.reduction.mean, rows[::10].mean(dim=0), atol=1e-6)
+    assert torch.allclose(network.pca.mean, rows[::10].mean(dim=0), atol=1e-6)
 
 
 def test_a_clip_without_a_single_step_has_no_components():

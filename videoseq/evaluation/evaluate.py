@@ -15,7 +15,7 @@ from videoseq.evaluation.metrics import Difference, LabelledVideo, Measurement, 
 from videoseq.features.store import ClipFeatures
 from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import label_chunks
-from videoseq.models.ensemble import Head
+from videoseq.models.head import Head
 
 MODEL, PREVIOUS, NO_CONTEXT, MAJORITY = "model", "previous model", "no context", "majority class"
 """The names of the labellers that stand side by side in every result; the previous model where there is one."""

@@ -19,8 +19,7 @@ from videoseq.evaluation.metrics import (
     compare_multilabel,
     measure_multilabel,
 )
-from videoseq.models.ensemble import Head
-from videoseq.models.thresholds import thresholds_of
+from videoseq.models.head import Head
 from videoseq.training.thresholds import best_thresholds, multilabel_temperature, settled
 
 MAJORITY_SET = "most frequent set"
@@ -95,7 +94,7 @@ def settle_thresholds(
     for name, head in heads.items():
         temperature = multilabel_temperature(labelled[name])
         head.temperature.fill_(1.0 if temperature is None else temperature)
-        usual = thresholds_of(head)
+        usual = head.thresholds
         assert usual is not None
         tempered = [settled(video, float(head.temperature), usual.double().numpy()) for video in labelled[name]]
         thresholds = best_thresholds(tempered, head.num_classes)

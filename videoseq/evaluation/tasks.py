@@ -31,8 +31,7 @@ from videoseq.evaluation.multilabel_evaluation import (
     evaluate_label_sets,
     most_frequent_set,
 )
-from videoseq.models.ensemble import Head
-from videoseq.models.thresholds import thresholds_of
+from videoseq.models.head import Head
 
 AnyEvaluation: TypeAlias = Evaluation | MultilabelEvaluation
 AnyMetrics: TypeAlias = Metrics | MultilabelMetrics
@@ -119,7 +118,7 @@ def evaluate_labels(
     previous: Sequence[LabelledVideo] = (),
 ) -> AnyEvaluation:
     """Labels that are there already, as :func:`~videoseq.evaluation.evaluate.evaluate_labels` measures them."""
-    thresholds = thresholds_of(head)
+    thresholds = head.thresholds
     if isinstance(majority, int):
         return evaluate_multiclass(labelled, no_context, majority, classes, background, previous=previous)
     assert thresholds is not None

@@ -29,7 +29,6 @@ from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
 from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import ModelFolder, load_model_folder
-from videoseq.models.thresholds import thresholds_of
 from videoseq.video.deadline import Deadline
 from videoseq.video.frames import Frame, FrameReader, Progress
 from videoseq.video.info import ReadFacts
@@ -207,7 +206,7 @@ def label_video(
     """
     deadline = Deadline(Path(video), max_seconds)
     watch, has_raw = FileWatch(Path(video)), model.contents.head.decoding.is_on
-    builder = SegmentBuilder() if thresholds_of(model.contents.head) is None else ClassSegmentBuilder()
+    builder = SegmentBuilder() if model.contents.head.thresholds is None else ClassSegmentBuilder()
     new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
     with open_video(Path(video)) as reader, new_writer as writer:
         progress = deadline.watching(on_progress)  # a head that looks ahead gives no label before it has seen all

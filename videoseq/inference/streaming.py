@@ -15,9 +15,8 @@ from videoseq.errors import ModelError
 from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.frame_labels import FrameLabels, decode, decode_sets
 from videoseq.inference.labels import LabeledFrames, joined_labels
-from videoseq.models.ensemble import Head
+from videoseq.models.head import Head
 from videoseq.models.state import RNNState
-from videoseq.models.thresholds import thresholds_of
 from videoseq.system.torch_devices import one_core
 from videoseq.video.sampling import step_rows
 
@@ -32,7 +31,7 @@ class LabelQueue:
     """
 
     def __init__(self, head: Head) -> None:
-        self._thresholds = thresholds_of(head)
+        self._thresholds = head.thresholds
         self._decoding = head.decoding
         self._decoder = head.decoding.start(head.num_classes)
         self._waiting: list[FrameLabels] = []

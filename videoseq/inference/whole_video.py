@@ -22,8 +22,8 @@ from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.labels import LabeledFrames
 from videoseq.inference.streaming import LabelQueue, SequenceLabeler
 from videoseq.models.bidirectional import BidirectionalRNN
-from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.ensemble import Ensemble, Head
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.head import Head
 from videoseq.models.state import RNNState
 from videoseq.system.torch_devices import one_core
 from videoseq.video.sampling import step_rows
@@ -53,8 +53,9 @@ def video_labeler(head: Head, classes: ClassNames) -> VideoLabeler:
     Raises:
         OutputError: The head looks ahead, and no temporary file can be made.
     """
-    if isinstance(head, CausalRNN) or not head.looks_ahead:
+    if not head.looks_ahead:
         return _OnePass(head, classes)
+    assert isinstance(head, (BidirectionalRNN, Ensemble))
     return _TwoPasses(head, classes)
 
 

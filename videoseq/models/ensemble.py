@@ -1,80 +1,71 @@
-"""Several networks that differ by their seeds and answer together (Hansen & Salamon 1990)."""
+"""Several networks, trained with different seeds, whose logits are averaged (Hansen & Salamon 1990)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoseq.models.bidirectional import BidirectionalRNN, Network
-from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.decoding import Decoding
+from videoseq.models.bidirectional import BidirectionalRNN
+from videoseq.models.head import Head, RNNHead
 from videoseq.models.state import RNNState
 
 
-class Ensemble(nn.Module):
-    """The mean of its members' logits; takes and gives back one state, in which theirs stand side by side.
+class Ensemble(Head):
+    """The mean of its members' logits. Its state is the members' states, joined along the batch.
+
+    The temperature divides the mean; the members' own temperature is 1, and their decoding is not used.
 
     Attributes:
-        members: One or more, of one size and kind, which have seen the same features.
-        looks_ahead: Whether a step's logits depend on later steps, as its members' do.
-        temperature: As of a single :class:`~videoseq.models.causal_rnn.CausalRNN`; it divides the mean.
-        decoding: As of a single one; the members' own are not asked.
+        members: One or more networks of one size and kind, trained on the same features.
     """
 
-    temperature: Float[Tensor, ""]
-
-    def __init__(self, members: Sequence[Network]) -> None:
-        super().__init__()
+    def __init__(self, members: Sequence[RNNHead]) -> None:
+        super().__init__(members[0].feature_size, members[0].num_classes)
         self.members = nn.ModuleList(members)
         self.looks_ahead = members[0].looks_ahead
-        self.feature_size = members[0].feature_size
-        self.num_classes = members[0].num_classes
-        self.register_buffer("temperature", torch.ones(()))
-        self.decoding = Decoding()
 
     def initial_state(self, batch: int = 1) -> RNNState:
-        """The state before a video's first step."""
+        """The state before the first step of a video."""
         return RNNState.join([member.initial_state(batch) for member in self._networks])
 
     def forward(
         self, features: Float[Tensor, "batch time features"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
-        """Logits of every step, and the state after the last one; as of one network."""
+        """See :meth:`~videoseq.models.head.Head.forward`."""
         parts = zip(self._networks, self._split(state), strict=True)
         return self._together(member(features, part) for member, part in parts)
 
     def reduce(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
-        """The components of all members, which look ahead, side by side."""
-        return torch.cat([member.reduce(features) for member in self._bidirectional], dim=2)
+        """The components of all members, side by side."""
+        return torch.cat([member.reduce(features) for member in self._networks], dim=2)
 
     def from_past(
-        self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None
+        self, components: Float[Tensor, "batch time components"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
-        """As of one network that looks ahead."""
-        parts = zip(self._bidirectional, self._of_each(reduced), self._split(state), strict=True)
+        """See :meth:`~videoseq.models.bidirectional.BidirectionalRNN.from_past`."""
+        parts = zip(self._bidirectional, self._of_each(components), self._split(state), strict=True)
         return self._together(member.from_past(of_member, part) for member, of_member, part in parts)
 
     def from_future(
-        self, reduced: Float[Tensor, "batch time components"], state: RNNState | None = None
+        self, components: Float[Tensor, "batch time components"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
-        """As of one network that looks ahead."""
-        parts = zip(self._bidirectional, self._of_each(reduced), self._split(state), strict=True)
+        """See :meth:`~videoseq.models.bidirectional.BidirectionalRNN.from_future`."""
+        parts = zip(self._bidirectional, self._of_each(components), self._split(state), strict=True)
         return self._together(member.from_future(of_member, part) for member, of_member, part in parts)
 
     @property
-    def _networks(self) -> list[Network]:
-        return [member for member in self.members if isinstance(member, (CausalRNN, BidirectionalRNN))]
+    def _networks(self) -> list[RNNHead]:
+        return [member for member in self.members if isinstance(member, RNNHead)]
 
     @property
     def _bidirectional(self) -> list[BidirectionalRNN]:
         return [member for member in self.members if isinstance(member, BidirectionalRNN)]
 
-    def _of_each(self, reduced: Tensor) -> tuple[Tensor, ...]:
-        return reduced.chunk(len(self.members), dim=2)
+    def _of_each(self, components: Tensor) -> tuple[Tensor, ...]:
+        return components.chunk(len(self.members), dim=2)
 
     def _split(self, state: RNNState | None) -> Sequence[RNNState | None]:
         return [None] * len(self.members) if state is None else state.split(len(self.members))
@@ -82,7 +73,3 @@ class Ensemble(nn.Module):
     def _together(self, answers: Iterable[tuple[Tensor, RNNState]]) -> tuple[Tensor, RNNState]:
         logits, states = zip(*answers, strict=True)
         return torch.stack(logits).mean(dim=0) / self.temperature, RNNState.join(states)
-
-
-Head: TypeAlias = CausalRNN | BidirectionalRNN | Ensemble
-"""What labels features: takes them with a state, gives logits and the next state."""

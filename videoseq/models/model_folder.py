@@ -29,8 +29,8 @@ from videoseq.features.backbones import Backbone, BackboneIdentity, restore_back
 from videoseq.features.runtimes.int8 import Quantization, QuantizedNetwork
 from videoseq.models.bidirectional import make_network
 from videoseq.models.decoding import Decoding, DecodingParameters
-from videoseq.models.ensemble import Ensemble, Head
-from videoseq.models.thresholds import add_thresholds, check_thresholds
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.head import Head
 from videoseq.storage.files import restore_folder, staged_folder
 
 _SCHEMA_VERSION: Final = 4
@@ -255,7 +255,7 @@ def _load_head(
         members = [make_network(size, num_classes, settings) for _ in range(config.num_members)]
         head = members[0] if len(members) == 1 else Ensemble(members)
         if config.is_multilabel:
-            add_thresholds(head)
+            head.add_thresholds()
     try:
         head.load_state_dict(own, assign=True)
     except RuntimeError as error:
@@ -264,14 +264,11 @@ def _load_head(
         ) from None
     if any(tensor.dtype != torch.float32 or not torch.isfinite(tensor).all() for tensor in own.values()):
         raise ModelError(f"{folder}: model.safetensors: {prefix} has weights that are not float32 numbers")
-    if head.temperature <= 0:
-        got = f"{float(head.temperature):g}"
-        raise ModelError(f"{folder}: model.safetensors: {prefix}: expected a temperature above 0, got {got}")
     parameters = config.decoding if prefix == "head" else config.no_context_decoding
     try:
+        head.check_calibration()
         chain = _unprefixed("decoding", tensors)
         head.decoding = Decoding.load(parameters, config.sample_hz, chain, len(config.classes))
-        check_thresholds(head)
     except ModelError as error:
         raise ModelError(f"{folder}: model.safetensors: {prefix}: {error}") from None
     return head.eval()

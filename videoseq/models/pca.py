@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 
-class Reduction(nn.Module):
+class PCA(nn.Module):
     """Features → their first principal components, all on one scale; learnt once, then fixed (Pearson 1901)."""
 
     mean: Float[Tensor, " features"]

@@ -28,8 +28,7 @@ from videoseq.errors import ConfigError
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import Runtime
 from videoseq.features.store import ClipFeatures
-from videoseq.models.bidirectional import Network
-from videoseq.models.ensemble import Ensemble
+from videoseq.models.head import RNNHead
 from videoseq.training.fit import HERE, FitPlace, FitResult, fit_module, seeded
 from videoseq.training.image_store import PictureStore, TensorFile
 from videoseq.training.lightning_module import ClipData, SequenceModule, loss_weights
@@ -80,7 +79,7 @@ class FinetuningModule(SequenceModule):
 
     def __init__(
         self,
-        head: Network,
+        head: RNNHead,
         weights: Float[Tensor, "classes ..."],
         settings: TrainingSettings,
         backbone: Backbone,
@@ -103,7 +102,7 @@ class FinetuningModule(SequenceModule):
 
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
         features = self._features(batch.features[..., 0].long())
-        return super()._chunk_loss(batch._replace(features=self.head.reduction(features)))
+        return super()._chunk_loss(batch._replace(features=self.head.reduce(features)))
 
     def _features(self, numbers: Int64[Tensor, "lanes steps"]) -> Float[Tensor, "lanes steps features"]:
         """What the CNN makes of each step's picture, computed once for each; zeros after a video's end.
@@ -238,7 +237,7 @@ class Finetuner:
             ConfigError: The loss became infinite or no number; the settings ask for too large steps.
         """
         head, training = fitted.head, self._settings.training
-        assert not isinstance(head, Ensemble)  # which check_finetuning has refused
+        assert isinstance(head, RNNHead)  # check_finetuning refuses ensembles
         training = training.model_copy(update={"max_epochs": training.finetune_epochs})
         weights = loss_weights(train, head.num_classes, training)
         backbone, trainable = deepcopy(self._backbone), self._settings.backbone.trainable

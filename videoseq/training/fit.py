@@ -13,9 +13,9 @@ from videoseq.config.schema import HeadSettings, TrainerSettings, TrainingSettin
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.dataset import Clip
 from videoseq.errors import ConfigError, Notice
-from videoseq.models.bidirectional import Network, make_network
-from videoseq.models.ensemble import Ensemble, Head
-from videoseq.models.thresholds import add_thresholds
+from videoseq.models.bidirectional import make_network
+from videoseq.models.ensemble import Ensemble
+from videoseq.models.head import Head, RNNHead
 from videoseq.system.torch_devices import random_state, set_random_state
 from videoseq.training.checkpoints import CheckpointFolder
 from videoseq.training.distributed import fit_on_ranks
@@ -105,7 +105,7 @@ def fit(
         OutputError: There is no room for the clips' components.
     """
     weights = loss_weights(train, num_classes, settings)
-    networks: list[Network] = []
+    networks: list[RNNHead] = []
     results: list[FitResult] = []
     with ExitStack() as stack:
         for member in range(settings.ensemble):
@@ -116,13 +116,13 @@ def fit(
                 clips = stack.enter_context(as_components(networks[0], [*train, *val]))
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.stretch, settings.noise * deviation)
-            networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
+            networks[-1].pca.load_state_dict(networks[0].pca.state_dict())
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
             results.append(fit_module(module, data, settings, place, on_epoch, name, member))
     fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
     if train[0].is_multilabel:
-        add_thresholds(fitted)
+        fitted.add_thresholds()
     return replace(results[0], head=fitted)
 
 

@@ -22,7 +22,7 @@ from videoseq.data.augmentation import Augmentation
 from videoseq.data.dataset import Clip
 from videoseq.data.sequences import LaneBatch, LaneBatches
 from videoseq.evaluation.metrics import sqrt_inverse_weights
-from videoseq.models.bidirectional import BidirectionalRNN, Network
+from videoseq.models.head import RNNHead
 from videoseq.models.state import RNNState
 from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 
@@ -41,7 +41,7 @@ class SequenceModule(pl.LightningModule):
 
     class_weights: Tensor
 
-    def __init__(self, head: Network, class_weights: Tensor, settings: TrainingSettings) -> None:
+    def __init__(self, head: RNNHead, class_weights: Tensor, settings: TrainingSettings) -> None:
         super().__init__()
         self.head = head
         self.settings = settings
@@ -98,13 +98,10 @@ class SequenceModule(pl.LightningModule):
     def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
         """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""
         state = self._chunk_state(batch)
-        if isinstance(self.head, BidirectionalRNN):
-            streams, after = self.head.stream_logits(batch.features, state, batch.num_steps)
-        else:
-            streams, after = self.head.stream_logits(batch.features, state)
+        branches, after = self.head.branch_logits(batch.features, state, batch.num_steps)
         self._state = after.detach()
-        # Each stream learns for itself, or the one that learns faster would leave nothing to the other.
-        logits = streams if self.training else streams.mean(dim=0, keepdim=True)
+        # Each branch has a loss of its own: otherwise the one that learns faster would leave nothing to the other.
+        logits = branches if self.training else branches.mean(dim=0, keepdim=True)
         loss = multilabel_chunk_loss if batch.targets.ndim == 3 else chunk_loss
         if not self.training:  # summed up over processes at the end, for they may have unequally many chunks
             return loss(logits, batch.targets, self.class_weights, _PLAIN)

@@ -17,7 +17,7 @@ _MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs
 
 
 def chunk_loss(
-    logits: Float[Tensor, "streams lanes steps classes"],
+    logits: Float[Tensor, "branches lanes steps classes"],
     targets: Int64[Tensor, "lanes steps"],
     class_weights: Float[Tensor, " classes"],
     settings: TrainingSettings,
@@ -30,7 +30,7 @@ def chunk_loss(
     log-probabilities between neighbouring steps (Farha & Gall 2019, equation 4).
 
     Args:
-        logits: Of every stream; each is judged by itself, the loss is their mean.
+        logits: Of every branch; each has a loss of its own, and their mean is taken.
         targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learnt.
         class_weights: What a step of each class counts.
         settings: Which of these, and how much.
@@ -58,7 +58,7 @@ def chunk_loss(
 
 
 def multilabel_chunk_loss(
-    logits: Float[Tensor, "streams lanes steps classes"],
+    logits: Float[Tensor, "branches lanes steps classes"],
     targets: Int64[Tensor, "lanes steps classes"],
     class_weights: Float[Tensor, "classes 2"],
     settings: TrainingSettings,
@@ -70,7 +70,7 @@ def multilabel_chunk_loss(
     the cross-entropy of classes they do to that of these two answers. The mean is over steps and classes.
 
     Args:
-        logits: Of every stream; each is judged by itself, the loss is their mean.
+        logits: Of every branch; each has a loss of its own, and their mean is taken.
         targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learnt.
         class_weights: What *not there* and *there* count, for each class.
         settings: As for :func:`chunk_loss`.

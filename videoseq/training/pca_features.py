@@ -14,21 +14,21 @@ from jaxtyping import Float32
 
 from videoseq.data.dataset import Clip
 from videoseq.errors import OutputError
-from videoseq.models.bidirectional import Network
+from videoseq.models.head import RNNHead
 from videoseq.storage.memmap import release_pages
 
 _MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they take goes with their cube
 _ROWS_AT_ONCE = 512
 
 
-def learn_components(network: Network, clips: Sequence[Clip]) -> None:
-    """Fits the network's reduction to rows from all over the clips, evenly spaced, a few at a time."""
+def learn_components(network: RNNHead, clips: Sequence[Clip]) -> None:
+    """Fits the network's PCA to rows from all over the clips, evenly spaced, a few at a time."""
     stride = _stride(clips)
-    network.learn_reduction(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
+    network.learn_pca(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
 
 
 @contextmanager
-def as_components(network: Network, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+def as_components(network: RNNHead, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     """The clips with components in the place of features, in mapped files that are there inside the block.
 
     Raises:
@@ -55,10 +55,10 @@ def mean_deviation(clips: Sequence[Clip]) -> float:
     return float(np.sqrt(np.mean(np.maximum(variance, 0.0))))
 
 
-def _reduce(network: Network, clip: Clip, file: Path) -> Clip:
+def _reduce(network: RNNHead, clip: Clip, file: Path) -> Clip:
     with file.open("wb") as stream, torch.inference_mode():
         for rows in _parts(clip):
-            stream.write(network.reduction(torch.from_numpy(rows)[None]).numpy().tobytes())
+            stream.write(network.reduce(torch.from_numpy(rows)[None]).numpy().tobytes())
     shape = len(clip.features.features), network.num_components
     components_of_clip = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
     return replace(clip, features=replace(clip.features, features=components_of_clip))

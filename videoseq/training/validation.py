@@ -27,7 +27,6 @@ from videoseq.evaluation.tasks import (
     measured_metrics,
 )
 from videoseq.models.decoding import Decoding, MarkovChain
-from videoseq.models.thresholds import copy_thresholds
 from videoseq.training.baseline import Fitter, Pair
 from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 from videoseq.training.fit import FitResult
@@ -94,9 +93,9 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
         kept = fit_pair(everything, [], ", on all clips")
         chain = learn_chain(everything, len(classes), settings)
         for name, one in _named(kept):
-            one.head.temperature.copy_(measured.by_labeller[name].head.temperature)
-            one.head.decoding = replace(measured.by_labeller[name].head.decoding, chain=chain)
-            copy_thresholds(measured.by_labeller[name].head, one.head)
+            fitted = measured.by_labeller[name].head
+            one.head.copy_calibration(fitted)
+            one.head.decoding = replace(fitted.decoding, chain=chain)
         if measured_on == "test":
             measured = kept
         else:

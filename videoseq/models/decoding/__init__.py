@@ -9,9 +9,8 @@ from __future__ import annotations
 from videoseq.models.decoding.base import LabelDecoder, MostProbable
 from videoseq.models.decoding.frames import FrameDecoder
 from videoseq.models.decoding.hmm import FixedLag, MarkovChain
-from videoseq.models.decoding.hysteresis import Hysteresis
-from videoseq.models.decoding.min_duration import MinimumDuration
 from videoseq.models.decoding.parameters import Decoding, DecodingParameters
+from videoseq.models.decoding.smoothing import Hysteresis, MinimumDuration
 
 __all__ = [
     "Decoding",

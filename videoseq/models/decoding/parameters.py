@@ -22,8 +22,7 @@ from videoseq.errors import ModelError
 from videoseq.models.decoding.base import LabelDecoder, MostProbable
 from videoseq.models.decoding.frames import FrameDecoder
 from videoseq.models.decoding.hmm import FixedLag, MarkovChain
-from videoseq.models.decoding.hysteresis import Hysteresis
-from videoseq.models.decoding.min_duration import MinimumDuration
+from videoseq.models.decoding.smoothing import Hysteresis, MinimumDuration
 
 _TEXTS = {
     "margin": "margin {:g}",

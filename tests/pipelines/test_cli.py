@@ -679,7 +679,7 @@ def test_a_killed_run_repeated_leaves_what_an_undisturbed_one_leaves(stopped, ca
 
 _INTERRUPT_WHILE_OPENING = """
 import io, os, signal, sys
-from videoseq.video.reader import safe_file
+from videoseq.video import safe_file
 from videoseq.video.reader import VideoReader
 
 class Interrupting(io.BufferedReader):

@@ -77,7 +77,8 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        with console.bars_closed_at_end():
+            app()
     except VideoseqError as error:
         console.fail(error)
         sys.exit(console.exit_of(error))

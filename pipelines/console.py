@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -26,12 +25,15 @@ from videoseq.errors import (
     VideoseqError,
     one_line,
 )
+from videoseq.jobs.events import Listener, Progress
+from videoseq.jobs.progress import FileProgress, each_file
 
-from .file_progress import FileProgress
+from .progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich import progress as rich_progress
 
+    from videoseq.jobs.journal import Result
     from videoseq.jobs.plan import Job, Jobs
 
 
@@ -72,27 +74,29 @@ class LogFormat(str, enum.Enum):
     JSON = "json"
 
 
-_log_format = LogFormat.TEXT  # of the process, because so is stderr, and the last word is said when no Console is left
+_log_format = LogFormat.TEXT  # of the process, as stderr is: the last line is written when no Console is left
+_display: ProgressDisplay | None = None  # of the process, as the terminal is
 
 
-class Console:
-    """One command's voice: ``quiet`` leaves errors only, ``verbose`` adds details."""
+class Console(Listener):
+    """What a command says while it works, on stderr: ``quiet`` leaves errors only, ``verbose`` adds details."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, log_format: LogFormat = LogFormat.TEXT) -> None:
-        global _log_format
+        global _log_format, _display
         _log_format = log_format
         self.quiet = quiet
         self.verbose = verbose
-        self._bar: Progress | None = None
+        has_bars = not quiet and log_format is LogFormat.TEXT and sys.stderr.isatty()
+        self._display = _display = ProgressDisplay(self.on_message, has_bars=has_bars)
 
-    def say(self, text: str, event: str = "message", *, is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401
+    def on_message(self, text: str, *, event: str = "message", is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401 (any JSON)
         """A line of progress or result.
 
         Args:
             text: The line for people.
-            event: What has happened, in a word for programs.
-            is_detail: Whether people see it with ``--verbose`` only.
-            **facts: What programs see in the place of the text; any JSON.
+            event: What happened, in one word for programs.
+            is_detail: Whether people see it only with ``--verbose``.
+            **facts: What programs get in place of the text.
         """
         if self.quiet:
             return
@@ -100,18 +104,52 @@ class Console:
             print(_json_line(event, facts or {"message": text}), file=sys.stderr, flush=True)
         elif is_detail and not self.verbose:
             return
-        elif self._bar is not None:  # above the bar, and not broken at the terminal's edge
-            self._bar.console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
-        else:
+        elif not self._display.print(one_line(text)):
             print(one_line(text), file=sys.stderr, flush=True)
 
+    def on_notice(self, notice: Notice) -> None:
+        """A notice, which is in the output files too."""
+        text = f"warning: {notice.code}: {notice.message}"
+        self.on_message(text, event="warning", code=notice.code, message=notice.message)
+
+    def on_progress(self, progress: Progress) -> None:
+        """A bar on a terminal, a line now and then elsewhere."""
+        if not self.quiet:
+            self._display.show(progress)
+
+    def on_result(self, result: Result, *, is_new: bool = True) -> None:
+        """How one video ended; a video that was done before is a detail, unless it failed."""
+        has_failed = result.state == "failed"
+        names = ("path", "state", "code", "message")
+        facts = {name: getattr(result, name) for name in names}
+        facts |= {"frames": result.num_frames, "duration_seconds": result.duration_seconds, "is_new": is_new}
+        text = self.result_text(result) if is_new or has_failed else f"{result.path}: labelled already"
+        if has_failed:
+            text = f"{'failed' if is_new else 'failed before'}: {result.code}: {result.message}"
+        self.on_message(text, event="file", is_detail=not is_new and not has_failed, **facts)
+
+    def result_text(self, result: Result) -> str:
+        """The line about a video that did not fail."""
+        line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
+        return f"{line}; {result.code}: {result.message}" if result.code else line
+
+    def say(self, text: str, event: str = "message", *, is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401 (any JSON)
+        """The same as :meth:`on_message`."""
+        self.on_message(text, event=event, is_detail=is_detail, **facts)
+
+    def detail(self, text: str) -> None:
+        """A line that only ``--verbose`` shows."""
+        self.on_message(text, is_detail=True)
+
+    def warn(self, notice: Notice) -> None:
+        """The same as :meth:`on_notice`."""
+        self.on_notice(notice)
+
     def show(self, lines: Sequence[str]) -> None:
-        """Data for people, on stdout; the bar is on stderr and would be in its way."""
-        if self._bar is not None and sys.stdout.isatty():
-            for line in lines:
-                self._bar.console.print(one_line(line), soft_wrap=True, markup=False, highlight=False)
-        else:
-            print("\n".join(map(one_line, lines)), flush=True)
+        """Data for people, on stdout; above the bars where both are on one terminal."""
+        for line in map(one_line, lines):
+            if not (sys.stdout.isatty() and self._display.print(line)):
+                print(line, flush=True)
 
     def end_empty(self, inputs: Sequence[str], *, json: bool = False) -> NoReturn:
         """Ends a command that was given no video."""
@@ -121,54 +159,29 @@ class Console:
         raise typer.Exit(Exit.NOTHING_FOUND)
 
     def each(self, jobs: Sequence[Job] | Jobs, what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
-        """Each job, with what shows how many frames and which share of its video are done."""
-        with self.files(len(jobs), what) as files:
-            for job in jobs:
-                yield job, partial(files.show, job)
-                files.end(job)
+        """As :func:`videoseq.jobs.progress.each_file`."""
+        return each_file(jobs, len(jobs), what, self)
+
+    def files(self, num_files: int, what: str) -> FileProgress[Job]:
+        """As :class:`videoseq.jobs.progress.FileProgress`."""
+        return FileProgress(self, num_files, what)
 
     @contextmanager
-    def files(self, num_files: int, what: str) -> Iterator[FileProgress]:
-        """What shows how far files are: a bar on a terminal, a line now and then elsewhere."""
-        with self._shown(None) as bar:
-            yield FileProgress(self, bar, num_files, what)
+    def progress(self, unit: str) -> Iterator[rich_progress.Progress | None]:
+        """Bars on a terminal, for a caller that adds its own; None elsewhere or when quiet."""
+        del unit
+        with self._display.bars() as bars:
+            yield bars
 
-    def detail(self, text: str) -> None:
-        """A line that only ``--verbose`` shows."""
-        self.say(text, is_detail=True)
 
-    def warn(self, notice: Notice) -> None:
-        """A notice, which is in the output files too."""
-        self.say(f"warning: {notice.code}: {notice.message}", "warning", code=notice.code, message=notice.message)
-
-    @contextmanager
-    def progress(self, unit: str) -> Iterator[Progress | None]:
-        """A progress bar on a terminal, None elsewhere or when quiet."""
-        with self._shown(unit) as bar:
-            yield bar
-
-    @contextmanager
-    def _shown(self, unit: str | None) -> Iterator[Progress | None]:
-        """A bar; without a unit its note says all that there is to say, and gets the room for it."""
-        if self.quiet or _log_format is LogFormat.JSON or not sys.stderr.isatty():
-            yield None
-            return
-        from rich import console, progress
-
-        columns = (
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(bar_width=40 if unit is not None else None),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[note]}", markup=False),
-            *([progress.TextColumn(unit), progress.TimeRemainingColumn()] if unit is not None else []),
-        )
-        screen = console.Console(stderr=True)
-        shown = progress.Progress(*columns, console=screen, transient=True, redirect_stdout=False, expand=unit is None)
-        with shown as self._bar:
-            try:
-                yield self._bar
-            finally:
-                self._bar = None
+@contextmanager
+def bars_closed_at_end() -> Iterator[None]:
+    """Removes the bars at the end of the block, however it ends, so that the terminal is as before."""
+    try:
+        yield
+    finally:
+        if _display is not None:
+            _display.close()
 
 
 def fail(message: object) -> None:

@@ -71,7 +71,10 @@ def features(
     task = FeatureTask(settings.backbone, settings.sample_hz, store, choice, Limits(), ISOLATES, out)
     # Where something was computed before, there may be nothing to do.
     num_early = 0 if out.exists() else len(jobs)
-    with crew.started_early(num_early) as ready, locked_folder(out, share, on_notice=console.warn):
+    with (
+        crew.started_early(num_early) as ready,
+        locked_folder(out, share.name if share is not None else "", on_notice=console.warn),
+    ):
         counts = _run(jobs, inputs, out, share, task, ready, console)
     if counts["complete"] == len(jobs):  # of a shard that is empty too
         raise typer.Exit(Exit.DONE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from videoseq.jobs.progress import clock_time
 from videoseq.video.access import open_videos
 
 from . import label_speed
 from .console import Console
-from .file_progress import clock_time
 
 if TYPE_CHECKING:
     from videoseq.jobs.plan import Job

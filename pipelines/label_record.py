@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import label_speed
 from .console import Console, Exit
-from .file_progress import FileProgress
 
 if TYPE_CHECKING:
     from videoseq.jobs.journal import Journal, Result
     from videoseq.jobs.plan import Job
+    from videoseq.jobs.progress import FileProgress
 
     from .label_run import Request
 
@@ -43,7 +43,7 @@ class Record:
         model_sha256: str,
         decoding: Mapping[str, Any],
         console: Console,
-        bar: FileProgress,
+        bar: FileProgress[Job],
     ) -> None:
         from videoseq.jobs.journal import conditions_digest
 
@@ -86,7 +86,7 @@ class Record:
         self._labelled_seconds += result.duration_seconds
         self.has_labelled = True
         self._bar.end(job, result.num_frames, has_failed=result.state == "failed")
-        self._console.say(_line(result), "file", **_facts(result, is_new=True))
+        self._console.on_result(result)
 
     def finish(self) -> None:
         """Says how it all ended, and writes down what failed."""
@@ -137,19 +137,4 @@ class Record:
         self.counts[result.state] += 1
         self.num_failed_before += has_failed
         self._bar.skip(has_failed=has_failed)
-        text = f"failed before: {result.code}: {result.message}" if has_failed else f"{result.path}: labelled already"
-        self._console.say(text, "file", is_detail=not has_failed, **_facts(result, is_new=False))
-
-
-def _line(result: Result) -> str:
-    if result.state == "failed":
-        return f"failed: {result.code}: {result.message}"
-    line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
-    return f"{line}; {result.code}: {result.message}" if result.code else line
-
-
-def _facts(result: Result, *, is_new: bool) -> dict[str, Any]:
-    """What the line of a file says to programs; the rest is in ``results.jsonl``."""
-    names = ("path", "state", "code", "message")
-    facts = {name: getattr(result, name) for name in names}
-    return {**facts, "frames": result.num_frames, "duration_seconds": result.duration_seconds, "is_new": is_new}
+        self._console.on_result(result, is_new=False)

@@ -105,12 +105,13 @@ def run(
         OutputError: Another run is at work in the folder, another model has labelled it, or it cannot be written.
     """
     from videoseq.jobs.journal import model_digest
+    from videoseq.jobs.run_file import check_same_model
     from videoseq.storage.files import remove_leftovers
-    from videoseq.storage.lock import check_same_model, locked_folder
+    from videoseq.storage.lock import locked_folder
     from videoseq.video.isolation import Limits
 
     limits, crew = limits or Limits(), crew or Crew()
-    with locked_folder(request.out, request.shard, on_notice=console.warn):
+    with locked_folder(request.out, request.shard.name if request.shard is not None else "", on_notice=console.warn):
         remove_leftovers(request.out)  # of the record; those of labels go when their videos' turn comes
         if not request.overwrite:
             check_same_model(request.out, model_digest(request.model_path))

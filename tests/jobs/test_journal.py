@@ -17,8 +17,8 @@ from tests.support.filenames import NOT_UTF8
 from videoseq.errors import OutputError
 from videoseq.jobs.journal import Journal, LabelSettings, Result, conditions_digest
 from videoseq.jobs.plan import Job
+from videoseq.jobs.run_file import check_same_model
 from videoseq.jobs.shards import Shard
-from videoseq.storage.lock import check_same_model
 from videoseq.video.reader import content_sha256
 
 COMPLETE = Result(path="a.mp4", state="complete", num_frames=3, duration_seconds=0.1, outputs={"a.mp4.frames.csv": "1"})
@@ -95,7 +95,7 @@ def test_a_line_that_is_no_result_is_refused_with_its_number(line, tmp_path):
     lines = (tmp_path / "results.jsonl").read_bytes().splitlines(keepends=True)
     content = lines[0] + line + b"\n" + lines[1]
     (tmp_path / "results.jsonl").write_bytes(content)
-    with pytest.raises(OutputError, match=r"results\.jsonl: line 2 is no result; move the file away$"):
+    with pytest.raises(OutputError, match=r"results\.jsonl: line 2 cannot be read; move the file away$"):
         Journal(tmp_path)
     assert (tmp_path / "results.jsonl").read_bytes() == content
 

@@ -6,14 +6,13 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines import label_speed
-from pipelines.console import Console, LogFormat, print_json_list
-from pipelines.file_progress import FileProgress, clock_time
+from pipelines.console import Console, print_json_list
 from tests.conftest import Cli, light_frames
 from tests.pipelines.test_cli import Call, Ended, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
 from tests.support.index_videos import write_video
@@ -21,10 +20,16 @@ from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import VideoError
 from videoseq.inference import model as labeling
 from videoseq.inference.model import Model, load_model
-from videoseq.jobs.plan import Job
 from videoseq.video.deadline import Deadline
 
 Label = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def text_for_people() -> Iterator[None]:
+    """The log format is of the process: later tests expect text again."""
+    yield
+    Console()
 
 
 @pytest.fixture(scope="module")
@@ -274,37 +279,6 @@ def test_errors_are_objects_too(label, bad, monkeypatch):
     (error,) = map(json.loads, ended.err.splitlines())
     assert ended.status == 1
     assert "ZeroDivisionError" in error["traceback"]
-
-
-def test_progress_is_counted_over_all_files_and_said_now_and_then(capfd):
-    now = [0.0]
-    jobs = [Job(Path(f"{number}.mp4"), Path()) for number in range(4)]
-    progress = FileProgress(Console(), None, 5, "labels", lambda: now[0])
-    progress.skip()
-    progress.show(jobs[0], 100, 0.0)
-    now[0] = 10.0
-    progress.show(jobs[0], 300, 0.5)
-    progress.show(jobs[1], 100, 0.5)
-    assert progress.text == "1/5 files, 400 frames, 30 fps, 0:00:30 left"
-    progress.end(jobs[0], 500)
-    progress.end(jobs[1], has_failed=True)
-    assert capfd.readouterr().err == ""
-    now[0] = 30.0
-    progress.show(jobs[2], 50, 0.0)
-    progress.show(jobs[2], 60, 0.0)
-    assert capfd.readouterr().err == "labels: 3/5 files, 650 frames, 18 fps, 1 failed, 0:00:30 left\n"
-    progress = FileProgress(Console(log_format=LogFormat.JSON), None, 5, "labels", lambda: now[0])
-    now[0] = 60.0
-    progress.skip(has_failed=True)
-    assert json.loads(capfd.readouterr().err) == {
-        "event": "progress", "files_done": 1, "files": 5, "frames": 0, "frames_per_second": None, "failed": 1,
-        "seconds_left": None,
-    }  # fmt: skip
-    Console()  # what is said next is for people again
-
-
-def test_times_are_shown_as_on_a_clock():
-    assert list(map(clock_time, (0, 59.6, 3599, 360000))) == ["0:00:00", "0:01:00", "0:59:59", "100:00:00"]
 
 
 @pytest.mark.parametrize("values", [[], [{"a": [1, "line\nbreak"]}], [{}, 2, {"b": {"c": None}}]])

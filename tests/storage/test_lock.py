@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from videoseq.errors import Notice, OutputError
-from videoseq.jobs.shards import Shard
 from videoseq.storage import lock as folder_lock
 from videoseq.storage.lock import locked_folder
 
@@ -22,9 +21,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from videoseq.storage.lock import locked_folder
-from videoseq.jobs.shards import Shard
-shard = Shard.parse(sys.argv[2]) if sys.argv[2] else None
-with locked_folder(Path(sys.argv[1]), shard, on_notice=print):
+with locked_folder(Path(sys.argv[1]), sys.argv[2], on_notice=print):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -57,7 +54,7 @@ def soon_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def quietly(folder: Path, shard: str = "") -> AbstractContextManager[None]:
-    return locked_folder(folder, Shard.parse(shard) if shard else None, on_notice=pytest.fail)
+    return locked_folder(folder, shard, on_notice=pytest.fail)
 
 
 def check_refused(folder: Path, shard: str, who: str) -> None:
@@ -70,15 +67,15 @@ def check_refused(folder: Path, shard: str, who: str) -> None:
 def test_a_second_run_is_told_who_is_at_work(hold, tmp_path):
     holder = hold(tmp_path / "out")
     check_refused(tmp_path / "out", "", f"process {holder.pid}")
-    check_refused(tmp_path / "out", "1/2", f"process {holder.pid}")
+    check_refused(tmp_path / "out", "shard-1-of-2", f"process {holder.pid}")
     holder.communicate("")
     with quietly(tmp_path / "out"):  # it has ended
         assert os.listdir(tmp_path / "out") == [".videoseq.lock"]
 
 
 def test_shards_work_side_by_side_but_not_twice_and_not_beside_a_whole_run(hold, tmp_path):
-    first, second = hold(tmp_path, "1/2"), hold(tmp_path, "2/2")
-    check_refused(tmp_path, "1/2", f"process {first.pid}")
+    first, second = hold(tmp_path, "shard-1-of-2"), hold(tmp_path, "shard-2-of-2")
+    check_refused(tmp_path, "shard-1-of-2", f"process {first.pid}")
     check_refused(tmp_path, "", "a shard of a run")
     first.communicate("")
     check_refused(tmp_path, "", "a shard of a run")
@@ -88,7 +85,7 @@ def test_shards_work_side_by_side_but_not_twice_and_not_beside_a_whole_run(hold,
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("shard", ["", "1/2"])
+@pytest.mark.parametrize("shard", ["", "shard-1-of-2"])
 def test_a_killed_process_holds_nothing(shard, hold, tmp_path):
     holder = hold(tmp_path, shard)
     holder.send_signal(signal.SIGKILL)
@@ -140,14 +137,14 @@ def test_a_place_that_is_no_folder_is_named(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("shard", ["", "1/2"])
+@pytest.mark.parametrize("shard", ["", "shard-1-of-2"])
 def test_where_locks_do_not_work_one_is_told_and_goes_on(shard, tmp_path, monkeypatch):
     def refuse(descriptor: int, *, is_shared: bool) -> None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(folder_lock, "_flock", refuse)
     told: list[Notice] = []
-    with locked_folder(tmp_path, Shard.parse(shard) if shard else None, on_notice=told.append):
+    with locked_folder(tmp_path, shard, on_notice=told.append):
         assert os.listdir(tmp_path) == []
     assert [notice.code for notice in told] == ["no_locks"]
     assert str(tmp_path) in told[0].message

@@ -50,5 +50,5 @@ class Listener:
     def on_progress(self, progress: Progress) -> None:
         """A stage of the work is further than before; called often, so be quick."""
 
-    def on_result(self, result: Result) -> None:
-        """One video is done: labeled, failed or skipped."""
+    def on_result(self, result: Result, *, is_new: bool = True) -> None:
+        """One video is done or failed; ``is_new`` is False where an earlier run left it so."""

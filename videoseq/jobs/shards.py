@@ -1,4 +1,4 @@
-"""One share of the work of many: which videos are its own depends on their names alone, not on what else is there."""
+"""One share of the work. Which videos belong to it depends on their names alone, not on what else is in a folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TEXT = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 @dataclass(frozen=True)
 class Shard:
-    """Share ``number`` of ``count``, counted from 1. Shares are disjoint, and together they are everything.
+    """Share ``number`` of ``count``, counted from 1. Shares are disjoint, and together they are all the work.
 
     Raises:
-        ConfigError: On construction, where there is no such share.
+        ConfigError: On construction, if there is no such share.
     """
 
     number: int
@@ -33,12 +33,17 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
+    @property
+    def name(self) -> str:
+        """The shard's part of a file name, such as ``shard-2-of-8``."""
+        return f"shard-{self.number}-of-{self.count}"
+
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """The share that is written ``I/N``.
+        """The share written as ``I/N``.
 
         Raises:
-            ConfigError: It is none.
+            ConfigError: The text is not a share.
         """
         match = _TEXT.fullmatch(text)
         if match is None:
@@ -46,14 +51,14 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def has(self, relative: PurePath) -> bool:
-        """Whether a video is in this share, by the place of its labels below the output folder."""
+        """Whether a video belongs to this share, by the path of its outputs below the output folder."""
         digest = hashlib.blake2b(os.fsencode(relative.as_posix()), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 
 
 def shard_file_name(name: str, shard: Shard | None) -> str:
-    """What a file of that name is called where shards share a folder: each has its own, ``NAME.shard-2-of-8.EXT``."""
+    """A file name for one shard, ``NAME.shard-2-of-8.EXT``, so that shards can share a folder."""
     if shard is None:
         return name
     stem, dot, suffix = name.rpartition(".")
-    return f"{stem}.shard-{shard.number}-of-{shard.count}{dot}{suffix}"
+    return f"{stem}.{shard.name}{dot}{suffix}"

@@ -56,7 +56,7 @@ class LineLog(Generic[_T]):
                 break
             entry = self._parse(line)
             if entry is None:
-                raise OutputError(f"{self._path}: line {number} is no result; move the file away")
+                raise OutputError(f"{self._path}: line {number} cannot be read; move the file away")
             self._offsets[hash(self._name_of(entry))] = offset
             offset += len(line)
         return offset

@@ -162,7 +162,7 @@ sets_of_frames = st.integers(1, 30).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(sets_of_frames, st.lists(st.integers(0, 30), max_size=4))
 def test_both_files_are_read_back_as_the_targets_they_say_however_the_frames_came(tmp_path_factory, rows, borders):
     folder = tmp_path_factory.mktemp("files")

@@ -274,7 +274,7 @@ def save(path: Path, kind: str, rows: list[list[str]]) -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(VIDEOS, st.sampled_from(list(KINDS)), st.data())
 def test_a_good_file_is_never_accused(tmp_path_factory, video, kind, data):
     size = len(video.seconds)
@@ -328,7 +328,7 @@ def damage(rows: list[list[str]], kind: str, video: Video, draw: Callable[[st.Se
     mistakes[draw(st.sampled_from(list(mistakes)))]()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(VIDEOS, st.sampled_from(list(KINDS)), st.integers(1, 4), st.booleans(), st.data())
 def test_a_repaired_table_is_read_and_fits(tmp_path_factory, video, kind, num_damages, is_multilabel, data):
     size = len(video.seconds)
@@ -360,7 +360,7 @@ def test_a_repaired_table_is_read_and_fits(tmp_path_factory, video, kind, num_da
         assert targets_of(folder / "mended.csv", video)[1] == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from([(25.0, 30.0), (25.0, 60.0), (24.0, 25.0), (30000 / 1001, 50.0)]), st.booleans(), st.data())
 def test_another_rate_is_undone_to_within_a_frame(tmp_path_factory, rates, is_seconds, data):
     fps, other = (rates[1], rates[0]) if is_seconds else rates
@@ -380,7 +380,7 @@ def test_another_rate_is_undone_to_within_a_frame(tmp_path_factory, rates, is_se
     assert sum(a != b for a, b in zip(labels, truth, strict=True)) <= len(cuts)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(["frames", "per_frame"]), st.booleans(), st.data())
 def test_other_ways_to_count_frames_are_undone(tmp_path_factory, kind, is_inclusive, data):
     labels = data.draw(st.lists(st.sampled_from(LABELS), min_size=3, max_size=60))

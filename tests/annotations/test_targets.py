@@ -90,7 +90,7 @@ def videos_with_spans(draw):
     return seconds, spans
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(videos_with_spans(), st.sampled_from([None, "rest"]), st.sampled_from([3, 4, 6]))
 def test_seconds_frames_and_an_obvious_loop_agree(video, background, decimals):
     seconds, spans = video

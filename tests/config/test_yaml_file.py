@@ -77,7 +77,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(VALUES)
 def test_what_is_dumped_reads_back_equal(tmp_path_factory, values):
     path = tmp_path_factory.getbasetemp() / "dumped.yaml"

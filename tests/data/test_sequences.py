@@ -99,7 +99,7 @@ DATASETS = st.lists(STEPS, min_size=1, max_size=6)
 SIZES = st.tuples(st.integers(1, 8), st.integers(1, 12))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_every_step_of_every_clip_is_met_once_in_order(dataset, sizes, shuffle, seed):
     clips, (lanes, chunk_steps) = make_clips(dataset), sizes
@@ -112,7 +112,7 @@ def test_every_step_of_every_clip_is_met_once_in_order(dataset, sizes, shuffle, 
         np.testing.assert_array_equal(video.targets[real], sequence.targets)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_padding_stands_only_after_a_videos_end_and_has_no_target(dataset, sizes, shuffle, seed):
     clips, (lanes, chunk_steps) = make_clips(dataset), sizes
@@ -122,7 +122,7 @@ def test_padding_stands_only_after_a_videos_end_and_has_no_target(dataset, sizes
         assert (video.targets[video.num_steps :] == IGNORE_INDEX).all()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_a_lane_starts_exactly_at_a_videos_first_chunk(dataset, sizes, shuffle, seed):
     clips, (lanes, chunk_steps) = make_clips(dataset), sizes
@@ -146,7 +146,7 @@ def test_steps_that_catch_up_repeat_the_features_before_and_have_no_target():
     assert sequence.targets.tolist() == [0, no, no, 2, no]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(STEPS)
 def test_each_sampled_frame_has_its_target_at_the_step_that_sees_it(steps):
     clip = make_clip(0, steps)

@@ -28,7 +28,7 @@ TARGETS = st.lists(st.sampled_from([0, 1, 2, IGNORE_INDEX]), min_size=1, max_siz
 GROUPED = st.lists(st.tuples(st.sampled_from("abcde"), TARGETS), min_size=1, max_size=10)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(GROUPED, st.floats(0.01, 0.99), st.integers(0, 2**32), st.randoms(use_true_random=False))
 def test_validation_takes_whole_groups_some_and_never_all(grouped, fraction, seed, random):
     clips = clips_of(grouped)
@@ -72,7 +72,7 @@ def test_without_a_second_group_or_a_fraction_nothing_validates():
     assert choose_validation_groups([], 2, 0.5, seed=0) == set()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(GROUPED, st.one_of(st.none(), st.integers(2, 7)))
 def test_folds_leave_every_group_out_once_and_learn_from_all_others(grouped, max_folds):
     clips = clips_of(grouped)

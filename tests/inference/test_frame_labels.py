@@ -162,7 +162,6 @@ DRAWN = st.tuples(st.integers(1, 3), RUNS, st.integers(0, 1 << 16))
 BORDERS = st.lists(st.integers(0, 90), max_size=12)
 
 
-@settings(deadline=None)
 @given(DRAWN, BORDERS)
 def test_segments_are_those_of_a_slow_loop_however_the_frames_are_cut(drawn, borders):
     labels = random_labels(*drawn)
@@ -178,7 +177,6 @@ def test_segments_are_those_of_a_slow_loop_however_the_frames_are_cut(drawn, bor
     assert found == labels.segments(end)
 
 
-@settings(deadline=None)
 @given(DRAWN)
 def test_segments_are_half_open_contiguous_and_cover_every_frame(drawn):
     labels = random_labels(*drawn)
@@ -243,7 +241,7 @@ def test_decimals_are_fixed_for_numbers_of_any_size(tmp_path):
     assert segments.decode().splitlines()[1:] == ["0.000000,200000.000000,0,2,rain,1.0000"]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(DRAWN, BORDERS)
 def test_chunks_of_any_size_write_the_same_bytes(tmp_path_factory, drawn, borders):
     labels = random_labels(*drawn)

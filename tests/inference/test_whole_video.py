@@ -57,7 +57,7 @@ STEPS = st.lists(st.sampled_from([0, 1, 1, 1, 3]), min_size=1, max_size=40).map(
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(HEADS)), STEPS, SIZES)
 def test_chunks_of_any_size_give_the_same_labels(name, steps, sizes):
     head = HEADS[name]

@@ -70,7 +70,7 @@ def test_it_looks_ahead_to_the_end(cell):
 
 
 @torch.no_grad()
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(CELLS), st.integers(1, 2), st.sampled_from(INPUTS), st.integers(1, 3), st.integers(1, 30), st.data()
 )
@@ -93,7 +93,7 @@ def test_forwards_and_then_backwards_in_any_chunks_is_the_whole(cell, num_layers
 
 
 @torch.no_grad()
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4))
 def test_padding_is_not_met_before_a_videos_end(lengths):
     head, features = make_bidirectional(), make_features(9, batch=len(lengths))

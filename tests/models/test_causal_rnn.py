@@ -107,7 +107,7 @@ def test_what_each_stream_sees_is_as_written(cell, inputs):
 
 
 @torch.no_grad()
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(4, 60), st.integers(1, 6), st.integers(0, 99))
 def test_pca_is_on_one_scale(rows, components, seed):
     from sklearn import decomposition
@@ -139,7 +139,7 @@ def test_all_features_are_seen_when_no_components_are_asked_for():
 
 
 @torch.no_grad()
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(CELLS), st.integers(1, 3), st.sampled_from(INPUTS), st.integers(1, 40), st.data())
 def test_any_chunks_give_the_same_logits(cell, num_layers, inputs, time, data):
     head, features = make_head(cell, num_layers=num_layers, inputs=inputs), make_features(time, batch=2)
@@ -156,7 +156,7 @@ def test_any_chunks_give_the_same_logits(cell, num_layers, inputs, time, data):
 
 
 @torch.no_grad()
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(CELLS), st.integers(1, 2), st.integers(2, 40), st.data())
 def test_the_future_changes_nothing_before_it(cell, num_layers, time, data):
     head, features = make_head(cell, num_layers=num_layers), make_features(time)

@@ -119,7 +119,7 @@ def posteriors_over_all_paths(chain: MarkovChain, probabilities: Array, weight: 
     return filtered / filtered.sum(axis=1, keepdims=True), smoothed / smoothed.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.integers(1, 4), st.floats(0.05, 1.0))
 def test_the_lag_is_a_sum_over_all_paths(seed, num_steps, weight):
     random = np.random.default_rng(seed)
@@ -135,7 +135,7 @@ def test_the_lag_is_a_sum_over_all_paths(seed, num_steps, weight):
             assert label == known[step].argmax()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(20, 200), st.integers(1, 30))
 def test_far_from_any_path_that_could_be_listed_the_lag_is_forward_backward(seed, num_steps, delay_steps):
     """The recursions of Rabiner 1989, in logarithms, window by window."""
@@ -169,7 +169,7 @@ def test_probabilities_of_zero_and_long_silence_leave_numbers(recwarn):
 # what holds of all
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 40), st.lists(st.integers(0, 40), max_size=4))
 def test_chunks_of_any_size_give_the_same_labels(seed, num_steps, borders):
     probabilities = distributions(np.random.default_rng(seed), num_steps, NUM_CLASSES)
@@ -180,7 +180,7 @@ def test_chunks_of_any_size_give_the_same_labels(seed, num_steps, borders):
         assert [*labels, *chunked.finish()] == labels_of(whole, probabilities), method
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 30), st.integers(1, 30))
 def test_a_label_depends_on_no_more_of_the_future_than_is_stated(seed, num_before, num_after):
     random = np.random.default_rng(seed)
@@ -195,7 +195,7 @@ def test_a_label_depends_on_no_more_of_the_future_than_is_stated(seed, num_befor
         assert len(one) == num_before + num_after
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 30), st.integers(0, 30))
 def test_a_state_saved_in_the_middle_goes_on_identically(seed, num_steps, border):
     probabilities = distributions(np.random.default_rng(seed), num_steps, NUM_CLASSES)
@@ -213,7 +213,7 @@ def test_a_state_saved_in_the_middle_goes_on_identically(seed, num_steps, border
 FRAMES = st.lists(st.integers(0, 3), max_size=40).map(lambda rest: [1, *rest])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, FRAMES, st.lists(st.integers(0, 40), max_size=4))
 def test_each_frame_has_the_label_of_its_step_and_evidence_counts_once(seed, steps, borders):
     """Frames that repeat a step's answer add nothing; steps that catch up repeat the answer before."""

@@ -30,7 +30,7 @@ def test_the_answer_is_the_mean_of_the_members(cell, inputs):
 
 
 @torch.no_grad()
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(CELLS), st.sampled_from(INPUTS), st.lists(st.integers(0, 7), min_size=1, max_size=5))
 def test_chunks_of_any_size_give_the_same(cell, inputs, sizes):
     ensemble, features = Ensemble(make_members(cell, inputs)), make_features(sum(sizes), batch=2)

@@ -31,7 +31,7 @@ TRAINING = SETTINGS.model_copy(
 TWO = FitPlace(trainer=TrainerSettings(devices=2))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.sampled_from([0.0, 0.2]), st.integers(0, 2))
 def test_the_lanes_of_all_processes_are_those_of_one(lanes, num_ranks, shuffle, noise, num_pass):
     """To the bit: no video is met twice, or left out, and what is drawn for a lane is the same wherever it plays."""

@@ -41,7 +41,7 @@ def slow_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings
     return total + options.smoothing * weight * jumps / max(pairs, 1), weight
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 1 << 16), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 0.15]))
 def test_the_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
     random = np.random.default_rng(seed)
@@ -96,7 +96,7 @@ def slow_multilabel_loss(logits: np.ndarray, targets: np.ndarray, options: Train
     return total + options.smoothing * weight * jumps / max(pairs, 1), weight
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1 << 16), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 0.15]))
 def test_the_multilabel_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
     random = np.random.default_rng(seed)

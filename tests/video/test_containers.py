@@ -193,13 +193,13 @@ parts = st.binary(max_size=40) | st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(magics, st.lists(parts, max_size=30))
 def test_bytes_of_any_kind_are_read_quickly_and_raise_nothing(start, rest):
     assert isinstance(claims(start + b"".join(rest)), Container)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_real_files_that_were_overwritten_and_cut_are_read_quickly_and_raise_nothing(data):
     stored = bytearray(data.draw(st.sampled_from(real_files())))

@@ -47,7 +47,7 @@ def watched(data: bytes, like: bytes, folder: Path, sizes: list[int] | None = No
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=6))
 def test_a_sound_stream_has_no_fault_in_any_pieces(sizes, streams, tmp_path_factory):
     for data in streams.values():
@@ -61,7 +61,7 @@ def pictures(data: bytes) -> list[int]:
     return [at for at in starts if data[at + 1] & 0x1F == 1 and data[at + 2] == 0 and data[at + 3] & 0x10]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(choice=st.data())
 def test_every_lost_packet_of_the_pictures_is_a_fault(choice, streams, tmp_path_factory):
     whole = streams["ts"]
@@ -98,7 +98,7 @@ def test_a_damaged_packet_is_a_fault(offset, value, what, streams, tmp_path):
     assert watched(bytes(whole), streams["ts"], tmp_path).num_faults >= 1, what
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(at=st.floats(0.05, 0.9), length=st.integers(1, 300))
 def test_a_piece_cut_out_of_a_program_stream_is_a_fault(at, length, streams, tmp_path_factory):
     whole = streams["mpg"]

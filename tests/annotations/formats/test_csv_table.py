@@ -201,7 +201,7 @@ CLASS_LISTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(CLASS_LISTS, st.data())
 def test_per_frame_rows_and_intervals_of_the_same_labels_give_equal_targets(tmp_path_factory, names, data):
     labels = data.draw(st.lists(st.sampled_from([*names, ""]), min_size=1, max_size=30).filter(any))
@@ -230,7 +230,7 @@ def test_per_frame_rows_and_intervals_of_the_same_labels_give_equal_targets(tmp_
         assert [classes[t] if t != IGNORE_INDEX else "" for t in targets.tolist()] == labels
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(CLASS_LISTS, st.lists(st.integers(0, 1), min_size=1, max_size=40), st.integers(1, 41))
 @example(["a;b;c;d;e;f;g;h", "x"], [0, 1, 1], 2)
 def test_videoseqs_own_files_read_back_exactly(tmp_path_factory, names, labels, chunk):

@@ -33,7 +33,7 @@ def names(num_classes: int) -> ClassNames:
     return ClassNames("abcdefg"[:num_classes])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(labelled_videos())
 def test_every_number_is_that_of_scikit_learn(video):
     targets, labels, num_classes = video
@@ -66,7 +66,7 @@ def test_every_number_is_that_of_scikit_learn(video):
         assert (one.support, one.num_labelled) == (support[i], (given_ == i).sum())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(labelled_videos().filter(lambda video: (video[0] != IGNORE_INDEX).any()))
 def test_every_number_is_that_of_torchmetrics(video):
     targets, labels, num_classes = video
@@ -150,7 +150,7 @@ def test_frames_unlabelled_on_either_side_are_left_out():
     assert confusion_matrix(np.array([0, no, 1, 1]), np.array([0, 1, no, 0]), 2).tolist() == [[1, 0], [1, 0]]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=8).filter(any))
 def test_weights_have_mean_1_over_the_frames_and_fall_with_the_root_of_the_frequency(counts):
     frames = np.array(counts, dtype=np.int64)

@@ -42,7 +42,7 @@ def joined(videos: list[LabelledVideo]) -> tuple[np.ndarray, np.ndarray, np.ndar
     return targets[kept], labels[kept], scores[kept]
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 1 << 16))
 def test_they_are_scikit_learns(seed):
     videos = random_videos(seed)
@@ -129,7 +129,7 @@ def test_better_labels_are_better_and_equal_ones_are_not():
 # thresholds and temperature
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1 << 16))
 def test_no_threshold_in_hundredths_has_a_better_f1(seed):
     videos = random_videos(seed, 2, num_frames=15)

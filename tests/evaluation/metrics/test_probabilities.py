@@ -29,7 +29,7 @@ def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabel
     return targets, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=1, max_size=60))
 def test_average_precision_is_that_of_scikit_learn_with_ties(frames):
     is_positive, scores = np.array([p for p, _ in frames]), np.array([s for _, s in frames]) / 12
@@ -40,7 +40,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties(frames):
         assert np.isnan(found)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(2, 200))
 def test_calibrated_average_precision_is_that_of_the_papers_code(seed, num_frames):
     """As sums over the sorted frames, which is how the code of the OAD papers has it; no two scores are equal."""
@@ -111,7 +111,7 @@ def test_a_class_without_frames_has_no_score():
 # calibration
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(2, 6))
 def test_calibration_is_that_of_torchmetrics_and_scikit_learn(seed, num_classes):
     targets, probabilities = random_video(seed, num_classes=num_classes)
@@ -172,7 +172,7 @@ def test_a_temperature_is_found_again(temperature):
     assert found == pytest.approx(temperature, rel=0.05)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.floats(0.2, 5))
 def test_no_other_temperature_has_a_smaller_loss(seed, scale):
     random = np.random.default_rng(seed)

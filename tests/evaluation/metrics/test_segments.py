@@ -72,7 +72,7 @@ def plain_edit(one, other):
     return table[-1, -1]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(videos(), st.sampled_from([None, 0, 2]))
 def test_counts_and_edit_are_those_of_the_plain_loops(video, background):
     targets, labels = video
@@ -86,7 +86,7 @@ def test_counts_and_edit_are_those_of_the_plain_loops(video, background):
     np.testing.assert_allclose(edit_score(found), expected, equal_nan=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
 def test_levenshtein_is_the_table_s_corner(one, other):
     assert levenshtein(np.array(one, np.int64), np.array(other, np.int64)) == plain_edit(one, other)

@@ -87,7 +87,7 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, attention": partial(ours, head=HeadSettings(cell="attention", num_layers=2)),
     "videoseq, bidirectional": partial(ours, head=HeadSettings(bidirectional=True)),
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
-    "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), stretch=0.3, noise=0.2),
+    "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), time_stretch=0.3, noise=0.2),
     "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
     UNTUNED: partial(
         ours,

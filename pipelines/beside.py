@@ -1,4 +1,4 @@
-"""What ``evaluate --beside`` does: a previous model on the same clips, and what the new one is better at."""
+"""What ``evaluate --baseline`` does: a previous model on the same clips, and what the new one is better at."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def evaluate(
         Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
         typer.Option(help="Where metrics.json goes, and report.html of a model; without it they are not written."),
     ] = None,
-    beside: Annotated[
+    baseline: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="A previous model with the same classes, measured on the same clips and compared."),
     ] = None,
@@ -43,7 +43,7 @@ def evaluate(
     threads: options.Threads = None,
     workers: options.Workers = 1,
     cache: options.Cache = None,
-    pictures: options.Pictures = True,
+    images: options.Images = True,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -61,12 +61,12 @@ def evaluate(
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
-    if not _is_model(model, dataset, beside):
+    if not _is_model(model, dataset, baseline):
         agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
     choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
     loaded = load_model(model, choice)
-    previous = None if beside is None else load_previous(beside, loaded, choice)
+    previous = None if baseline is None else load_previous(baseline, loaded, choice)
     config = loaded.contents.config
     if background and config.is_multilabel:
         raise ConfigError(
@@ -99,7 +99,7 @@ def evaluate(
     facts |= {"decoding": loaded.contents.head.decoding.parameters.text}
     shown = {
         "overview": describe_clips(clips, loaded.classes),
-        "pictures": datasets.read_pictures(evaluation, console) if pictures and out is not None else None,
+        "pictures": datasets.read_pictures(evaluation, console) if images and out is not None else None,
     }
     metrics = _save(evaluation, loaded, previous, out, split or "all", facts, notices, **shown)
     if out is not None:
@@ -116,19 +116,21 @@ def _check_split(split: str) -> None:
         raise ConfigError(f"--split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
 
 
-def _is_model(model: Path, dataset: Path, beside: Path | None) -> bool:
+def _is_model(model: Path, dataset: Path, baseline: Path | None) -> bool:
     """Whether a model is to be evaluated, and not a second annotator; what can be neither is refused."""
     from videoseq.errors import AnnotationError, ConfigError
 
     if _has_model(dataset):
         raise ConfigError(
-            f"{dataset}: expected annotated clips, got a model; it goes before them, a second to --beside"
+            f"{dataset}: expected annotated clips, got a model; it goes before them, a second to --baseline"
         )
     if not os.path.exists(model):  # noqa: PTH110 (Path.exists raises where a name is too long)
         raise AnnotationError(f"{model}: expected a model folder or another annotator's clips, found nothing there")
     is_model = _has_model(model)
-    if beside is not None and not is_model:
-        raise ConfigError(f"--beside: expected a model to stand beside, got {model}, which has no model.json in it")
+    if baseline is not None and not is_model:
+        raise ConfigError(
+            f"--baseline: expected a model to compare it with, got {model}, which has no model.json in it"
+        )
     return is_model
 
 

@@ -29,10 +29,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands at --out.")]
-Pictures = Annotated[
+Images = Annotated[
     bool,
     typer.Option(
-        "--pictures/--no-pictures",
+        "--images/--no-images",
         help="Put frames of the longest mistakes into the report; for these, their videos are decoded.",
     ),
 ]

@@ -77,7 +77,7 @@ def train(
     workers: options.Workers = 1,
     cache: options.Cache = None,
     overwrite: options.Overwrite = False,
-    pictures: options.Pictures = False,
+    images: options.Images = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -104,7 +104,7 @@ def train(
         metrics = run(
             dataset, settings, out, console,
             choice=options.runtime_choice(device, runtime, precision, threads),
-            cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=pictures,
+            cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=images,
             resume=resume is not None,
             num_workers=workers,
         )  # fmt: skip

@@ -37,15 +37,21 @@ def test_a_removed_setting_must_have_its_old_default(name):
         update_settings({group: {key: "else"}})
 
 
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_renamed_setting_keeps_its_value(name):
+    group, key = name.split(".")
+    assert update_settings({group: {key: 3, "other": 1}}) == {group: {RENAMED[name].split(".")[1]: 3, "other": 1}}
+
+
 def test_what_is_no_group_is_left_to_the_schema():
     for values in ({}, {"training": 3, "trainer": None}, {"training": []}):
         assert update_settings(values) == values
 
 
 def test_old_values_are_not_changed_in_place():
-    values = {"training": {"burn_in_steps": 0}}
+    values = {"training": {"burn_in_steps": 0, "lanes": 2}}
     update_settings(values)
-    assert values == {"training": {"burn_in_steps": 0}}
+    assert values == {"training": {"burn_in_steps": 0, "lanes": 2}}
 
 
 @pytest.mark.parametrize("name", [*REMOVED, *RENAMED])

@@ -144,10 +144,12 @@ def test_an_override_is_yaml_at_a_dotted_key(override, read):
 
 
 def test_overrides_win_over_the_file_and_the_last_one_over_the_others(file):
-    file.write_text("training: {seed: 1, lanes: 2}\n", encoding="utf-8")
-    read = load_settings(file, ["training.seed=5", "training.seed=6", "training={patience: 3}", "training.lanes=4"])
-    assert read == load_settings(overrides=["training.patience=3", "training.lanes=4"])
-    assert load_settings(file, ["training.seed=5"]).training.lanes == 2
+    file.write_text("training: {seed: 1, batch_size: 2}\n", encoding="utf-8")
+    read = load_settings(
+        file, ["training.seed=5", "training.seed=6", "training={patience: 3}", "training.batch_size=4"]
+    )
+    assert read == load_settings(overrides=["training.patience=3", "training.batch_size=4"])
+    assert load_settings(file, ["training.seed=5"]).training.batch_size == 2
     assert load_settings(overrides=["data.background=other", "data.background="]).data.background is None
 
 
@@ -159,7 +161,7 @@ def test_an_override_without_key_and_value_is_an_error(override):
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("training.lanes=0", ["training.lanes", "greater than or equal to 1", "got 0"]),
+        ("training.batch_size=0", ["training.batch_size", "greater than or equal to 1", "got 0"]),
         ("training.max_epochs=3.5", ["training.max_epochs", "valid integer", "got 3.5"]),
         ("training.learning_rate=fast", ["training.learning_rate", "valid number", "got 'fast'"]),
         ("training.learning_rate=0", ["training.learning_rate", "greater than 0", "got 0"]),
@@ -173,7 +175,9 @@ def test_an_override_without_key_and_value_is_an_error(override):
         ),
         ("data.background=[a]", ["data.background", "valid string", "got ['a']"]),
         ("data.classes=walk", ["data.classes", "got 'walk'"]),
-        ("data.classes=[yes, no]", ["data.classes.0", "valid string", "got True"]),
+        ("data.classes=[yes, no]", ["data.classes.0: expected text, got True; ", 'quote it, as in "no"']),
+        ("data.background=off", ["data.background: expected text, got False; ", 'quote it, as in "no"']),
+        ("data.classes=[a, 1]", ["data.classes.1: expected text, got 1; ", 'quote it, as in "no"']),
         ("decoding.method=viterbi", ["decoding.method", "'min_duration'", "got 'viterbi'"]),
         ("decoding.margin=0.2", ["decoding.margin: expected the method hysteresis, got none"]),
         ("decoding={method: lag, margin: 0.2}", ["margin: expected the method hysteresis, got lag"]),

@@ -180,8 +180,8 @@ def test_a_call_that_makes_no_sense_is_one_line(call, model_folder, light_datase
     check_one_line(call("evaluate", light_dataset, model_folder), 2, str(model_folder), "annotated clips, got a model")
     gone = tmp_path / "gone"
     check_one_line(call("evaluate", gone, light_dataset), 2, f"{gone}: expected a model folder or another annotator's")
-    beside = call("evaluate", ben, light_dataset, "--beside", model_folder)
-    check_one_line(beside, 2, "--beside: expected a model to stand beside", str(ben))
+    beside = call("evaluate", ben, light_dataset, "--baseline", model_folder)
+    check_one_line(beside, 2, "--baseline: expected a model to compare it with", str(ben))
     (tmp_path / "empty").mkdir()
     check_one_line(call("evaluate", tmp_path / "empty", light_dataset), 2, str(tmp_path / "empty"), "model.json")
 
@@ -207,7 +207,7 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
 ):
     args = (light_dataset, "--out", tmp_path / "out", "--cache", cache, "--json")
     alone = json.loads(call("evaluate", old_model, *args, "--quiet").out)["labellers"]["model"]
-    ended = call("evaluate", model_folder, *args, "--beside", old_model)
+    ended = call("evaluate", model_folder, *args, "--baseline", old_model)
     assert ended.status == 0
     metrics = json.loads(ended.out)
     assert list(metrics["labellers"]) == ["model", "previous model", "no context", "majority class"]
@@ -230,7 +230,7 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
 
 
 def test_a_model_beside_itself_makes_no_difference(call, model_folder, light_dataset, cache):
-    args = ("evaluate", model_folder, light_dataset, "--cache", cache, "--json", "--beside", model_folder)
+    args = ("evaluate", model_folder, light_dataset, "--cache", cache, "--json", "--baseline", model_folder)
     metrics = json.loads(call(*args).out)
     assert metrics["labellers"]["model"] == metrics["labellers"]["previous model"]
     assert {difference["value"] for difference in metrics["model_minus_previous"].values()} == {0.0}
@@ -241,7 +241,7 @@ def test_a_previous_model_of_other_classes_is_one_line(call, model_folder, light
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)
     edit(other, lambda values: values.update(classes=["bright", "dim"], majority_class="bright"))
-    ended = call("evaluate", model_folder, light_dataset, "--cache", cache, "--beside", other)
+    ended = call("evaluate", model_folder, light_dataset, "--cache", cache, "--baseline", other)
     check_one_line(ended, 2, f"{other}: ", "expected the classes bright, dark", "lacks 'dark'", "also has 'dim'")
 
 

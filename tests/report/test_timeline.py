@@ -115,7 +115,7 @@ def test_evaluate_shows_mistakes_unless_told_not_to(model_folder, light_dataset,
         shutil.copy(light_dataset / f"{name}.mp4", tmp_path)
         text = (light_dataset / f"{name}.csv").read_text().replace("dark", "?").replace("bright", "dark")
         (tmp_path / f"{name}.csv").write_text(text.replace("?", "bright"))
-    for option, num_pictures in (("--pictures", 4), ("--no-pictures", 0)):
+    for option, num_pictures in (("--images", 4), ("--no-images", 0)):
         out = tmp_path / option
         given = ["evaluate", model_folder, tmp_path, "--out", out, "--cache", tmp_path / "cache", "--quiet", option]
         assert CliRunner().invoke(app, [str(one) for one in given]).exit_code == 0

@@ -24,7 +24,7 @@ from videoseq.training.train import train_model
 
 CLIPS = [make_clip(seed) for seed in range(6)]
 HEAD_WITH_DROPOUT = HEAD.model_copy(update={"dropout": 0.3, "components": 4})
-CHANGED = {"max_epochs": 5, "patience": 3, "ensemble": 2, "stretch": 0.2, "noise": 0.1, "chunk_steps": 32}
+CHANGED = {"max_epochs": 5, "patience": 3, "ensemble": 2, "time_stretch": 0.2, "noise": 0.1, "tbptt_steps": 32}
 TRAINING = SETTINGS.model_copy(update=CHANGED)
 EVERY_EPOCH = TrainerSettings(checkpoint_seconds=0.0)
 

@@ -26,7 +26,14 @@ from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 
 CLIPS = [make_clip(seed, num_frames=40 + 9 * seed) for seed in range(6)]
 TRAINING = SETTINGS.model_copy(
-    update={"max_epochs": 3, "lanes": 5, "smoothing": 0.15, "noise": 0.1, "stretch": 0.2, "patience": None}
+    update={
+        "max_epochs": 3,
+        "batch_size": 5,
+        "temporal_smoothing": 0.15,
+        "noise": 0.1,
+        "time_stretch": 0.2,
+        "patience": None,
+    }
 )
 TWO = FitPlace(trainer=TrainerSettings(devices=2))
 
@@ -62,7 +69,7 @@ def test_the_losses_of_processes_add_up_to_that_of_all_lanes(is_multilabel):
     targets[:2] = -100
     targets[0, :1] = 1
     weights = torch.rand((3, 2) if is_multilabel else (3,), generator=generator)
-    told = TrainingSettings(smoothing=0.15, label_smoothing=0.1, focal_gamma=1.0)
+    told = TrainingSettings(temporal_smoothing=0.15, label_smoothing=0.1, focal_gamma=1.0)
     compute = multilabel_chunk_loss if is_multilabel else chunk_loss
     loss, weight = compute(logits, targets, weights, told)
     halves = [(logits[:, :2], targets[:2]), (logits[:, 2:], targets[2:])]

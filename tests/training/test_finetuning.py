@@ -33,7 +33,7 @@ from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["back", "there"])
 QUICK = ["head.hidden_size=8", "head.projection_size=8", "head.components=0", "head.dropout=0",
-         "training.max_epochs=2", "training.finetune_epochs=1", "training.lanes=2", "training.chunk_steps=8",
+         "training.max_epochs=2", "training.finetune_epochs=1", "training.batch_size=2", "training.tbptt_steps=8",
          "training.backbone_learning_rate=1e-3"]  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_the_same_seed_gives_the_same_cnn(backbone, clips, pictures):
 
 def test_augmentation_is_drawn_once_for_a_clip_and_an_epoch(backbone, clips, pictures, monkeypatch):
     module = make_module(
-        backbone, clips, pictures, "training.flip=true", "training.colour_jitter=0.5", "training.crop=0.5"
+        backbone, clips, pictures, "training.flip=true", "training.color_jitter=0.5", "training.crop=0.5"
     )
     same = pictures.read(torch.tensor([1]))
     monkeypatch.setattr(pictures, "read", lambda numbers: same.repeat(len(numbers), 1, 1, 1))
@@ -214,7 +214,7 @@ def test_augmentation_is_drawn_once_for_a_clip_and_an_epoch(backbone, clips, pic
 @pytest.mark.slow
 def test_what_is_augmented_is_not_computed_once(backbone, clips, pictures):
     plain, augmented = (
-        finetuned(backbone, clips, pictures, "backbone.trainable=1", f"training.colour_jitter={jitter}")[1]
+        finetuned(backbone, clips, pictures, "backbone.trainable=1", f"training.color_jitter={jitter}")[1]
         for jitter in (0.0, 0.5)
     )
     assert plain.backbone.identity != augmented.backbone.identity
@@ -329,7 +329,7 @@ def test_tensors_that_are_not_its_own_are_refused(trained, backbone, tmp_path):
 @pytest.mark.slow
 def test_fine_tuning_that_was_interrupted_goes_on_to_the_same_bits(backbone, clips, pictures, tmp_path):
     """CNN and head, each with its learning rate, and what is drawn for pictures in each pass."""
-    told = ("backbone.trainable=1", "training.finetune_epochs=3", "head.dropout=0.3", "training.colour_jitter=0.2")
+    told = ("backbone.trainable=1", "training.finetune_epochs=3", "head.dropout=0.3", "training.color_jitter=0.2")
     settings = settings_of(*told)
     finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
 

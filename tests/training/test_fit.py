@@ -27,7 +27,7 @@ from videoseq.training.lightning_module import SequenceModule
 SIZE = 8
 OFF, ON = 0, 1
 HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, components=0, inputs="features")
-SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, chunk_steps=16, lanes=4, patience=25)
+SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, tbptt_steps=16, batch_size=4, patience=25)
 
 
 def make_clip(seed: int, num_frames: int = 70, split: str | None = None, group: str | None = None) -> Clip:
@@ -225,8 +225,8 @@ def test_one_class_is_nothing_to_learn():
         train_model([only], ClassNames(["off", "on"]), TrainSettings(), load_backbone(BackboneSettings()))
 
 
-def test_a_device_without_room_gets_half_the_lanes_and_that_is_said(clips, monkeypatch):
-    """As if fewer lanes had been asked for: begun anew with the same draws, once there is room for one network."""
+def test_a_device_without_room_gets_half_the_batch_size_and_says_so(clips, monkeypatch):
+    """As with a smaller batch size from the start, with the same random draws."""
     short = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None})
     head = HEAD.model_copy(update={"dropout": 0.3})
     compute = SequenceModule.training_step
@@ -238,13 +238,13 @@ def test_a_device_without_room_gets_half_the_lanes_and_that_is_said(clips, monke
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return compute(module, batch, number)
 
-    expected = fit(clips[:9], [], 2, head, short.model_copy(update={"lanes": 2}))
+    expected = fit(clips[:9], [], 2, head, short.model_copy(update={"batch_size": 2}))
     monkeypatch.setattr(SequenceModule, "training_step", with_room_for_two)
     told = []
     found = fit(clips[:9], [], 2, head, short, place=FitPlace(on_notice=told.append))
     assert torch.equal(weights_of(found), weights_of(expected))
-    assert {notice.code for notice in told} == {"lanes_halved"}
-    assert "fitted as with training.lanes=2" in told[0].message
+    assert {notice.code for notice in told} == {"batch_size_halved"}
+    assert "fitted with training.batch_size=2" in told[0].message
     monkeypatch.setattr(SequenceModule, "training_step", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
-    with pytest.raises(ConfigError, match=r"room for one lane on cpu, got none; lower training\.chunk_steps"):
+    with pytest.raises(ConfigError, match=r"room for one video on cpu, got none; lower training\.tbptt_steps"):
         fit(clips[:9], [], 2, head, short)

@@ -38,7 +38,7 @@ def slow_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings
                 if is_pair:
                     differences = row - logs[branch, lane, step - 1]
                     jumps += np.minimum(differences**2, 16.0).mean() / branches
-    return total + options.smoothing * weight * jumps / max(pairs, 1), weight
+    return total + options.temporal_smoothing * weight * jumps / max(pairs, 1), weight
 
 
 @settings(max_examples=40)
@@ -47,14 +47,14 @@ def test_the_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
     random = np.random.default_rng(seed)
     logits = random.normal(0, 4, (2, 3, 7, 3))
     targets = random.choice([0, 1, 2, IGNORE_INDEX], (3, 7))
-    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, smoothing=smoothing)
+    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, temporal_smoothing=smoothing)
     loss, weight = chunk_loss(
         torch.tensor(logits, dtype=torch.float32), torch.tensor(targets), torch.tensor(WEIGHTS), options
     )
     assert (float(loss), float(weight)) == pytest.approx(slow_loss(logits, targets, options), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"smoothing": 0.15}])
+@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"temporal_smoothing": 0.15}])
 def test_unlabelled_steps_cost_nothing_and_pull_at_nothing(option):
     logits = torch.randn(2, 2, 6, 3, requires_grad=True)
     targets = torch.full((2, 6), IGNORE_INDEX)
@@ -93,7 +93,7 @@ def slow_multilabel_loss(logits: np.ndarray, targets: np.ndarray, options: Train
                     if is_pair:
                         jump = np.minimum((row - logs[branch, lane, step - 1, k]) ** 2, 16.0)
                         jumps += jump.mean() / branches / classes
-    return total + options.smoothing * weight * jumps / max(pairs, 1), weight
+    return total + options.temporal_smoothing * weight * jumps / max(pairs, 1), weight
 
 
 @settings(max_examples=30)
@@ -103,7 +103,7 @@ def test_the_multilabel_loss_is_its_formula(seed, label_smoothing, focal_gamma, 
     logits = random.normal(0, 3, (2, 2, 5, 3))
     targets = random.integers(0, 2, (2, 5, 3))
     targets[random.random((2, 5)) < 0.3] = IGNORE_INDEX
-    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, smoothing=smoothing)
+    options = TrainingSettings(label_smoothing=label_smoothing, focal_gamma=focal_gamma, temporal_smoothing=smoothing)
     loss, weight = multilabel_chunk_loss(
         torch.tensor(logits, dtype=torch.float32), torch.tensor(targets), torch.tensor(TWO_WEIGHTS), options
     )
@@ -119,7 +119,7 @@ def test_unweighted_it_is_torchs_binary_cross_entropy():
     torch.testing.assert_close(loss / weight, expected)
 
 
-@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"smoothing": 0.15}])
+@pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"temporal_smoothing": 0.15}])
 def test_unlabelled_steps_of_several_classes_cost_nothing_and_pull_at_nothing(option):
     logits = torch.randn(2, 2, 6, 3, requires_grad=True)
     targets = torch.full((2, 6, 3), IGNORE_INDEX)

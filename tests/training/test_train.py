@@ -20,7 +20,7 @@ from videoseq.training.temperature import best_temperature, tempered
 from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["off", "on"])
-TRAINING = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None, "stretch": 0.0, "noise": 0.0})
+TRAINING = SETTINGS.model_copy(update={"max_epochs": 2, "patience": None, "time_stretch": 0.0, "noise": 0.0})
 
 
 @pytest.fixture(scope="module")

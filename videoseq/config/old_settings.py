@@ -7,8 +7,14 @@ from typing import Any, Final
 
 from videoseq.errors import ConfigError
 
-RENAMED: Final[dict[str, str]] = {}
-"""The name of today by the old name, both within one group (``training.lanes``)."""
+RENAMED: Final[dict[str, str]] = {
+    "training.chunk_steps": "training.tbptt_steps",
+    "training.lanes": "training.batch_size",
+    "training.stretch": "training.time_stretch",
+    "training.smoothing": "training.temporal_smoothing",
+    "training.colour_jitter": "training.color_jitter",
+}
+"""The name of today by the old name, both within one group."""
 REMOVED: Final[dict[str, object]] = {"training.burn_in_steps": 0, "trainer.num_nodes": 1}
 """Settings that no longer exist, each with its old default: the one value with which nothing changes without it."""
 

@@ -149,22 +149,22 @@ class TrainingSettings(Settings):
     """The share of ``max_epochs`` over which the learning rate rises."""
     gradient_clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     """The largest norm of the gradient."""
-    chunk_steps: Positive = 64
-    """Steps between truncations of backpropagation through time; the state is carried across."""
+    tbptt_steps: Positive = 64
+    """Steps between truncations of backpropagation through time (TBPTT); the state is carried across."""
     state: Literal["carried", "zero"] = "carried"
     """What a chunk begins with: the state at the end of the chunk before, as in labeling; or none, as where networks
     are trained on windows."""
-    lanes: Positive = 16
+    batch_size: Positive = 16
     """Videos side by side in a batch, each with its own state."""
-    stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0
-    """Clips are played up to 1 + stretch times as fast or as slowly, drawn anew each time; 0: as they are."""
+    time_stretch: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0
+    """Clips are played up to 1 + time_stretch times as fast or as slowly, drawn again in each pass; 0: as they are."""
     noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """Noise on what the network sees in training, in units of its mean deviation; 0: none."""
     label_smoothing: Fraction = 0.0
     """The share of each target that is spread over all classes."""
     focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """The exponent of the focal loss: how much less a step counts that is right already; 0: all count the same."""
-    smoothing: Annotated[float, Field(ge=0.0)] = 0.0
+    temporal_smoothing: Annotated[float, Field(ge=0.0)] = 0.0
     """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
@@ -175,7 +175,7 @@ class TrainingSettings(Settings):
     """The CNN's peak learning rate in these, beside ``learning_rate``, which stays the head's."""
     flip: bool = False
     """Whether in these every second clip, drawn anew in each pass, is mirrored left to right."""
-    colour_jitter: Fraction = 0.0
+    color_jitter: Fraction = 0.0
     """By how much in these a clip's brightness, contrast and saturation are changed at most, as a share; 0: not."""
     crop: Fraction = 0.0
     """How much of a clip's picture is cut off at most in these, as a share of its height and width; 0: nothing."""
@@ -186,7 +186,8 @@ class TrainerSettings(Settings):
 
     devices: Positive = 1
     """Processes of this machine that fit together, each on a GPU of its own with ``--device cuda``, else on cores: each
-    has some of the lanes, and gradients are averaged. With dropout they draw other numbers than one process would."""
+    has some of a batch's videos, and gradients are averaged. With dropout they draw other numbers than one process
+    would."""
     strategy: Literal["auto", "ddp"] = "auto"
     """``ddp``: distributed data parallel (Li et al. 2020), in processes of their own; ``auto``: where there are
     several, else none."""

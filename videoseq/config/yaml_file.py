@@ -97,6 +97,9 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     if problem["type"] == "value_error":  # settings that are impossible together; the message says all
         name, _, text = str(problem["ctx"]["error"]).partition(": ")
         return ".".join((*location, name)), text
+    if problem["type"] == "string_type" and not isinstance(problem["input"], list | dict):
+        got = f"got {problem['input']!r}"
+        return where, f'expected text, {got}; YAML reads no, off, null or 1 as something else: quote it, as in "no"'
     return where, f"{problem['msg'].lower()}, got {problem['input']!r}"
 
 

@@ -39,7 +39,7 @@ class ImageChange:
         if self.window[2:] != (1.0, 1.0):
             images = self._cut(images)
         if (self.brightness, self.contrast, self.saturation) != (1.0, 1.0, 1.0):
-            images = self._coloured(images.float()).round_().clamp_(0, 255).to(torch.uint8)
+            images = self._colored(images.float()).round_().clamp_(0, 255).to(torch.uint8)
         return images.flip(-1) if self.is_mirrored else images
 
     def _cut(self, images: UInt8[Tensor, "images 3 height width"]) -> UInt8[Tensor, "images 3 height width"]:
@@ -49,7 +49,7 @@ class ImageChange:
         kept = images[:, :, top : top + rows, left : left + columns]
         return nn.functional.interpolate(kept, size=size, mode="bilinear", antialias=True, align_corners=False)
 
-    def _coloured(self, levels: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images 3 height width"]:
+    def _colored(self, levels: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images 3 height width"]:
         grey = (levels * levels.new_tensor(_GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
         saturated = grey + self.saturation * (levels - grey)
         return self.brightness * (_MIDDLE + self.contrast * (saturated - _MIDDLE))
@@ -61,18 +61,18 @@ class ImageAugmentation:
 
     Attributes:
         flip: Whether every second clip is mirrored.
-        colour_jitter: Brightness, contrast and saturation are multiplied by 1 − jitter to 1 + jitter each.
+        color_jitter: Brightness, contrast and saturation are multiplied by 1 − jitter to 1 + jitter each.
         crop: Up to this share of the height, and of the width, is cut off, at whichever sides.
     """
 
     flip: bool = False
-    colour_jitter: float = 0.0
+    color_jitter: float = 0.0
     crop: float = 0.0
 
     def draw(self, generator: np.random.Generator) -> ImageChange:
         """One change."""
         is_mirrored = bool(generator.random() < 0.5) and self.flip
-        brightness, contrast, saturation = 1 + self.colour_jitter * generator.uniform(-1, 1, size=3)
+        brightness, contrast, saturation = 1 + self.color_jitter * generator.uniform(-1, 1, size=3)
         height, width = 1 - self.crop * generator.random(2)
         top, left = (1 - height) * generator.random(), (1 - width) * generator.random()
         window = (float(top), float(left), float(height), float(width))

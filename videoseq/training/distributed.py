@@ -71,7 +71,7 @@ def check_places(job: FitJob) -> None:
         raise ConfigError("trainer.devices: several need a system with pipes between processes; expected 1")
     if num_ranks > num_lanes:
         text = f"expected no more processes than clips side by side ({num_lanes}), got {num_ranks}"
-        raise ConfigError(f"trainer.devices: {text}; lower it, or raise training.lanes if there are more clips")
+        raise ConfigError(f"trainer.devices: {text}; lower it, or raise training.batch_size if there are more clips")
     if job.device.type == "cuda" and num_ranks > torch.cuda.device_count():
         raise ConfigError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {num_ranks}")
 
@@ -112,7 +112,7 @@ class _Rank:
         except (EOFError, OSError):
             how = how_it_ended(self._process.wait())
             text = f"training: process {self._number} of trainer.devices {how}"
-            return "died", ConfigError(f"{text}; if for want of memory, lower trainer.devices or training.lanes")
+            return "died", ConfigError(f"{text}; if for want of memory, lower trainer.devices or training.batch_size")
         return message
 
 

@@ -49,7 +49,7 @@ def check_finetuning(settings: TrainSettings, backbone: Backbone) -> None:
     backbone.last_parameters(settings.backbone.trainable)
     if settings.backbone.trainable == 0 and _augmentation(training) != ImageAugmentation():
         raise ConfigError(
-            "training.flip, training.colour_jitter, training.crop: change the pictures that a CNN is fine-tuned on; "
+            "training.flip, training.color_jitter, training.crop: change the pictures that a CNN is fine-tuned on; "
             "set backbone.trainable, or leave them out"
         )
     if settings.backbone.trainable != 0 and training.ensemble > 1:
@@ -258,4 +258,4 @@ class Finetuner:
 
 
 def _augmentation(settings: TrainingSettings) -> ImageAugmentation:
-    return ImageAugmentation(settings.flip, settings.colour_jitter, settings.crop)
+    return ImageAugmentation(settings.flip, settings.color_jitter, settings.crop)

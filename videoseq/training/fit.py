@@ -115,7 +115,7 @@ def fit(
                 learn_components(networks[0], train)
                 clips = stack.enter_context(as_components(networks[0], [*train, *val]))
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
-                augmentation = Augmentation(settings.stretch, settings.noise * deviation)
+                augmentation = Augmentation(settings.time_stretch, settings.noise * deviation)
             networks[-1].pca.load_state_dict(networks[0].pca.state_dict())
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
@@ -154,8 +154,8 @@ def fit_module(
         fitted = _fit_with_room(job, tell)
         if checkpoint is not None:
             write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
-    if fitted.num_lanes != settings.lanes:
-        tell(_lanes_halved(place.device, fitted.num_lanes))
+    if fitted.num_lanes != settings.batch_size:
+        tell(_batch_size_halved(place.device, fitted.num_lanes))
     module.load_state_dict(fitted.weights)
     return FitResult(module.cpu().head.eval(), fitted.best_epoch, fitted.history)
 
@@ -171,19 +171,21 @@ def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
         may_resume = False
         if not job.data.halve_lanes():
             raise ConfigError(
-                f"training: expected room for one lane on {job.device}, got none; lower training.chunk_steps (it is "
-                f"{job.settings.chunk_steps}), or use --device cpu"
+                f"training: expected room for one video on {job.device}, got none; lower training.tbptt_steps (it is "
+                f"{job.settings.tbptt_steps}), or use --device cpu"
             )
-        tell(_lanes_halved(job.device, job.data.num_lanes))
+        tell(_batch_size_halved(job.device, job.data.num_lanes))
         job.module.cpu().zero_grad()
         job.module.load_state_dict(weights)
         set_random_state(random, job.device)
         torch.cuda.empty_cache()
 
 
-def _lanes_halved(device: torch.device, num_lanes: int) -> Notice:
-    text = f"{device} has no room for more than {num_lanes} videos side by side"
-    return Notice("lanes_halved", f"{text}; networks that needed it were fitted as with training.lanes={num_lanes}")
+def _batch_size_halved(device: torch.device, num_lanes: int) -> Notice:
+    text = f"{device} has no room for more than {num_lanes} videos in a batch"
+    return Notice(
+        "batch_size_halved", f"{text}; networks that needed it were fitted with training.batch_size={num_lanes}"
+    )
 
 
 @contextmanager

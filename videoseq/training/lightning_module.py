@@ -29,7 +29,7 @@ from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 MONITORED = "val_loss"
 """What validation logs."""
 _VALIDATION_CHUNKS = 4
-_PLAIN = TrainingSettings(label_smoothing=0.0, focal_gamma=0.0, smoothing=0.0)
+_PLAIN = TrainingSettings(label_smoothing=0.0, focal_gamma=0.0, temporal_smoothing=0.0)
 
 
 class SequenceModule(pl.LightningModule):
@@ -158,7 +158,7 @@ class ClipData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.has_validation = bool(val)
-        self.num_lanes = settings.lanes
+        self.num_lanes = settings.batch_size
         self._clips = train, val
         self._settings = settings
         self._seed = seed
@@ -182,7 +182,7 @@ class ClipData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
         """A new order of videos in every epoch."""
-        chunk_steps = self._settings.chunk_steps
+        chunk_steps = self._settings.tbptt_steps
         self._train = LaneBatches(
             self._clips[0], self.num_lanes, chunk_steps, shuffle=True, seed=self._seed, augmentation=self._augmentation
         )
@@ -194,7 +194,7 @@ class ClipData(pl.LightningDataModule):
         if not self.has_validation:
             return []
         # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
-        chunk_steps = _VALIDATION_CHUNKS * self._settings.chunk_steps
+        chunk_steps = _VALIDATION_CHUNKS * self._settings.tbptt_steps
         batches = LaneBatches(self._clips[1], self.num_lanes, chunk_steps, shuffle=False)
         batches.share(*self._rank_and_number)
         return DataLoader(batches, batch_size=None)

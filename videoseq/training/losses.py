@@ -51,9 +51,9 @@ def chunk_loss(
     is_labelled = targets != IGNORE_INDEX
     weight = total(class_weights[targets[is_labelled]].sum())
     loss = losses.sum() / len(logits)
-    if settings.smoothing > 0:
+    if settings.temporal_smoothing > 0:
         jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1], total)
-        loss = loss + settings.smoothing * weight * jumps
+        loss = loss + settings.temporal_smoothing * weight * jumps
     return loss, weight
 
 
@@ -86,10 +86,10 @@ def multilabel_chunk_loss(
         losses = losses * is_wrong.pow(settings.focal_gamma)
     weight = total((answers * class_weights).sum())
     loss = losses.sum() / len(logits)
-    if settings.smoothing > 0:
+    if settings.temporal_smoothing > 0:
         is_step = is_labelled.all(dim=2)
         jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1], total)
-        loss = loss + settings.smoothing * weight * jumps
+        loss = loss + settings.temporal_smoothing * weight * jumps
     return loss, weight
 
 

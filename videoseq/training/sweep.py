@@ -30,7 +30,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "head.inputs": ("two_streams", "differences", "joint"),
     "head.components": (32, 64, 128),
     "head.hidden_size": (32, 64, 128),
-    "training.chunk_steps": (32, 64, 128),
+    "training.tbptt_steps": (32, 64, 128),
 }
 _RANGES = {"head.dropout": (0.0, 0.6)}
 _LOG_RANGES = {"training.learning_rate": (3e-4, 3e-3), "training.weight_decay": (5e-3, 0.5)}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from pipelines.__main__ import main
+from tests.support.commands import Call, Cli, Ended
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -29,8 +31,6 @@ settings.register_profile(
 )
 settings.register_profile("fresh", settings.get_profile("same"), derandomize=False)
 settings.load_profile("same")
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_configure() -> None:
@@ -60,11 +60,29 @@ def cli() -> Cli:
     return run
 
 
-def light_frames(num_frames: int, switch: int, seed: int) -> list[np.ndarray]:
-    """A room that is dark until frame ``switch`` and bright from then on, with noise."""
-    random = np.random.default_rng(seed)
-    levels = [60 if index < switch else 190 for index in range(num_frames)]
-    return [np.clip(random.normal(level, 8.0, (72, 96, 3)), 0, 255).astype(np.uint8) for level in levels]
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """The program in this process, for the many cases that need no process of their own."""
+
+    def run(*args: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["videoseq", *map(str, args)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer puts its own there
+        before = signal.getsignal(signal.SIGTERM)
+        capfd.readouterr()
+        try:
+            with pytest.raises(SystemExit) as caught:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return Ended(int(caught.value.code or 0), *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of video: dark, then bright."""
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", light_frames(20, 10, seed=8), fps=20)
 
 
 @pytest.fixture(scope="session")
@@ -110,3 +128,9 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory, 
                 overwrite=False,
             )
     return folder
+
+
+@pytest.fixture(scope="session")
+def cache(model_folder: Path) -> Path:
+    """The cache that has the features of the clips that the model was trained on."""
+    return model_folder.parent / "features"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.test_sequences import bytes_of, make_clip
-from tests.training.test_fit import make_clip as make_switch
+from tests.support.numbered_clips import bytes_of, make_clip
+from tests.support.switch_clips import make_clip as make_switch
 from videoseq.config.schema import TrainingSettings
 from videoseq.data.augmentation import Augmentation, StepSequence
 from videoseq.data.sequences import LaneBatches

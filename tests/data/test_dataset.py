@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.dataset_entries import entry, features
 from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.data.dataset import Clip, Dataset, load_clips, load_dataset
 from videoseq.data.manifest import ClipEntry, find_clips
@@ -130,24 +131,6 @@ def test_nothing_to_read_is_an_error(tmp_path):
         find_clips(tmp_path)
     with pytest.raises(AnnotationError, match=r"no_such: expected a folder of clips or a manifest CSV, found nothing"):
         find_clips(tmp_path / "no_such")
-
-
-def features(num_frames: int = 10, content: str = "", notices: tuple[Notice, ...] = ()) -> ClipFeatures:
-    """A video at 10 fps with a step at every second frame."""
-    steps = np.arange(num_frames) % 2 == 0
-    return ClipFeatures(
-        video_sha256=content,
-        seconds=np.arange(num_frames) / 10,
-        flags=np.zeros(num_frames, np.int64),
-        steps=steps.astype(np.int64),
-        features=np.zeros((int(steps.sum()), 3), dtype=np.float32),
-        duration_seconds=num_frames / 10,
-        notices=notices,
-    )
-
-
-def entry(stem: str, group: str | None = None, split: str | None = None) -> ClipEntry:
-    return ClipEntry(Path(f"{stem}.mp4"), Path(f"{stem}.csv"), split, group or stem)
 
 
 def dataset(entries: list[ClipEntry], annotations: list[Annotation], background: str | None = None) -> Dataset:

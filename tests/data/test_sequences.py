@@ -15,17 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.support.numbered_clips import NUM_CLASSES, bytes_of, make_clip
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
-from videoseq.data.manifest import ClipEntry
 from videoseq.data.sequences import LaneBatch, LaneBatches, to_sequence
-from videoseq.features.store import ClipFeatures
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training.fit import SequenceModule
 from videoseq.training.losses import chunk_loss
-
-NUM_CLASSES = 3
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,26 +32,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def make_clip(number: int, steps: list[int], width: int = 2) -> Clip:
-    """A clip whose features say which clip and which sampled frame they are of, and are never 0 as padding is."""
-    num_sampled = np.count_nonzero(steps)
-    rows = np.stack([np.full(num_sampled, number + 1), np.arange(num_sampled) + 1], axis=1)
-    noise = np.random.default_rng(number).normal(size=(num_sampled, width - 2))
-    features = ClipFeatures(
-        video_sha256=str(number),
-        seconds=np.arange(len(steps)) / 10,
-        flags=np.zeros(len(steps), np.int64),
-        steps=np.array(steps, dtype=np.int64),
-        features=np.concatenate([rows, noise], axis=1).astype(np.float32),
-        duration_seconds=len(steps) / 10,
-        notices=(),
-    )
-    targets = np.arange(len(steps)) % (NUM_CLASSES + 1)
-    targets[targets == NUM_CLASSES] = IGNORE_INDEX
-    name = f"{number}.mp4"
-    return Clip(ClipEntry(Path(name), Path(f"{name}.csv"), None, name), features, targets.astype(np.int64))
 
 
 def make_clips(dataset: list[list[int]]) -> list[Clip]:
@@ -156,11 +133,6 @@ def test_each_sampled_frame_has_its_target_at_the_step_that_sees_it(steps):
     assert sequence.rows[last].tolist() == list(range(len(last)))
     assert sequence.targets[last].tolist() == clip.targets[np.array(steps) > 0].tolist()
     assert (np.delete(sequence.targets, last) == IGNORE_INDEX).all()
-
-
-def bytes_of(batches: LaneBatches) -> list[bytes]:
-    """One pass."""
-    return [tensor.numpy().tobytes() for batch in batches for tensor in batch]
 
 
 def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_dataset import entry, features
+from tests.support.dataset_entries import entry, features
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.data.dataset import Clip
 from videoseq.data.splits import choose_validation_groups, count_classes, leave_groups_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.data.test_sequences import make_clip as clip_of_targets
+from tests.support.numbered_clips import make_clip as clip_of_targets
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.statistics import ClassOverview, dataset_notices, describe_clips
 

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file
 from skimage import data as photographs
 
-from tests.conftest import Cli, light_frames
-from tests.models.test_model_folder import edit, edit_tensors
-from tests.pipelines.test_cli import call, check_one_line, contents, json_lines
+from tests.support.commands import Cli, check_one_line, contents, json_lines
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
+from tests.support.model_edits import edit, edit_tensors
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
@@ -34,8 +34,6 @@ from videoseq.inference.model import load_model
 from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.system import hardware as machine
 from videoseq.video.reader import VideoReader
-
-__all__ = ["call"]  # a fixture
 
 INT8 = RuntimeChoice("cpu", "openvino", "int8", num_threads=2)
 COMMAND = "videoseq quantize MODEL VIDEO… --out MODEL8"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ModelError
 from videoseq.features.store import FeatureStore

@@ -14,8 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.models.test_bidirectional import make_bidirectional
-from tests.models.test_causal_rnn import FEATURES, make_head
+from tests.support.heads import FEATURES, make_bidirectional, make_head
 from videoseq.annotations.types import ClassNames
 from videoseq.errors import ModelError, OutputError
 from videoseq.features.extraction import FeatureChunk
@@ -146,7 +145,9 @@ def test_no_room_is_one_line(tmp_path, monkeypatch):
 
 PROGRAM = """
 import sys
-from tests.inference.test_whole_video import FeatureChunk, NAMES, make_bidirectional
+from tests.support.heads import make_bidirectional
+from videoseq.annotations.types import ClassNames
+from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.whole_video import label_chunks
 import numpy as np, torch
 
@@ -155,7 +156,7 @@ def chunks():
         index = np.arange(start, start + 500)
         yield FeatureChunk(index, index / 10, index % 3, np.ones(500, np.int64), torch.randn(500, 6))
 
-print(sum(len(part) for part in label_chunks(make_bidirectional(), chunks(), NAMES)))
+print(sum(len(part) for part in label_chunks(make_bidirectional(), chunks(), ClassNames('abc'))))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
 """
 

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import light_frames
-from tests.jobs.test_pool import descendants, has_ended, wait_until
-from tests.pipelines.test_cli import contents
+from tests.support.commands import contents
 from tests.support.failing_io import Ended, Run, running
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
+from tests.support.processes import descendants, has_ended, wait_until
 from videoseq.jobs.journal import model_digest
 from videoseq.storage.files import restore_folder
 

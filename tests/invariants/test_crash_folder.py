@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import light_frames
-from tests.pipelines.test_cli import call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
+from tests.support.commands import check_one_line, contents, json_lines
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 from videoseq.storage.lock import locked_folder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no such locks elsewhere")
@@ -23,7 +23,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", light_frames(5, 3, seed=8), fps=20)
 
 
-def test_a_second_run_into_a_folder_is_refused(call, model_folder, clip, tmp_path):  # noqa: F811
+def test_a_second_run_into_a_folder_is_refused(call, model_folder, clip, tmp_path):
     out = tmp_path / "out"
     for workers in (1, 2):
         with locked_folder(out, on_notice=pytest.fail):
@@ -33,7 +33,7 @@ def test_a_second_run_into_a_folder_is_refused(call, model_folder, clip, tmp_pat
     assert not out.exists()
 
 
-def test_another_models_labels_are_not_mixed_with_ones_own(call, model_folder, clip, tmp_path):  # noqa: F811
+def test_another_models_labels_are_not_mixed_with_ones_own(call, model_folder, clip, tmp_path):
     out, other = tmp_path / "out", tmp_path / "other"
     shutil.copytree(model_folder, other)
     (other / "model.json").write_bytes((model_folder / "model.json").read_bytes() + b"\n")
@@ -54,14 +54,14 @@ def test_another_models_labels_are_not_mixed_with_ones_own(call, model_folder, c
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\udcff"])
-def test_a_record_of_a_run_that_is_none_is_named(text, call, model_folder, clip, tmp_path):  # noqa: F811
+def test_a_record_of_a_run_that_is_none_is_named(text, call, model_folder, clip, tmp_path):
     (tmp_path / "run.json").write_text(text, errors="surrogateescape")
     ended = call("label", clip, "--model", model_folder, "--out", tmp_path)
     check_one_line(ended, 74, f"{tmp_path / 'run.json'}: is no record of a run; move the file away")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_model_that_cannot_be_loaded_leaves_no_folder(workers, call, model_folder, clip, tmp_path):  # noqa: F811
+def test_a_model_that_cannot_be_loaded_leaves_no_folder(workers, call, model_folder, clip, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(model_folder, model)
     (model / "model.safetensors").write_bytes(b"damaged")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 
 FPS = 5
 PROGRAM = """

@@ -13,9 +13,9 @@ import pytest
 
 from pipelines import label_speed
 from pipelines.console import Console, print_json_list
-from tests.conftest import Cli, light_frames
-from tests.pipelines.test_cli import Call, Ended, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
+from tests.support.commands import Call, Cli, Ended, check_one_line, contents, json_lines
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import VideoError
 from videoseq.inference import model as labeling
@@ -38,7 +38,7 @@ def model(model_folder: Path) -> Model:
 
 
 @pytest.fixture
-def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:  # noqa: F811
+def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:
     """``videoseq label`` from the test's folder, with a model that is loaded once, and nothing to start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(labeling, "load_model", lambda folder, choice: model)

@@ -8,20 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import Cli, light_frames
-from tests.pipelines.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
-from tests.pipelines.test_terminal import on_terminal
 from tests.support import toy_worker
+from tests.support.commands import Cli, check_one_line, contents, json_lines
 from tests.support.index_videos import write_spelled, write_video
+from tests.support.label_tasks import TORCH, ignore, task_for
+from tests.support.light_clips import light_frames
+from tests.support.processes import descendants, has_ended, wait_until
 from tests.support.stderr import said_but_progress
+from tests.support.terminal import on_terminal
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
 from videoseq.jobs import pool as workers
@@ -30,10 +31,7 @@ from videoseq.jobs.journal import LabelSettings
 from videoseq.jobs.plan import Job, plan_jobs
 from videoseq.jobs.pool import WorkerPool
 from videoseq.jobs.worker_process import LabelTask, started_early
-from videoseq.models.model_folder import load_model_folder
 from videoseq.video.isolation import Limits
-
-TORCH = RuntimeChoice(device="cpu", library="torch", precision="float32")  # the quickest to start
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +85,7 @@ def test_workers_write_what_one_writes(videos, by_one, cli, model_folder):
     assert {**ours, "workers": 0, "runtime": ""} == {**theirs, "workers": 0, "runtime": ""}
 
 
-def task_for(model_folder: Path, out: Path, choice: RuntimeChoice = TORCH) -> LabelTask:
-    return LabelTask(model_folder, load_model_folder(model_folder).sha256, out, choice, LabelSettings(), Limits())
-
-
-def ignore(*_: object) -> None:
-    """Nobody is interested."""
-
-
-def test_a_run_with_nothing_to_do_starts_no_worker(call, videos, by_one, model_folder, tmp_path, monkeypatch):  # noqa: F811
+def test_a_run_with_nothing_to_do_starts_no_worker(call, videos, by_one, model_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(videos.parent)
     out = Path(shutil.copytree("out", tmp_path / "out"))
     monkeypatch.setattr(workers, "WorkerProcess", None)
@@ -283,14 +273,14 @@ def test_another_model_in_its_place_is_not_worked_with(videos, model_folder, tmp
         list(pool.results(jobs, ignore, ignore))
 
 
-def test_a_device_that_is_not_there_is_one_line(call, videos, model_folder, tmp_path):  # noqa: F811
+def test_a_device_that_is_not_there_is_one_line(call, videos, model_folder, tmp_path):
     ended = call(
         "label", videos, "--model", model_folder, "--out", tmp_path / "out", "--workers", 2, "--device", "cuda:99"
     )
     check_one_line(ended, 2, "cuda:99 asked for, but torch sees")
 
 
-def test_a_place_that_cannot_be_written_ends_the_run_as_with_one_worker(call, videos, model_folder, tmp_path):  # noqa: F811
+def test_a_place_that_cannot_be_written_ends_the_run_as_with_one_worker(call, videos, model_folder, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "deep").write_text("precious")
     shutil.copytree(videos / "deep", tmp_path / "in" / "deep")
@@ -301,7 +291,7 @@ def test_a_place_that_cannot_be_written_ends_the_run_as_with_one_worker(call, vi
     assert (tmp_path / "out" / "deep").read_text() == "precious"
 
 
-def test_nothing_new_begins_after_a_failure_that_is_to_stop(call, videos, model_folder, tmp_path):  # noqa: F811
+def test_nothing_new_begins_after_a_failure_that_is_to_stop(call, videos, model_folder, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.mp4").write_text("no video")
     for number in range(1, 9):
@@ -343,36 +333,6 @@ class Stopped(NamedTuple):
     err: str
     out: Path
     processes: list[int]
-
-
-def descendants(process: int) -> list[int]:
-    """Processes that a process has started, and those that these have (Linux)."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has just ended
-                continue
-    found = [process]
-    for parent in found:
-        found += [child for child, of in parents.items() if of == parent]
-    return found[1:]
-
-
-def has_ended(process: int) -> bool:
-    """Whether it is gone, or dead and waiting for an init that collects it."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to it"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

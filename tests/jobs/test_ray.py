@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli, light_frames
-from tests.jobs.test_pool import descendants, has_ended, ignore, task_for, wait_until
-from tests.pipelines.test_cli import Call, call, check_one_line, contents, json_lines  # noqa: F401 (call is a fixture)
+from tests.support.commands import Cli, check_one_line, contents
 from tests.support.index_videos import write_spelled, write_video
+from tests.support.label_tasks import ignore, task_for
+from tests.support.light_clips import light_frames
+from tests.support.processes import descendants, has_ended, wait_until
 from tests.support.stderr import said_but_progress
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
@@ -97,7 +98,7 @@ def test_files_that_are_not_here_as_they_were_written_there_are_missed(tmp_path,
 # what is refused at once
 
 
-def test_without_ray_it_is_one_line(call, videos, model_folder, tmp_path, monkeypatch):  # noqa: F811
+def test_without_ray_it_is_one_line(call, videos, model_folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     args = ("label", videos / "deep" / "c.mp4", "--model", model_folder, "--out", tmp_path / "out")
     check_one_line(call(*args, "--engine", "ray"), 2, 'needs Ray: pip install "videoseq[ray]"')
@@ -112,7 +113,7 @@ def test_without_ray_it_is_one_line(call, videos, model_folder, tmp_path, monkey
         ("127.0.0.1:1", "expected the head of a Ray cluster at 127.0.0.1:1; "),
     ],
 )
-def test_an_address_where_no_cluster_is_is_one_line(address, expected, call, videos, model_folder, tmp_path):  # noqa: F811
+def test_an_address_where_no_cluster_is_is_one_line(address, expected, call, videos, model_folder, tmp_path):
     args = ("label", videos / "deep" / "c.mp4", "--model", model_folder, "--out", tmp_path / "out")
     check_one_line(call(*args, "--engine", "ray", "--address", address), 2, expected)
 

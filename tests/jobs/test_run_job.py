@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import light_frames
 from tests.support.filenames import NOT_UTF8, ODD_NAMES
 from tests.support.index_videos import write_spelled, write_video
+from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import OutputError
 from videoseq.inference.model import Model, load_model

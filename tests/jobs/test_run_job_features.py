@@ -13,7 +13,7 @@ import torch
 
 from pipelines import train
 from pipelines.console import Console
-from tests.pipelines.test_cli import Call, Ended, call, check_one_line, contents, json_lines
+from tests.support.commands import Call, Ended, check_one_line, contents, json_lines
 from tests.support.index_videos import write_spelled
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
@@ -26,8 +26,6 @@ from videoseq.jobs import worker_process
 from videoseq.jobs.feature_job import feature_job, has_features
 from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
-
-__all__ = ["call"]  # a fixture
 
 
 @pytest.fixture(scope="module")

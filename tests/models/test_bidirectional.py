@@ -7,28 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_sequences import NUM_CLASSES, make_clip
-from tests.models.test_causal_rnn import CLASSES, FEATURES, INPUTS, LAGS, lagged, make_features
+from tests.support.heads import CLASSES, FEATURES, INPUTS, lagged, make_bidirectional, make_features
+from tests.support.numbered_clips import NUM_CLASSES, make_clip
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.sequences import LaneBatches, to_sequence
-from videoseq.models.bidirectional import BidirectionalRNN, make_network
+from videoseq.models.bidirectional import make_network
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.training.lightning_module import SequenceModule
 
 CELLS = ("rnn", "gru", "lstm")
-
-
-def make_bidirectional(cell="gru", *, num_layers=1, inputs="two_streams", components=4, seed=0) -> BidirectionalRNN:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        head = HeadSettings(
-            cell=cell, bidirectional=True, hidden_size=6, num_layers=num_layers, projection_size=4,
-            components=components, inputs=inputs, difference_lags=LAGS,
-        )  # fmt: skip
-        network = make_network(FEATURES, CLASSES, head)
-    assert isinstance(network, BidirectionalRNN)
-    return network.eval()
 
 
 @torch.no_grad()

@@ -8,29 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoseq.config.schema import HeadSettings
+from tests.support.heads import CELLS, CLASSES, FEATURES, INPUTS, lagged, make_features, make_head
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.pca import PCA
 from videoseq.models.state import RNNState
-
-FEATURES, CLASSES = 6, 3
-CELLS = ("rnn", "gru", "lstm", "tcn", "attention", "none")
-INPUTS = ("two_streams", "joint", "features", "differences")
-LAGS = (1, 3)
-
-
-def make_head(cell="gru", *, num_layers=1, inputs="two_streams", components=4, seed=0) -> CausalRNN:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        settings = HeadSettings(
-            cell=cell, hidden_size=6, num_layers=num_layers, projection_size=4, window=5, num_heads=2,
-            components=components, inputs=inputs, difference_lags=LAGS,
-        )  # fmt: skip
-        return CausalRNN(FEATURES, CLASSES, settings).eval()
-
-
-def make_features(time: int, batch: int = 1, seed: int = 1) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=(batch, time, FEATURES)).astype(np.float32))
 
 
 def projected(head: CausalRNN, features: np.ndarray) -> np.ndarray:
@@ -77,14 +58,6 @@ def test_gru_is_the_recurrence_written_out():
         a = (1.0 - z) * np.tanh(Wn @ x + bn + r * (Un @ a + cn)) + z * a
         expected.append(Wya @ a + by)
     np.testing.assert_allclose(head(features)[0][0], expected, atol=1e-5)
-
-
-def lagged(features: torch.Tensor) -> torch.Tensor:
-    """x[t] − x[t−k] for every lag, by hand; before the first step stands the first step."""
-    rows = features[0]
-    return torch.stack(
-        [torch.cat([rows[t] - rows[max(t - lag, 0)] for lag in LAGS]) for t in range(len(rows))]
-    )[None]  # fmt: skip
 
 
 @torch.no_grad()

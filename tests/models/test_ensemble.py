@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.models.test_causal_rnn import CELLS, CLASSES, INPUTS, make_features, make_head
-from tests.training.test_fit import HEAD, SETTINGS, make_clip
+from tests.support.heads import CELLS, CLASSES, INPUTS, make_features, make_head
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.models.causal_rnn import RNNState
 from videoseq.models.ensemble import Ensemble
 from videoseq.training.fit import fit

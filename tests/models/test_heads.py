@@ -14,9 +14,8 @@ import torch
 
 from pipelines import train
 from pipelines.console import Console
-from tests.conftest import light_frames
-from tests.pipelines.test_cli import call
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.config.yaml_file import load_settings
@@ -30,8 +29,6 @@ from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.training.fit import fit
 from videoseq.video.reader import VideoReader, read_frames
-
-__all__ = ["call"]  # a fixture
 
 CHOICE = RuntimeChoice(device="cpu", precision="float32")
 SMALL = HeadSettings(hidden_size=16, projection_size=16)

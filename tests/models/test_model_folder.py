@@ -10,20 +10,18 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
-from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
+from tests.support.model_edits import edit, edit_tensors, refusal, vouch
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.errors import ModelError, OutputError, VideoseqError
+from videoseq.errors import OutputError
 from videoseq.inference.model import load_model
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.models.ensemble import Ensemble
@@ -45,36 +43,6 @@ def folder(model_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", light_frames(12, 6, seed=3), fps=10)
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "model.json"
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-
-
-def edit_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Changes the arrays and lets ``model.json`` vouch for them."""
-    path = folder / "model.safetensors"
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path)
-    vouch(folder)
-
-
-def vouch(folder: Path) -> None:
-    sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    edit(folder, lambda values: values.update(tensors_sha256=sha256))
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(VideoseqError) as caught:
-        load_model_folder(folder)
-    message = str(caught.value)
-    assert type(caught.value) is ModelError
-    assert "\n" not in message
-    return message
 
 
 # what is in it

@@ -7,9 +7,9 @@ import json
 import re
 from pathlib import Path
 
-from tests.pipelines.test_terminal import on_terminal
 from tests.support.index_videos import write_spelled
 from tests.support.odd_videos import CASES
+from tests.support.terminal import on_terminal
 
 
 def values(screen: str) -> dict[str, str]:

@@ -11,12 +11,10 @@ import pytest
 
 from pipelines import train
 from pipelines.console import Console
-from tests.models.test_model_folder import edit
-from tests.pipelines.test_cli import cache, call, check_one_line
+from tests.support.commands import check_one_line
+from tests.support.model_edits import edit
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.yaml_file import load_settings
-
-__all__ = ["cache", "call"]  # fixtures
 
 SWITCH, NUM_FRAMES, FPS = 10, 40, 20  # of clip0 in light_dataset
 
@@ -253,4 +251,53 @@ def test_without_out_a_model_is_measured_and_nothing_is_written(
     assert ended.status == 0
     assert "accuracy %" in ended.err
     assert "report.html" not in ended.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset, cache, tmp_path):
+    ended = call("evaluate", model_folder, light_dataset, "--out", tmp_path / "out", "--cache", cache, "--json")
+    assert ended.status == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["metrics.json", "report.html"]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert json.loads(ended.out) == metrics
+    keys = [
+        "background",
+        "folds",
+        "labellers",
+        "measured_on",
+        "model_minus_no_context",
+        "notices",
+        "schema_version",
+        "task",
+        "videos",
+    ]
+    assert sorted(metrics) == keys
+    assert sorted(metrics["labellers"]) == ["majority class", "model", "no context"]
+    assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 2)
+    assert [video["video"] for video in metrics["videos"]] == [f"clip{number}.mp4" for number in range(6)]
+    of_model = metrics["labellers"]["model"]
+    accuracy, majority = (of["headline"]["accuracy"] for of in (of_model, metrics["labellers"]["majority class"]))
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert accuracy["value"] > majority["value"]
+    in_videos = sum(video["labellers"]["model"]["num_frames"] for video in metrics["videos"])
+    assert of_model["num_frames"] == in_videos == 2 * (20 + 25 + 30) * 2
+    assert "95 % intervals over 6 videos" in ended.err
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    assert "<svg" in page
+    assert "accuracy" in ended.err
+
+
+def test_a_class_that_the_model_lacks_is_named(call, model_folder, light_dataset, cache, tmp_path):
+    shutil.copy(light_dataset / "clip0.mp4", tmp_path)
+    (tmp_path / "clip0.csv").write_text("start_s,stop_s,label\n0,1,dark\n1,2,brigth\n")
+    ended = call("evaluate", model_folder, tmp_path, "--out", tmp_path / "out", "--cache", cache)
+    check_one_line(ended, 2, str(tmp_path / "clip0.csv"), "row 3", "unknown class 'brigth'", "did you mean 'bright'?")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_that_is_none_or_empty_is_one_line(call, model_folder, light_dataset, cache, tmp_path):
+    args = ("evaluate", model_folder, light_dataset, "--out", tmp_path / "out", "--cache", cache, "--split")
+    check_one_line(call(*args, "tests"), 2, "--split: expected train, val, test, got 'tests'", "did you mean 'test'?")
+    check_one_line(call(*args, "test"), 2, f"{light_dataset}: expected clips of the split test, got none")
     assert os.listdir(tmp_path) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli
+from tests.support.commands import Cli
 
 SMALL = ["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=60", "trainer.checkpoint_seconds=0"]
 TOLD = [word for one in SMALL for word in ("--set", one)]

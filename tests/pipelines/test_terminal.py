@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-from tests.conftest import light_frames
 from tests.support.index_videos import write_video
-
-
-def on_terminal(*args: object) -> tuple[int, str, str]:
-    """The status of the real command, everything that it shows on a pseudo-terminal, and its standard output."""
-    ours, theirs = pty.openpty()
-    command = [str(Path(sys.executable).with_name("videoseq")), *map(str, args)]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                block = os.read(ours, 65536)
-            except OSError:  # Linux says so when the other side is closed
-                break
-            if not block:
-                break
-            shown += block
-        os.close(ours)
-        assert process.stdout is not None
-        data = process.stdout.read().decode()
-    return process.returncode, shown.decode(), data
+from tests.support.light_clips import light_frames
+from tests.support.terminal import on_terminal
 
 
 def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):

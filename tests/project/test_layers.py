@@ -11,23 +11,8 @@ from pathlib import Path
 import pytest
 
 import videoseq
+from tests.support.packages import LEVEL_OF, ROOT
 
-ROOT = Path(__file__).parents[2]
-LEVELS = (
-    "errors",
-    "config storage system",
-    "video annotations",
-    "features",
-    "data models",
-    "inference",
-    "jobs export",
-    "evaluation",
-    "training",
-    "report",
-)
-"""Top-level names of videoseq, in the order of the data; those of one level do not import each other."""
-LEVEL_OF = {name: number for number, level in enumerate(LEVELS) for name in level.split()}
-PACKAGES = [name for name in LEVEL_OF if (ROOT / "videoseq" / name).is_dir()]
 FILES = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "videoseq").rglob("*.py")}
 FILES |= {path: f"videoseq.pipelines.{path.stem}" for path in (ROOT / "pipelines").glob("*.py")}
 MODULES = {name.removesuffix(".__init__"): path for path, name in FILES.items()}

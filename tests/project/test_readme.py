@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.__main__ import app
-from tests.conftest import light_frames
-from tests.project.test_layers import PACKAGES
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
+from tests.support.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

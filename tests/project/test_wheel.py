@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from tests.support.light_clips import light_frames
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,83 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
-from html.parser import HTMLParser
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.support.browser import EFFECT, HOSTILE, Shown, Visit, run_browser
 from tests.support.report_builders import make_page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-EFFECT = "document.title='pwned';document.documentElement.setAttribute('data-pwned','1')"
-HOSTILE = [
-    f"<script>{EFFECT}</script>",
-    f'"><img src=x onerror="{EFFECT}">',
-    f"'/><svg onload={EFFECT}><!--",
-    "</title></style></svg></table></pre><base href=http://evil.test/><link rel=stylesheet href=http://evil.test/a.css>",
-    "$x_1$ {{ 7 * 7 }} &amp; \\frac",
-    "url(http://evil.test/b.png);}*{display:none}",
-    "right\u202eto left\u2067\u200f",
-    "very-" * 60 + "long",
-    "javascript:" + EFFECT,
-    "猫が寝る",
-]
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What came of opening a page."""
-
-    dom: str
-    messages: list[str]
-    requests: list[str]
-
-
-def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.fail("the report is tested in a browser: expected chromium, found none; run `apt-get install chromium`")
-    return found
-
-
-def run_browser(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Headless, with a profile to throw away, and where no name can be resolved."""
-    command = [
-        browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0",
-        "--virtual-time-budget=2000", *options, page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
-@pytest.fixture(scope="module")
-def visit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Visit]:
-    """Opens a page and says what is in it then, what the console said, and what was asked for."""
-
-    def open_page(text: str) -> Visit:
-        folder = tmp_path_factory.mktemp("visit")
-        page, log = folder / "report.html", folder / "net.json"
-        page.write_text(text, encoding="utf-8")
-        done = run_browser(page, folder / "profile", f"--log-net-log={log}", "--dump-dom")
-        messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return Visit(done.stdout, messages, requests_in(log))
-
-    return open_page
-
-
-def requests_in(log: Path) -> list[str]:
-    """The addresses that the page asked for, by Chromium's own log; what Chromium wants for itself has no origin."""
-    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
-    return sorted({event["url"] for event in events if event.get("initiator") not in (None, "not an origin")})
 
 
 @pytest.fixture(scope="module")
@@ -90,22 +21,6 @@ def hostile_page() -> str:
 @pytest.fixture(scope="module")
 def hostile_visit(visit, hostile_page) -> Visit:
     return visit(hostile_page)
-
-
-class Shown(HTMLParser):
-    """The tags of a page, and the text outside styles."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data) -> None:
-        self.text += data
 
 
 def test_the_browser_does_tell_when_something_runs(visit):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.report.test_html import HOSTILE, Shown, run_browser, visit
+from tests.support.browser import HOSTILE, Shown, run_browser
 from tests.support.report_builders import FOLD
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.statistics import ClassOverview
@@ -21,8 +21,6 @@ from videoseq.report.html import render_model_card, render_report
 from videoseq.report.mistakes import NOT_THERE, wrong_spans
 from videoseq.training.loop import EpochRecord
 from videoseq.training.validation import FoldResult
-
-__all__ = ["visit"]  # fixture
 
 NAMES = ["groom", "rear", "sit"]
 

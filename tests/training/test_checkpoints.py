@@ -6,13 +6,13 @@ import hashlib
 import os
 import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.training.test_fit import HEAD, SETTINGS, make_clip, weights_of
+from tests.support.interruption import PowerCutError, place_at
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip, weights_of
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, TrainerSettings, TrainSettings
 from videoseq.errors import ConfigError, OutputError
@@ -26,15 +26,6 @@ CLIPS = [make_clip(seed) for seed in range(6)]
 HEAD_WITH_DROPOUT = HEAD.model_copy(update={"dropout": 0.3, "components": 4})
 CHANGED = {"max_epochs": 5, "patience": 3, "ensemble": 2, "time_stretch": 0.2, "noise": 0.1, "tbptt_steps": 32}
 TRAINING = SETTINGS.model_copy(update=CHANGED)
-EVERY_EPOCH = TrainerSettings(checkpoint_seconds=0.0)
-
-
-class PowerCutError(Exception):
-    """The power is gone."""
-
-
-def place_at(folder: Path, *, may_resume: bool = False, digest: str = "these clips") -> FitPlace:
-    return FitPlace(trainer=EVERY_EPOCH, checkpoints=CheckpointFolder(folder, digest, may_resume))
 
 
 def fit_clips(place: FitPlace, stop_at: tuple[int, int] | None = None):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.data.test_sequences import make_clip
+from tests.support.numbered_clips import make_clip
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.evaluation.metrics import LabelledVideo, measure

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Cli
-from tests.training.test_checkpoints import PowerCutError
-from tests.training.test_fit import HEAD, SETTINGS, make_clip, weights_of
+from tests.support.commands import Cli
+from tests.support.interruption import PowerCutError
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip, weights_of
 from videoseq.config.schema import TrainerSettings, TrainingSettings
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.sequences import LaneBatches

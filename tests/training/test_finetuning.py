@@ -11,8 +11,8 @@ from torch import nn
 
 from pipelines import train as program
 from pipelines.console import Console
+from tests.support.interruption import PowerCutError, place_at
 from tests.support.small_backbone import make_clips, on_one_thread, small_pictures, store_pictures, write_clip
-from tests.training.test_checkpoints import PowerCutError, place_at
 from videoseq import load_model
 from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice

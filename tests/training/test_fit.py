@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.switch_clips import HEAD, SETTINGS, SIZE, make_clip, weights_of
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
-from videoseq.config.schema import HeadSettings, TrainingSettings, TrainSettings
+from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
-from videoseq.data.manifest import ClipEntry
 from videoseq.data.sequences import LaneBatch
 from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation.evaluate import evaluate_heads, label_agreement, label_clips
 from videoseq.evaluation.metrics.since_start import accuracy_since_start
-from videoseq.features.store import ClipFeatures
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training.fit import FitPlace, fit
 from videoseq.training.lightning_module import SequenceModule
 
-SIZE = 8
 OFF, ON = 0, 1
-HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, components=0, inputs="features")
-SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, tbptt_steps=16, batch_size=4, patience=25)
-
-
-def make_clip(seed: int, num_frames: int = 70, split: str | None = None, group: str | None = None) -> Clip:
-    """A switch flips now and then; the features show the moment of it and nothing else, so the state is memory."""
-    random = np.random.default_rng(seed)
-    features = random.normal(0.0, 0.05, (num_frames, SIZE)).astype(np.float32)
-    targets = np.zeros(num_frames, dtype=np.int64)
-    for at in np.cumsum(random.integers(8, 20, size=num_frames // 8)):
-        if at < num_frames:
-            targets[at:] = 1 - targets[at - 1]
-            features[at, targets[at]] += 1.0
-    name = f"clip{seed}.mp4"
-    seconds = np.arange(num_frames) / 10
-    flags = np.zeros(num_frames, np.int64)
-    stored = ClipFeatures(f"{seed:064x}", seconds, flags, np.ones(num_frames, np.int64), features, num_frames / 10, ())
-    return Clip(ClipEntry(Path(name), Path("x.csv"), split, group or name), stored, targets)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +37,6 @@ def fit_switch(clips, head=HEAD, settings=SETTINGS):
 @pytest.fixture(scope="module")
 def fitted(clips):
     return fit_switch(clips)
-
-
-def weights_of(result) -> torch.Tensor:
-    return torch.cat([tensor.flatten() for tensor in result.head.state_dict().values()])
 
 
 def test_memory_is_learnt_and_no_context_cannot(clips, fitted):

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from pipelines.beside import load_previous
-from tests.models.test_model_folder import edit_tensors, refusal
-from tests.pipelines.test_cli import call, check_one_line
+from tests.support.commands import check_one_line
+from tests.support.model_edits import edit_tensors, refusal
 from tests.support.multilabel_clips import CLIPS, label_at, write_overlapping
-from tests.training.test_fit import HEAD, SETTINGS, make_clip
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.annotations.formats import read_annotation
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.runtime import RuntimeChoice
@@ -37,8 +37,6 @@ from videoseq.training.lightning_module import loss_weights
 from videoseq.training.sweep import sweep
 from videoseq.training.thresholds import best_thresholds, settled
 from videoseq.training.train import metrics_json, train_model
-
-__all__ = ["call"]  # fixture
 
 CLASSES = ClassNames(["left", "right"])
 TRAINING = SETTINGS.model_copy(update={"max_epochs": 12, "patience": None})

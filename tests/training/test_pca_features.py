@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.test_fit import make_clip
+from tests.support.switch_clips import make_clip
 from videoseq.config.schema import HeadSettings
 from videoseq.errors import OutputError
 from videoseq.models.causal_rnn import CausalRNN

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.training.test_fit import HEAD, SETTINGS, make_clip
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.splits import split_clips

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.test_fit import HEAD, SETTINGS, make_clip
+from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, TrainSettings
 from videoseq.evaluation.evaluate import label_clips

@@ -92,7 +92,7 @@ class Stages:
     def head(self) -> float:
         """The recurrent network, and the files."""
         sequence, classes = SequenceLabeler(self.contents.head), self.contents.classes
-        with tempfile.TemporaryDirectory() as folder, LabelWriter(Path(folder, "clip"), classes) as writer:
+        with tempfile.TemporaryDirectory() as folder, LabelWriter(Path(folder, "clip")) as writer:
             for chunk in self.chunks:
                 writer.add(sequence.label(chunk, classes))
             writer.finish(float(self.chunks[-1].seconds[-1]))

@@ -56,9 +56,9 @@ def load_previous(folder: Path, model: Model, choice: RuntimeChoice) -> Previous
     """
     from videoseq.errors import ModelError
     from videoseq.evaluation.evaluate import check_same_classes
-    from videoseq.inference.model import load_model
+    from videoseq.inference.model import open_model
 
-    loaded = load_model(folder, choice)
+    loaded = open_model(folder, choice)
     tasks = [one.contents.config.settings.data.task for one in (model, loaded)]
     if tasks[0] != tasks[1]:
         raise ModelError(f"{folder}: expected a model of the task {tasks[0]}, as the other is, got {tasks[1]}")

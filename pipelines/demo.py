@@ -27,7 +27,7 @@ def demo(
 ) -> None:
     """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
     from videoseq.config.yaml_file import load_settings
-    from videoseq.inference.model import load_model
+    from videoseq.inference.model import open_model
     from videoseq.jobs.plan import plan_jobs
 
     from . import scene
@@ -46,7 +46,7 @@ def demo(
         jobs, [held_out], out / "model", out / "labels", choice, label_run.OnCorrupt.FAIL, overwrite=True
     )
     label_run.run(request, console)
-    scores = _compare(load_model(out / "model", choice), manifest, out)
+    scores = _compare(open_model(out / "model", choice), manifest, out)
     for line in _score_lines(scores):
         console.say(line)
     console.say(f"labels: {out / 'labels'}; model and report: {out / 'model' / 'report.html'}")

@@ -57,7 +57,7 @@ def evaluate(
     from videoseq.data.statistics import describe_clips
     from videoseq.errors import AnnotationError, ConfigError
     from videoseq.evaluation.tasks import evaluate_heads, majority_from
-    from videoseq.inference.model import load_model
+    from videoseq.inference.model import open_model
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
@@ -65,7 +65,7 @@ def evaluate(
         agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
     choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
-    loaded = load_model(model, choice)
+    loaded = open_model(model, choice)
     previous = None if baseline is None else load_previous(baseline, loaded, choice)
     config = loaded.contents.config
     if background and config.is_multilabel:

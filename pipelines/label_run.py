@@ -121,12 +121,12 @@ def run(
 
 
 def _one_by_one(request: Request, console: Console, limits: Limits, *, isolate: bool) -> Record:
-    from videoseq.inference.model import load_model
+    from videoseq.inference.model import open_model
     from videoseq.jobs.journal import Journal
     from videoseq.jobs.label_job import label_job
 
     with open_videos(limits, isolate=isolate) as videos, console.files(len(request.jobs), "labels") as bar:
-        model, settings = load_model(request.model_path, request.choice), request.settings
+        model, settings = open_model(request.model_path, request.choice), request.settings
         journal = Journal(request.out, request.shard)
         decoding = request.decoding(videos.description)
         sha256 = model.contents.sha256
@@ -167,8 +167,8 @@ def _side_by_side(
         for job, result in pool.results(record.due(), bar.show, describe):
             record.add(job, result)
         if not record.has_labelled:  # no worker was needed, which could have said how it would have gone about it
-            from videoseq.inference.model import load_model
+            from videoseq.inference.model import open_model
 
-            describe(load_model(request.model_path, pool.choices[0]).summary)
+            describe(open_model(request.model_path, pool.choices[0]).summary)
     record.finish()
     return record

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         VideoseqError,
     )
     from videoseq.inference.frame_labels import FrameLabels, FrameLabelSets
-    from videoseq.inference.model import FrameLabel, FrameLabeler, Model, label_video, load_model
+    from videoseq.inference.frame_stream import FrameLabel, FrameStream
+    from videoseq.inference.model import Model, label_video, load_model
     from videoseq.video.frames import Frame
     from videoseq.video.info import VideoInfo
     from videoseq.video.reader import probe, read_frames
@@ -34,10 +35,10 @@ _HOMES = {
     "ClassNames": "annotations.types",
     "ConfigError": "errors",
     "Frame": "video.frames",
-    "FrameLabel": "inference.model",
+    "FrameLabel": "inference.frame_stream",
     "FrameLabelSets": "inference.frame_labels",
-    "FrameLabeler": "inference.model",
     "FrameLabels": "inference.frame_labels",
+    "FrameStream": "inference.frame_stream",
     "Model": "inference.model",
     "ModelError": "errors",
     "OutputError": "errors",
@@ -58,8 +59,8 @@ __all__ = [
     "Frame",
     "FrameLabel",
     "FrameLabelSets",
-    "FrameLabeler",
     "FrameLabels",
+    "FrameStream",
     "Model",
     "ModelError",
     "OutputError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from videoseq.config.yaml_file import load_settings
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.inference.frame_labels import FrameLabelSets
 from videoseq.inference.paths import label_paths
-from videoseq.inference.segments import ClassSegmentBuilder
+from videoseq.inference.segments import MultilabelSegmentBuilder
 from videoseq.inference.writer import LabelWriter
 
 CLASSES = ClassNames(["groom", "rear", "sit"])
@@ -124,7 +125,7 @@ def labels_of(is_active: np.ndarray) -> FrameLabelSets:
 
 def write(folder: Path, labels: FrameLabelSets, borders: list[int]) -> tuple[Path, Path]:
     edges = [0, *sorted(borders), len(labels)]
-    with LabelWriter(folder / "clip.mp4", CLASSES, segments=ClassSegmentBuilder()) as writer:
+    with LabelWriter(folder / "clip.mp4") as writer:
         for start, stop in pairwise(edges):
             part = slice(start, stop)
             writer.add(
@@ -175,13 +176,15 @@ def test_both_files_are_read_back_as_the_targets_they_say_however_the_frames_cam
         targets, notices = make_multilabel_targets(written, labels.seconds, len(labels) / 4, CLASSES)
         assert np.array_equal(targets, labels.answers)
         assert notices == []
-    starts = [(s.start_frame, CLASSES.index(s.label)) for s in labels.segments(len(labels) / 4)]
+    starts = [
+        (s.start_frame, CLASSES.index(s.label)) for s in replace(labels, duration_seconds=len(labels) / 4).segments()
+    ]
     assert starts == sorted(starts)
 
 
 def test_a_long_class_holds_back_those_that_began_after_it_and_nothing_else():
     is_active = np.zeros((6, 3), bool)
     is_active[0:1, 1] = is_active[1:6, 0] = is_active[2:3, 2] = True
-    labels, builder = labels_of(is_active), ClassSegmentBuilder()
+    labels, builder = labels_of(is_active), MultilabelSegmentBuilder()
     assert [segment.label for segment in builder.add(labels)] == ["rear"]
     assert [segment.label for segment in builder.finish(1.5)] == ["groom", "sit"]

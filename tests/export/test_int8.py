@@ -30,7 +30,7 @@ from videoseq.export.int8 import Comparison, compare_labels, max_frames_per_vide
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import QuantizedNetwork, openvino_runtime, select_runtime
 from videoseq.features.store import FeatureStore
-from videoseq.inference.model import load_model
+from videoseq.inference.model import open_model
 from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.system import hardware as machine
 from videoseq.video.reader import VideoReader
@@ -441,10 +441,10 @@ def test_a_network_that_is_not_the_backbones_is_one_line(change, message, copied
     other = replace(network, graph=change(network.graph))
     edit_tensors(copied, lambda tensors: tensors.update({f"int8.{k}": v for k, v in other.tensors().items()}))
     edit(copied, lambda values: values["int8"].update(network_sha256=other.sha256))
-    assert load_model(copied, RuntimeChoice("cpu", precision="float32"))
+    assert open_model(copied, RuntimeChoice("cpu", precision="float32"))
     for choice in (RuntimeChoice("cpu"), INT8):
         with pytest.raises(ModelError) as caught:
-            load_model(copied, choice)
+            open_model(copied, choice)
         assert str(caught.value).startswith(f"{copied}: int8 network: ")
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -19,7 +19,7 @@ from videoseq.annotations.types import ClassNames, Segment
 from videoseq.errors import ModelError, OutputError
 from videoseq.inference.frame_labels import FrameLabels, decode
 from videoseq.inference.paths import label_paths
-from videoseq.inference.segments import SegmentBuilder
+from videoseq.inference.segments import MulticlassSegmentBuilder
 from videoseq.inference.writer import LabelWriter
 from videoseq.models.decoding import Hysteresis
 
@@ -56,7 +56,7 @@ def cut(labels: FrameLabels, borders: list[int]) -> list[FrameLabels]:
 
 
 def write(target: Path, parts: list[FrameLabels], end_seconds: float) -> tuple[bytes, bytes]:
-    with LabelWriter(target, parts[0].classes) as writer:
+    with LabelWriter(target) as writer:
         for part in parts:
             writer.add(part)
         writer.finish(end_seconds)
@@ -89,7 +89,7 @@ def test_a_logit_that_is_no_number_is_refused_and_its_frame_named(bad):
 def test_no_frames_decode_to_no_labels():
     labels = decode(RAIN_SUN, np.arange(0), np.zeros(0), np.arange(0), torch.zeros(0, 2))
     assert labels.names == []
-    assert labels.segments(1.0) == []
+    assert replace(labels, duration_seconds=1.0).segments() == []
 
 
 # FrameLabels
@@ -110,10 +110,10 @@ def test_with_decoding_the_most_probable_class_stands_beside_the_label(tmp_path)
     logits = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55]]))
     given = np.arange(4), np.arange(4) / 4, np.zeros(4, np.int64)
     raw = decode(RAIN_SUN, *given, logits)
-    labels = replace(raw, class_index=Hysteresis(0.3).push(raw.probabilities))
+    labels = replace(raw, class_index=Hysteresis(0.3).push(raw.probabilities), has_raw_labels=True)
     assert labels.names == ["rain", "rain", "sun", "sun"]
     assert labels.raw_names == ["rain", "sun", "sun", "sun"]
-    with LabelWriter(tmp_path / "clip.mp4", RAIN_SUN, has_raw=True) as writer:
+    with LabelWriter(tmp_path / "clip.mp4") as writer:
         writer.add(labels)
         writer.finish(1.0)
     frames, segments = (path.read_text() for path in label_paths(tmp_path / "clip.mp4"))
@@ -166,7 +166,7 @@ BORDERS = st.lists(st.integers(0, 90), max_size=12)
 def test_segments_are_those_of_a_slow_loop_however_the_frames_are_cut(drawn, borders):
     labels = random_labels(*drawn)
     end = float(labels.seconds[-1]) + 0.5
-    builder = SegmentBuilder()
+    builder = MulticlassSegmentBuilder()
     found = [segment for part in cut(labels, borders) for segment in builder.add(part)]
     found += builder.finish(end)
     expected = slow_segments(labels, end)
@@ -174,14 +174,14 @@ def test_segments_are_those_of_a_slow_loop_however_the_frames_are_cut(drawn, bor
         (s.start_frame, s.stop_frame, s.start_seconds, s.stop_seconds, s.label) for s in expected
     ]
     np.testing.assert_allclose([s.confidence for s in found], [s.confidence for s in expected], atol=1e-12)
-    assert found == labels.segments(end)
+    assert found == replace(labels, duration_seconds=end).segments()
 
 
 @given(DRAWN)
 def test_segments_are_half_open_contiguous_and_cover_every_frame(drawn):
     labels = random_labels(*drawn)
     end = float(labels.seconds[-1]) + 0.5
-    segments = labels.segments(end)
+    segments = replace(labels, duration_seconds=end).segments()
     assert segments[0].start_frame == 0
     assert segments[-1].stop_frame == len(labels)
     assert (segments[0].start_seconds, segments[-1].stop_seconds) == (labels.seconds[0], end)
@@ -193,7 +193,7 @@ def test_segments_are_half_open_contiguous_and_cover_every_frame(drawn):
 
 
 def test_nothing_more_comes_after_the_end():
-    builder = SegmentBuilder()
+    builder = MulticlassSegmentBuilder()
     list(builder.add(frame_labels(RAIN_SUN, [0, 0])))
     assert [segment.label for segment in builder.finish(1.0)] == ["rain"]
     assert list(builder.finish(2.0)) == []
@@ -281,7 +281,7 @@ def test_both_files_are_annotations_that_say_the_same(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt(), SystemExit(143)], ids=repr)
 def test_nothing_appears_when_something_goes_wrong(error, is_finished, tmp_path):
     def write_and_fail() -> None:
-        with LabelWriter(tmp_path / "deep" / "clip.mp4", RAIN_SUN) as writer:
+        with LabelWriter(tmp_path / "deep" / "clip.mp4") as writer:
             writer.add(frame_labels(RAIN_SUN, [0, 1]))
             if is_finished:
                 writer.finish(0.5)
@@ -295,7 +295,7 @@ def test_nothing_appears_when_something_goes_wrong(error, is_finished, tmp_path)
 def test_nothing_appears_unless_finish_is_called(tmp_path):
     old = write(tmp_path / "clip.mp4", [frame_labels(RAIN_SUN, [0, 1])], 0.5)
     unfinished = pytest.raises(ValueError, match=r"expected finish\(\) to be called")
-    with unfinished, LabelWriter(tmp_path / "clip.mp4", RAIN_SUN) as writer:
+    with unfinished, LabelWriter(tmp_path / "clip.mp4") as writer:
         writer.add(frame_labels(RAIN_SUN, [1, 1, 1]))
     assert tuple(path.read_bytes() for path in label_paths(tmp_path / "clip.mp4")) == old
     assert len(list(tmp_path.iterdir())) == 2

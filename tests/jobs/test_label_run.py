@@ -19,7 +19,7 @@ from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import VideoError
 from videoseq.inference import model as labeling
-from videoseq.inference.model import Model, load_model
+from videoseq.inference.model import Model, open_model
 from videoseq.video.deadline import Deadline
 
 Label = Callable[..., Ended]
@@ -34,14 +34,14 @@ def text_for_people() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
-    return load_model(model_folder, RuntimeChoice("cpu", "torch", "float32"))
+    return open_model(model_folder, RuntimeChoice("cpu", "torch", "float32"))
 
 
 @pytest.fixture
 def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:
     """``videoseq label`` from the test's folder, with a model that is loaded once, and nothing to start."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(labeling, "load_model", lambda folder, choice: model)
+    monkeypatch.setattr(labeling, "open_model", lambda folder, choice: model)
     monkeypatch.setenv("VIDEOSEQ_CACHE", str(tmp_path / "cache"))
     return lambda *args: call("label", "--model", model_folder, "--out", "out", "--no-isolate", *args)
 
@@ -274,7 +274,7 @@ def test_errors_are_objects_too(label, bad, monkeypatch):
     def fail(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(labeling, "load_model", fail)
+    monkeypatch.setattr(labeling, "open_model", fail)
     ended = label("in", "--log-format", "json")
     (error,) = map(json.loads, ended.err.splitlines())
     assert ended.status == 1

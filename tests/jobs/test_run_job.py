@@ -16,7 +16,7 @@ from tests.support.index_videos import write_spelled, write_video
 from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import OutputError
-from videoseq.inference.model import Model, load_model
+from videoseq.inference.model import Model, open_model
 from videoseq.inference.paths import label_paths
 from videoseq.jobs.journal import Journal, LabelSettings, Result
 from videoseq.jobs.label_job import label_job
@@ -25,7 +25,7 @@ from videoseq.jobs.plan import Job, plan_jobs
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
-    return load_model(model_folder, RuntimeChoice(device="cpu"))
+    return open_model(model_folder, RuntimeChoice(device="cpu"))
 
 
 @pytest.fixture(scope="module")

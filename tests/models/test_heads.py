@@ -24,7 +24,7 @@ from videoseq.errors import ModelError
 from videoseq.export.int8 import compare_labels
 from videoseq.features.store import FeatureStore
 from videoseq.inference.frame_labels import FrameLabels
-from videoseq.inference.model import Model, load_model
+from videoseq.inference.model import Model, open_model
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_model_folder, save_model_folder
 from videoseq.training.fit import fit
@@ -42,7 +42,7 @@ NUM_FRAMES = 31
 
 @pytest.fixture(scope="module")
 def base(model_folder: Path) -> Model:
-    return load_model(model_folder, CHOICE)
+    return open_model(model_folder, CHOICE)
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +88,12 @@ def test_it_streams_the_same_or_says_that_it_cannot(model, video, labels):
     assert model.contents.looks_ahead == model.contents.head.looks_ahead
     if model.contents.looks_ahead:
         with pytest.raises(ModelError, match="which labels whole videos only") as caught:
-            model.labeler()
+            model.stream()
         assert "\n" not in str(caught.value)
         return
-    labeler, again, frames = model.labeler(), model.labeler(), list(read_frames(video))
-    stepped = [labeler.step(frame) for frame in frames[:20]]
-    again.load_state_dict({name: tensor.clone() for name, tensor in labeler.state_dict().items()})
+    stream, again, frames = model.stream(), model.stream(), list(read_frames(video))
+    stepped = [stream.step(frame) for frame in frames[:20]]
+    again.load_state_dict({name: tensor.clone() for name, tensor in stream.state_dict().items()})
     stepped += [again.step(frame) for frame in frames[20:]]
     logits = torch.stack([label.logits for label in stepped])
     np.testing.assert_allclose(torch.softmax(logits.double(), dim=1), labels.probabilities, atol=1e-5)

@@ -22,7 +22,7 @@ from tests.support.light_clips import light_frames
 from tests.support.model_edits import edit, edit_tensors, refusal, vouch
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import OutputError
-from videoseq.inference.model import load_model
+from videoseq.inference.model import open_model
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import ModelFolder, check_target, load_model_folder, save_model_folder
@@ -75,10 +75,10 @@ def test_a_faster_precision_is_trusted_if_its_labels_agreed(folder):
     edit(folder, lambda values: values.update(agreement={"bfloat16": 0.995, "float16": 0.9949}))
     assert load_model_folder(folder).trusted == {"bfloat16"}
     expected = "bfloat16" if cpu_computes_bfloat16() else "float32"
-    assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == expected
+    assert open_model(folder, RuntimeChoice(device="cpu")).runtime.precision == expected
     edit(folder, lambda values: values.update(agreement={}))
     assert load_model_folder(folder).trusted == frozenset()
-    assert load_model(folder, RuntimeChoice(device="cpu")).runtime.precision == "float32"
+    assert open_model(folder, RuntimeChoice(device="cpu")).runtime.precision == "float32"
 
 
 def test_training_says_on_how_many_frames_bfloat16_agrees(contents):
@@ -380,7 +380,7 @@ def test_loading_and_labelling_open_no_socket(model_folder, video, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pytest.raises(AssertionError, match="a socket was asked for"):
         socket.create_connection(("127.0.0.1", 9))
-    assert len(load_model(model_folder, RuntimeChoice(device="cpu")).label(video)) == 12
+    assert len(open_model(model_folder, RuntimeChoice(device="cpu")).label(video)) == 12
 
 
 _LABEL_ELSEWHERE = """
@@ -398,7 +398,7 @@ print(",".join(labels.names))
 
 
 def test_a_copied_folder_labels_in_a_fresh_process_without_sockets_or_pickles(model_folder, video, tmp_path):
-    expected = load_model(model_folder, RuntimeChoice(device="cpu")).label(video).names
+    expected = open_model(model_folder, RuntimeChoice(device="cpu")).label(video).names
     shutil.copytree(model_folder, tmp_path / "copied")
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     environment["HOME"] = str(tmp_path / "nobody")

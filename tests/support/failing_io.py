@@ -195,10 +195,12 @@ def _serve(model_path: Path) -> None:
     )
     from videoseq.storage import files
     from videoseq.storage import lock as folder_lock  # noqa: F401
+    from videoseq.system import processes
 
-    model = labeling.load_model(model_path, RuntimeChoice(device="cpu", library="torch", num_threads=1))
+    model = labeling.open_model(model_path, RuntimeChoice(device="cpu", library="torch", num_threads=1))
     model.runtime = _quick(model.runtime)
-    labeling.load_model = worker.load_model = lambda path, choice: model
+    processes._computing = None  # the quick runtime has no threads that a fork could lack
+    labeling.open_model = worker.open_model = lambda path, choice: model
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: whoever loses its parent is waited for here
     for line in sys.stdin:
         run = Run(**json.loads(line))

@@ -310,7 +310,7 @@ def test_a_saved_model_labels_as_the_one_in_memory(backbone, clips, pictures, tm
     video = clips[1].entry.video
     seen = pictures.seen_by(on_one_thread(made.backbone), clips[1])
     (expected,) = label_clips(made.head, [seen], CLASSES)
-    labels = load_model(tmp_path / "model", RuntimeChoice("cpu", "torch", "float32", 1)).label(video)
+    labels = load_model(tmp_path / "model", device="cpu", runtime="torch", precision="float32", threads=1).label(video)
     np.testing.assert_allclose(labels.probabilities, expected.probabilities, atol=1e-6)
     assert np.abs(seen.features.features - clips[1].features.features).max() > 1e-3
     assert made.backbone.identity.sha256 != backbone.identity.sha256

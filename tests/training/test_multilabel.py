@@ -28,7 +28,7 @@ from videoseq.features.backbones import load_backbone
 from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.frame_labels import FrameLabelSets
 from videoseq.inference.labels import joined_labels
-from videoseq.inference.model import SequenceLabeler
+from videoseq.inference.streaming import SequenceLabeler
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_model_folder, save_model_folder
@@ -134,11 +134,11 @@ def test_frames_one_by_one_have_the_labels_of_the_whole(trained, clips):
         one = slice(frame, frame + 1)
         columns = np.array([frame]), features.seconds[one], features.flags[one], features.steps[one]
         found.append(sequence.label(FeatureChunk(*columns, torch.from_numpy(features.features[one])), CLASSES))
-    joined = joined_labels(found)
+    joined = joined_labels(found, 7.0)
     assert joined.names == whole.names
     assert len(set(joined.names)) > 2
     np.testing.assert_allclose(joined.probabilities, whole.probabilities, atol=1e-6)
-    assert joined.segments(7.0)[0].label == whole.segments(7.0)[0].label
+    assert joined.segments()[0].label == replace(whole, duration_seconds=7.0).segments()[0].label
 
 
 def test_a_model_of_the_other_task_does_not_stand_beside(contents, model_folder):

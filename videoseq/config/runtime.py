@@ -24,7 +24,7 @@ class RuntimeChoice:
         num_threads: Cores that the CNN may keep busy; None for all that this process may use, up to sixteen.
 
     Raises:
-        ConfigError: On construction, when a name is unknown.
+        ConfigError: On construction, when a name is unknown, or there are no threads.
     """
 
     device: str = "auto"
@@ -37,3 +37,5 @@ class RuntimeChoice:
             if value != "auto" and value not in known:
                 expected = ", ".join(("auto", *known))
                 raise ConfigError(f"{name}: expected {expected}, got {value!r}{did_you_mean(value, known)}")
+        if self.num_threads is not None and self.num_threads < 1:
+            raise ConfigError(f"threads: expected 1 or more, got {self.num_threads}")

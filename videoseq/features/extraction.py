@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from videoseq.features.runtimes import Runtime
+from videoseq.system.processes import check_not_forked
 from videoseq.system.torch_devices import one_core
-from videoseq.video.frames import FrameReader, FrameStamp, Progress
+from videoseq.video.frames import FrameSource, FrameStamp, Progress
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
@@ -48,8 +49,29 @@ class FeatureChunk:
             raise ValueError(f"expected {np.count_nonzero(self.steps)} feature rows, got {len(self.features)}")
 
 
+class FeatureSequence(NamedTuple):
+    """The features of a video: the time of each sampled frame, and its feature vector."""
+
+    seconds: Float[np.ndarray, " steps"]
+    features: Float[np.ndarray, "steps features"]
+
+    def __repr__(self) -> str:
+        return f"FeatureSequence({self.features.shape[0]} steps, {self.features.shape[1]} features)"
+
+
+def read_features(source: FrameSource, runtime: Runtime, sample_hz: float | None) -> FeatureSequence:
+    """The features of all sampled frames, in memory; the arguments are those of :func:`stream_features`.
+
+    Raises:
+        VideoError: The video cannot be read to its end.
+    """
+    chunks = list(stream_features(source, runtime, sample_hz))
+    seconds = np.concatenate([chunk.seconds[chunk.steps > 0] for chunk in chunks])
+    return FeatureSequence(seconds, torch.cat([chunk.features for chunk in chunks]).numpy())
+
+
 def stream_features(
-    reader: FrameReader,
+    reader: FrameSource,
     runtime: Runtime,
     sample_hz: float | None,
     on_progress: Progress | None = None,
@@ -68,7 +90,9 @@ def stream_features(
 
     Raises:
         VideoError: The video cannot be read to its end.
+        RuntimeError: This is a fork of a process that computes.
     """
+    check_not_forked()
     batches = _image_batches(reader, sample_hz, runtime, reuse_threshold)
     chunks = _chunks(_computed(_in_background(batches, depth=_QUEUE_BATCHES), runtime), runtime, on_progress, reader)
     while True:
@@ -80,7 +104,7 @@ def stream_features(
 
 
 def _chunks(
-    batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: Progress | None, reader: FrameReader
+    batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: Progress | None, reader: FrameSource
 ) -> Iterator[FeatureChunk]:
     waiting = _ChunkBuilder(runtime.identity.feature_size)
     for batch, computed in batches:
@@ -104,7 +128,7 @@ class _Batch:
 
 
 def _image_batches(
-    reader: FrameReader, sample_hz: float | None, runtime: Runtime, reuse_threshold: float
+    reader: FrameSource, sample_hz: float | None, runtime: Runtime, reuse_threshold: float
 ) -> Iterator[_Batch]:
     resize = runtime.identity.preprocessing.resize
     computed: Tensor | None = None

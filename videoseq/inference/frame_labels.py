@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from videoseq.annotations.multilabel import joined
-from videoseq.annotations.types import ClassNames, Segment
-from videoseq.inference.labels import LabeledFrames, check_finite
-from videoseq.inference.segments import ClassSegmentBuilder, SegmentBuilder
+from videoseq.annotations.types import ClassNames
+from videoseq.inference.labels import LabeledFrames, SegmentBuilder, check_finite
+from videoseq.inference.segments import MulticlassSegmentBuilder, MultilabelSegmentBuilder
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FrameLabels(LabeledFrames):
     """One class for each of consecutive frames; probabilities are the softmax of the logits.
 
@@ -40,13 +40,12 @@ class FrameLabels(LabeledFrames):
         of_label: np.ndarray = np.take_along_axis(self.probabilities, self.class_index[:, None], axis=1)[:, 0]
         return of_label
 
-    def segments(self, end_seconds: float) -> list[Segment]:
-        """The runs of equal labels; ``end_seconds`` is where the last frame ends."""
-        builder = SegmentBuilder()
-        return [*builder.add(self), *builder.finish(end_seconds)]
+    def segment_builder(self) -> SegmentBuilder:
+        """Joins runs of equal labels."""
+        return MulticlassSegmentBuilder()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FrameLabelSets(LabeledFrames):
     """Any number of classes for each of consecutive frames; probabilities are the sigmoid of the logits.
 
@@ -78,10 +77,9 @@ class FrameLabelSets(LabeledFrames):
         least_sure: np.ndarray = of_answers.min(axis=1)
         return least_sure
 
-    def segments(self, end_seconds: float) -> list[Segment]:
-        """The runs of each class; ``end_seconds`` is where the last frame ends."""
-        builder = ClassSegmentBuilder()
-        return [*builder.add(self), *builder.finish(end_seconds)]
+    def segment_builder(self) -> SegmentBuilder:
+        """Joins the frames of each class."""
+        return MultilabelSegmentBuilder()
 
 
 def decode(

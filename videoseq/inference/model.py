@@ -9,92 +9,29 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import Any, TypeAlias
 
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.errors import ModelError, VideoError
-from videoseq.features.extraction import FeatureChunk, stream_features
+from videoseq.errors import ConfigError, ModelError, VideoError
+from videoseq.features.extraction import FeatureSequence, read_features, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
+from videoseq.inference.frame_stream import FrameStream
 from videoseq.inference.labels import LabeledFrames, joined_labels
-from videoseq.inference.segments import ClassSegmentBuilder, SegmentBuilder
-from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.whole_video import label_chunks
 from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import ModelFolder, load_model_folder
 from videoseq.video.deadline import Deadline
-from videoseq.video.frames import Frame, FrameReader, Progress
+from videoseq.video.frames import Frame, FrameReader, FrameSource, Image, Progress
+from videoseq.video.images import ImageSource
 from videoseq.video.info import ReadFacts
 from videoseq.video.reader import VideoReader
 from videoseq.video.safe_file import FileWatch
-from videoseq.video.sampling import Sampler
 
-
-@dataclass(frozen=True, eq=False)
-class FrameLabel:
-    """The label of one frame, in multilabel its classes joined by ``|``; ``logits`` are in the order of the classes."""
-
-    index: int
-    seconds: float
-    label: str
-    confidence: float
-    logits: Float[Tensor, " classes"]
-
-
-class FrameLabeler:
-    """Labels frames as they come, each from itself and the ones before it.
-
-    Raises:
-        ModelError: The model looks ahead.
-    """
-
-    def __init__(self, model: Model) -> None:
-        model.contents.head.decoding.check_causal()
-        self._model = model
-        self._sampler = Sampler(model.sample_hz)
-        self._sequence = SequenceLabeler(model.contents.head)
-
-    def step(self, frame: Frame) -> FrameLabel:
-        """The label of the next frame.
-
-        Raises:
-            ModelError: The network answered with something that is not a number.
-        """
-        steps = self._sampler.steps(frame.seconds)
-        runtime = self._model.runtime
-        features = torch.empty(0, runtime.identity.feature_size)
-        if steps:
-            features = runtime(runtime.identity.preprocessing.resize(frame.image)[None])
-        chunk = FeatureChunk(
-            np.array([frame.index]), np.array([frame.seconds]), np.zeros(1, np.int64), np.array([steps]), features
-        )
-        logits = self._sequence.push(chunk)
-        labels = self._sequence.decode(chunk, logits, self._model.classes)
-        return FrameLabel(frame.index, frame.seconds, labels.names[0], float(labels.confidence[0]), logits[0])
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that the next frame's label depends on, as tensors to be saved."""
-        tick = -1 if self._sampler.tick is None else self._sampler.tick
-        return {**self._sequence.state_dict(), "tick": torch.tensor(tick)}
-
-    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes on from where :meth:`state_dict` was taken.
-
-        Raises:
-            ModelError: The state is another model's.
-        """
-        if "tick" not in tensors:
-            raise ModelError("state: expected a tick, got none; it is no frame labeler's state")
-        self._sequence.load_state_dict(tensors)
-        tick = int(tensors["tick"])
-        self._sampler.tick = None if tick < 0 else tick
+Video: TypeAlias = str | os.PathLike[str] | Iterable[Image | Frame]
+"""A video file, or its images or frames in order."""
 
 
 class Model:
@@ -121,16 +58,17 @@ class Model:
             "runtime": self.runtime.description,
         }
 
-    def labeler(self) -> FrameLabeler:
-        """A labeler for the frames of one video, from its first on.
+    def __repr__(self) -> str:
+        rate = "every frame" if self.sample_hz is None else f"{self.sample_hz:g} steps a second"
+        return f"Model({len(self.classes)} classes: {', '.join(self.classes)}; {rate}; {self.runtime.description})"
 
-        Raises:
-            ModelError: The model looks ahead.
-        """
-        return FrameLabeler(self)
-
-    def label(self, video: str | os.PathLike[str]) -> LabeledFrames:
+    def label(self, video: Video, *, fps: float | None = None) -> LabeledFrames:
         """The labels of every frame of a video, in memory; :func:`label_video` writes them instead.
+
+        Args:
+            video: A file; or its images in order, from a list or any other iterable: uint8 RGB arrays of shape
+                (height, width, 3), or :class:`~videoseq.video.frames.Frame` objects.
+            fps: Images a second; only with images.
 
         Returns:
             :class:`~videoseq.inference.frame_labels.FrameLabels`, or of a multilabel model
@@ -138,18 +76,92 @@ class Model:
 
         Raises:
             VideoError: The video cannot be read.
+            ConfigError: Images come without ``fps``, or a file or frames with it.
+            RuntimeError: This is a fork of the process that loaded the model.
+
+        Example:
+            >>> model = videoseq.load_model("model", device="cpu")
+            >>> labels = model.label("clip.mp4")
+            >>> labels
+            FrameLabels(60 frames, 2 classes, 2.0 s)
+            >>> labels.names[0], labels.names[-1]
+            ('dark', 'bright')
         """
-        with VideoReader(video) as reader:
-            return joined_labels(list(label_frames(reader, self)))
+        with _open(video, fps) as source:
+            parts = list(label_frames(source, self))
+            return joined_labels(parts, source.duration_seconds)
+
+    def features(self, video: Video, *, fps: float | None = None) -> FeatureSequence:
+        """The feature vectors of a video's sampled frames and their times, in memory; the arguments of :meth:`label`.
+
+        Raises:
+            VideoError: The video cannot be read.
+            ConfigError: Images come without ``fps``, or a file or frames with it.
+            RuntimeError: This is a fork of the process that loaded the model.
+
+        Example:
+            >>> seconds, features = videoseq.load_model("model").features("clip.mp4")
+            >>> features.shape
+            (20, 3840)
+        """
+        with _open(video, fps) as source:
+            return read_features(source, self.runtime, self.sample_hz)
+
+    def stream(self, *, fps: float | None = None) -> FrameStream:
+        """Labels frames of one video as they come, from its first on; the labels are those of the whole file.
+
+        Args:
+            fps: Images a second; None where :meth:`~videoseq.inference.frame_stream.FrameStream.step` is given frames,
+                or the time of each image.
+
+        Raises:
+            ModelError: The model looks ahead.
+            ConfigError: ``fps`` is no number above 0.
+            RuntimeError: This is a fork of the process that loaded the model.
+
+        Example:
+            >>> stream = videoseq.load_model("model").stream()
+            >>> for frame in videoseq.read_frames("clip.mp4"):
+            ...     label = stream.step(frame)
+            >>> label.index, label.label
+            (59, 'bright')
+        """
+        return FrameStream(self.contents.head, self.runtime, self.classes, self.sample_hz, fps)
 
 
-def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
-    """A model from its folder, its backbone run as ``choice`` says, or as fast as this machine can.
+def load_model(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Model:
+    """A model from its folder; with ``auto`` its CNN runs as fast as this machine can.
+
+    Args:
+        folder: The model folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto``, ``torch`` or ``openvino``.
+        precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``; ``auto`` is the fastest that gives the
+            same labels.
+        threads: Cores that the CNN may keep busy; None for all that this process may use, up to sixteen.
 
     Raises:
         ModelError: The folder is no model, damaged, or of another version.
-        ConfigError: The backbone needs an extra, or the machine lacks what was chosen.
+        ConfigError: A name is unknown, the CNN needs an extra, or the machine lacks what was chosen.
+        RuntimeError: This is a fork of a process that computes.
+
+    Example:
+        >>> model = videoseq.load_model("model", device="cpu", threads=2)
+        >>> model.classes
+        ('bright', 'dark')
     """
+    return open_model(folder, RuntimeChoice(device, runtime, precision, threads))
+
+
+def open_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = None) -> Model:
+    """A model from its folder, its CNN run as ``choice`` says; raises what :func:`load_model` does."""
     contents = load_model_folder(Path(folder))
     try:
         return Model(contents, select_runtime(contents.backbone, choice, contents.trusted, contents.quantized))
@@ -157,8 +169,19 @@ def load_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
         raise ModelError(f"{folder}: {error}") from None
 
 
+@contextmanager
+def _open(video: Video, fps: float | None) -> Iterator[FrameSource]:
+    if not isinstance(video, (str, os.PathLike)):
+        yield ImageSource(video, fps)
+        return
+    if fps is not None:
+        raise ConfigError(f"fps: expected none with a video file, whose frames have times of their own, got {fps}")
+    with VideoReader(video) as reader:
+        yield reader
+
+
 def label_frames(
-    reader: FrameReader, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
+    reader: FrameSource, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
 ) -> Iterator[LabeledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
@@ -205,10 +228,8 @@ def label_video(
         OutputError: The files cannot be written.
     """
     deadline = Deadline(Path(video), max_seconds)
-    watch, has_raw = FileWatch(Path(video)), model.contents.head.decoding.is_on
-    builder = SegmentBuilder() if model.contents.head.thresholds is None else ClassSegmentBuilder()
-    new_writer = LabelWriter(target, model.classes, has_raw=has_raw, segments=builder)
-    with open_video(Path(video)) as reader, new_writer as writer:
+    watch = FileWatch(Path(video))
+    with open_video(Path(video)) as reader, LabelWriter(target) as writer:
         progress = deadline.watching(on_progress)  # a head that looks ahead gives no label before it has seen all
         for labels in label_frames(reader, model, progress, reuse_threshold=reuse_threshold):
             writer.add(labels)

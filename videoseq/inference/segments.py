@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from videoseq.annotations.types import ClassNames, Segment
-from videoseq.inference.labels import LabeledFrames
+from videoseq.inference.labels import LabeledFrames, SegmentBuilder
 
 
-class SegmentBuilder:
+class MulticlassSegmentBuilder(SegmentBuilder):
     """Joins equal labels into segments while frames arrive; it remembers one segment only."""
 
     def __init__(self) -> None:
@@ -70,14 +70,14 @@ class _Ended:
     segment: Segment = field(compare=False)
 
 
-class ClassSegmentBuilder(SegmentBuilder):
+class MultilabelSegmentBuilder(SegmentBuilder):
     """Joins the frames of each class into segments while frames arrive, sorted by their start, then by class.
 
     It remembers one segment of each class, and those that must wait for one that began earlier and has not ended.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._next_frame = 0
         self._classes = ClassNames(["none yet"])
         self._open: dict[int, _Run] = {}
         self._ended: list[_Ended] = []

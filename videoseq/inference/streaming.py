@@ -60,7 +60,7 @@ class LabelQueue:
         """
         if self._thresholds is not None:
             return decode_sets(classes, index, seconds, flags, logits, self._thresholds)
-        raw = decode(classes, index, seconds, flags, logits)
+        raw = replace(decode(classes, index, seconds, flags, logits), has_raw_labels=self._decoding.is_on)
         decided = self._decoder.push(raw.probabilities, steps)
         frames = joined_labels([*self._waiting, raw])
         ready, rest = frames.part(slice(len(decided))), frames.part(slice(len(decided), None))

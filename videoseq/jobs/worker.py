@@ -27,7 +27,7 @@ from videoseq.errors import ConfigError, ModelError, OutputError
 from videoseq.features.backbones import load_backbone
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore, features_sha256
-from videoseq.inference.model import load_model
+from videoseq.inference.model import open_model
 from videoseq.jobs.feature_job import feature_job
 from videoseq.jobs.journal import Result
 from videoseq.jobs.label_job import label_job
@@ -93,7 +93,7 @@ def begin(task: Task, stack: ExitStack) -> Work:
 
 
 def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
-    model = load_model(task.model_path, task.choice)
+    model = open_model(task.model_path, task.choice)
     if model.contents.sha256 != task.model_sha256:
         raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
 
@@ -122,7 +122,7 @@ def _begin_features(task: FeatureTask, open_video: OpenVideo) -> Work:
 
 def _runtime_of(task: FeatureTask) -> Runtime:
     if isinstance(task.backbone, Path):
-        return load_model(task.backbone, task.choice).runtime
+        return open_model(task.backbone, task.choice).runtime
     return select_runtime(load_backbone(task.backbone), task.choice)
 
 

@@ -65,8 +65,30 @@ class SampledFrame:
     image: Image | None
 
 
-class FrameReader(ABC):
-    """One pass over a video, in this process or another. Use it as a context manager."""
+class FrameSource(ABC):
+    """One pass over frames, of a video file or of images in memory."""
+
+    @property
+    @abstractmethod
+    def fraction_read(self) -> float:
+        """How much of the source has been read, of a file in bytes: a progress measure that no header can spoil."""
+
+    @property
+    @abstractmethod
+    def duration_seconds(self) -> float:
+        """Where the last frame ends; ask for it when iteration has ended."""
+
+    @abstractmethod
+    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
+        """Every frame in order, with the images of those that the network looks at ``sample_hz`` times a second.
+
+        Raises:
+            VideoError: The video cannot be read to its end.
+        """
+
+
+class FrameReader(FrameSource):
+    """One pass over a video file, in this process or another. Use it as a context manager."""
 
     @property
     @abstractmethod
@@ -74,17 +96,9 @@ class FrameReader(ABC):
         """What the header claims."""
 
     @property
-    @abstractmethod
-    def fraction_read(self) -> float:
-        """How much of the file's bytes have been read: a progress measure that no header can spoil."""
-
-    @abstractmethod
-    def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
-        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
-
-        Raises:
-            VideoError: The video cannot be read to its end.
-        """
+    def duration_seconds(self) -> float:
+        """Where the last frame ends; ask for it when iteration has ended."""
+        return self.facts().duration_seconds
 
     @abstractmethod
     def facts(self) -> ReadFacts:

@@ -239,7 +239,7 @@ def test_videoseqs_own_files_read_back_exactly(tmp_path_factory, names, labels, 
     probabilities = np.full((len(labels), len(classes)), 0.1)
     probabilities[np.arange(len(labels)), labels] = 0.9
     seconds, duration = np.arange(len(labels)) * 1001 / 30000, len(labels) * 1001 / 30000
-    with LabelWriter(target, classes) as writer:
+    with LabelWriter(target) as writer:
         for start in range(0, len(labels), chunk):
             part = slice(start, start + chunk)
             index = np.arange(len(labels))[part]

@@ -15,6 +15,7 @@ from videoseq.features.runtimes.base import Runtime
 from videoseq.features.runtimes.int8 import QuantizedNetwork
 from videoseq.features.runtimes.torch_runtime import TorchRuntime, fold_batch_norm
 from videoseq.system.hardware import cpu_computes_bfloat16, num_usable_cores
+from videoseq.system.processes import check_not_forked
 from videoseq.system.torch_devices import choose_device
 
 __all__ = [
@@ -51,7 +52,9 @@ def select_runtime(
     Raises:
         ConfigError: The machine lacks what was asked for.
         ModelError: The network in 8-bit integers is none.
+        RuntimeError: This is a fork of a process that computes.
     """
+    check_not_forked()
     choice = choice or RuntimeChoice()
     num_threads = choice.num_threads or min(num_usable_cores(), _MAX_THREADS)
     is_for_cpu = choice.device == "auto" and (choice.library == "openvino" or choice.precision == "int8")

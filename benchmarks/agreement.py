@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from harness import machine, print_table, print_verdict
 from torch import Tensor
-from videoseq.pipelines.scene import draw_dataset
+from videoseq.pipelines.demo_clips import draw_dataset
 
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
@@ -109,7 +109,7 @@ def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[s
 
 def draw_clips(folder: Path) -> Path:
     """A dozen clips like the demo's."""
-    return draw_dataset(folder, num_train=10, num_val=2, num_test=0)
+    return draw_dataset(folder, {"train": 10, "val": 2})
 
 
 def main() -> None:

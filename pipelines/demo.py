@@ -30,11 +30,11 @@ def demo(
     from videoseq.inference.model import open_model
     from videoseq.jobs.plan import plan_jobs
 
-    from . import scene
+    from . import demo_clips
 
     console = Console(quiet=quiet, verbose=verbose)
     console.say("drawing clips …")
-    manifest = scene.draw_dataset(out / "clips", seed=seed)
+    manifest = demo_clips.draw_dataset(out / "clips", seed=seed, listener=console)
     settings = load_settings(overrides=[f"sample_hz={_SAMPLE_HZ}", f"training.seed={seed}"])
     choice = options.runtime_choice(device)
     train.run(
@@ -81,7 +81,7 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
 def _by_kind(clips: tuple[LabelledVideo, ...], model: Model) -> dict[str, float]:
     import numpy as np
 
-    from .scene import STILL
+    from .demo_clips import STILL
 
     targets = np.concatenate([clip.targets for clip in clips])
     is_right = targets == np.concatenate([clip.labels for clip in clips])

@@ -1,4 +1,4 @@
-"""The demo's world is what it claims: the same pictures, told apart by what came before alone."""
+"""The demo's clips are what they claim: the same images, told apart only by what came before."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import json
 import numpy as np
 import pytest
 
-from pipelines import scene
+from pipelines import demo_clips
 from videoseq.annotations.formats import read_annotation
 from videoseq.video.reader import VideoReader
 
 
 def drawn(way: float) -> np.ndarray:
-    picture = np.full((scene._HEIGHT, scene._WIDTH, 3), 128.0)
-    scene._draw(picture, way, (10, 200, 30))
-    return picture
+    image = np.full((demo_clips._HEIGHT, demo_clips._WIDTH, 3), 128.0)
+    demo_clips._draw(image, way, (10, 200, 30))
+    return image
 
 
-def test_empty_and_occupied_are_the_same_picture():
+def test_empty_and_occupied_are_the_same_image():
     np.testing.assert_array_equal(drawn(0.0), drawn(1.0))
 
 
@@ -30,7 +30,7 @@ def test_on_the_way_someone_is_to_be_seen_or_the_door_moves():
 
 
 def test_entering_and_leaving_pass_through_the_same_poses():
-    moments = list(scene._script(np.random.default_rng(3), fps=25))
+    moments = list(demo_clips._script(np.random.default_rng(3), fps=25))
     ways = {label: [m.way for m in moments if m.label == label] for label in ("entering", "leaving")}
     assert np.all((np.array(ways["entering"]) >= 0) & (np.array(ways["entering"]) <= 1))
     for way in ways["leaving"]:
@@ -38,7 +38,7 @@ def test_entering_and_leaving_pass_through_the_same_poses():
 
 
 def test_the_dataset_is_drawn_from_its_seed_and_annotated_frame_for_frame(tmp_path):
-    first, second = (scene.draw_dataset(tmp_path / name, num_train=2, num_val=1, num_test=1) for name in "ab")
+    first, second = (demo_clips.draw_dataset(tmp_path / name, {"train": 2, "val": 1, "test": 1}) for name in "ab")
     assert [path.read_bytes() for path in sorted((tmp_path / "a").iterdir())] == [
         path.read_bytes() for path in sorted((tmp_path / "b").iterdir())
     ]
@@ -52,7 +52,7 @@ def test_the_dataset_is_drawn_from_its_seed_and_annotated_frame_for_frame(tmp_pa
             for _ in reader:
                 pass
             duration = reader.facts().duration_seconds
-        assert annotation.labels == set(scene.CLASSES)
+        assert annotation.labels == set(demo_clips.CLASSES)
         assert annotation.intervals[-1].stop == pytest.approx(duration, abs=2e-3)
 
 

@@ -26,7 +26,9 @@ from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ConfigError, ModelError
 from videoseq.export import int8_calibration as quantizer
-from videoseq.export.int8 import Comparison, compare_labels, max_frames_per_video, part_videos, spread_images
+from videoseq.export.int8 import max_frames_per_video, split_videos
+from videoseq.export.int8_calibration import spread_images
+from videoseq.export.int8_comparison import Comparison, compare_labels
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import QuantizedNetwork, openvino_runtime, select_runtime
 from videoseq.features.store import FeatureStore
@@ -242,9 +244,9 @@ def test_pictures_are_spread_over_what_is_looked_at(model_folder, tmp_path):
     assert max(levels(10, max_frames=50)) <= 51
 
 
-def test_videos_are_parted_where_there_are_enough():
-    assert part_videos("abcde") == ("abcde", "abcde")
-    assert part_videos("abcdefg") == ("aceg", "bdf")
+def test_videos_are_split_where_there_are_enough():
+    assert split_videos("abcde") == ("abcde", "abcde")
+    assert split_videos("abcdefg") == ("aceg", "bdf")
     assert (max_frames_per_video(1), max_frames_per_video(4), max_frames_per_video(999)) == (50_000, 12_500, 5_000)
 
 
@@ -260,7 +262,9 @@ def test_labels_are_compared_as_far_as_asked(model_folder, network, clip):
     with VideoReader(clip) as reader:
         other = compare_labels(reader, saved, (float32, int8), 1000)
     assert 0.5 < other.cosine < 0.9999
-    assert other + other == Comparison(80, 2 * other.num_equal, 40, 2 * other.cosine_sum, frozenset({"bright", "dark"}))
+    assert other + other == Comparison(
+        80, 2 * other.num_equal, 40, 2 * other.cosine_sum, frozenset({"bright", "dark"}), 2
+    )
     assert Comparison().agreement == Comparison().cosine == 0.0
 
 
@@ -297,7 +301,8 @@ def test_it_says_what_was_compared_and_how_fast_it_is(made):
     assert said[0].startswith("calibrating on ")
     assert said[1].startswith("CNN: float32 ")
     assert said[1].endswith(" images/s")
-    assert " frames of 3 videos, others than those calibrated on)" in said[2]
+    assert said[2].startswith("int8 gives the same labels as float32 on ")
+    assert said[2].endswith(" frames of 3 videos, not used for calibration")
     assert said[3].startswith(f"model: {out}; ")
     result = json.loads(run.stdout)
     assert result["agreement"] >= 0.995
@@ -341,7 +346,7 @@ def test_where_there_is_nothing_to_quantise_it_says_which_command_does(
 @pytest.mark.slow
 def test_if_labels_do_not_agree_nothing_is_written(model_folder, light_dataset, network, call, monkeypatch, tmp_path):
     monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 1.01)
-    monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
+    monkeypatch.setattr("videoseq.export.int8.quantize_backbone", lambda backbone, images: network)
     ended = call("quantize", model_folder, light_dataset, "--out", tmp_path / "model8", "--quiet")
     check_one_line(ended, 2, f"{model_folder}: expected int8 to give float32's labels on ", "nothing was written")
     assert list(tmp_path.iterdir()) == []
@@ -352,7 +357,7 @@ def test_labels_that_never_change_prove_nothing(model_folder, clip, network, cal
     def only_dark(*args: object) -> Comparison:
         return replace(compare_labels(*args), names=frozenset({"dark"}))
 
-    monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
+    monkeypatch.setattr("videoseq.export.int8.quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     monkeypatch.setattr("videoseq.export.int8.compare_labels", only_dark)
     ended = call("quantize", model_folder, clip, "--out", tmp_path / "model8", "--quiet")
@@ -362,19 +367,19 @@ def test_labels_that_never_change_prove_nothing(model_folder, clip, network, cal
 
 @pytest.mark.slow
 def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, clip, network, monkeypatch):
-    monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
+    monkeypatch.setattr("videoseq.export.int8.quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     check_one_line(call("quantize", model8, clip, "--out", copied), 74, "--overwrite")
     ended = call("quantize", copied, clip, "--out", copied, "--overwrite")  # quantised again, in its place
     assert ended.status == 0, ended.err
-    assert "frames of 1 videos, the same as calibrated on" in ended.err
+    assert "frames of 1 videos, also used for calibration" in ended.err
     assert load_model_folder(copied).quantized.sha256 == network.sha256
     assert (copied / "report.html").exists()
 
 
 @pytest.mark.slow
 def test_a_bad_video_is_left_out_and_said(model_folder, clip, network, call, monkeypatch, tmp_path):
-    monkeypatch.setattr(quantizer, "quantize_backbone", lambda backbone, images: network)
+    monkeypatch.setattr("videoseq.export.int8.quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     (tmp_path / "text.mp4").write_text("I am no video. " * 99)
     ended = call(

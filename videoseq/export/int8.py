@@ -1,174 +1,241 @@
-"""A model in 8-bit integers: on which pictures it is calibrated, and whether its labels are still the same."""
+"""A model whose CNN also runs in 8-bit integers: calibrated on videos, saved only if the labels stay the same."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
 
-from videoseq.features.extraction import FeatureChunk, stream_features
-from videoseq.features.runtimes import QuantizedNetwork, Runtime
+from videoseq.config.runtime import RuntimeChoice
+from videoseq.errors import ModelError, VideoError
+from videoseq.export.int8_calibration import check_available, quantize_backbone, quantizer_versions, spread_images
+from videoseq.export.int8_comparison import Comparison, compare_labels
+from videoseq.features.runtimes import QuantizedNetwork, Runtime, select_runtime
 from videoseq.features.runtimes.int8 import Quantization
-from videoseq.inference.labels import LabeledFrames, num_equal_answers
-from videoseq.inference.whole_video import video_labeler
+from videoseq.features.runtimes.speed import measure_speed
+from videoseq.jobs.events import Listener
+from videoseq.jobs.journal import Result
+from videoseq.jobs.plan import Job
+from videoseq.jobs.progress import each_file
+from videoseq.models import model_folder
 from videoseq.models.model_folder import ModelFolder
+from videoseq.system.hardware import cpu_computes_bfloat16
+from videoseq.video.access import open_videos
 from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.reader import content_sha256
 
-_Video = TypeVar("_Video")
+_T = TypeVar("_T")
 
-NUM_CALIBRATION_IMAGES = 300
-MAX_COMPARED_FRAMES = 50_000
-"""Enough to tell an agreement of 99.5 % from 99 %."""
+_NUM_CALIBRATION_IMAGES = 300
+_MAX_COMPARED_FRAMES = 50_000  # enough to tell an agreement of 99.5 % from 99 %
 _MIN_FRAMES_PER_VIDEO = 5_000
-_MIN_VIDEOS_TO_PART = 6
+_MIN_VIDEOS_TO_SPLIT = 6
+_COPIED = ("metrics.json", "README.md", "report.html")  # measured in float32, which the new model computes as before
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Labels from two features of the same frames, side by side.
+class QuantizedModel:
+    """What :func:`quantize_model` made.
 
     Attributes:
-        num_frames: Frames compared.
-        num_equal: Those among them with one label from both.
-        num_images: Pictures of which features were compared.
-        cosine_sum: The sum of the cosines between the features of each picture.
-        names: The labels from the first of the two.
+        folder: The new model folder.
+        agreement: The share of frames with the same label in int8 as in float32.
+        images_per_second: The speed of the CNN on this CPU, by precision.
+        origin: How the network was calibrated and compared.
+        failures: The videos that could not be used, each with its error.
     """
 
-    num_frames: int = 0
-    num_equal: int = 0
-    num_images: int = 0
-    cosine_sum: float = 0.0
-    names: frozenset[str] = frozenset()
+    folder: Path
+    agreement: float
+    images_per_second: Mapping[str, float]
+    origin: Quantization
+    failures: Mapping[Path, VideoError]
 
-    def __add__(self, other: Comparison) -> Comparison:
-        return Comparison(
-            self.num_frames + other.num_frames,
-            self.num_equal + other.num_equal,
-            self.num_images + other.num_images,
-            self.cosine_sum + other.cosine_sum,
-            self.names | other.names,
-        )
+    def as_dict(self) -> dict[str, Any]:
+        """All but the failures as JSON-ready fields."""
+        speeds = dict(self.images_per_second)
+        return {
+            "model": str(self.folder), "agreement": self.agreement, "images_per_second": speeds,
+            **self.origin.model_dump(),
+        }  # fmt: skip
 
-    @property
-    def agreement(self) -> float:
-        """The share of frames with one label from both."""
-        return self.num_equal / self.num_frames if self.num_frames else 0.0
 
-    @property
-    def cosine(self) -> float:
-        """Between the features, on average."""
-        return self.cosine_sum / self.num_images if self.num_images else 0.0
+def quantize_model(
+    model: Path,
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    num_threads: int | None = None,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> QuantizedModel:
+    """Makes a model whose CNN also runs in 8-bit integers, by OpenVINO on the CPU.
+
+    Args:
+        model: The folder of the model.
+        jobs: Videos like those that will be labeled. From six on, one half serves for calibration and the other for
+            the comparison; videos with the same content count once.
+        out: The model folder to make.
+        num_threads: CPU threads; None for all cores.
+        overwrite: Whether a model at ``out`` may be replaced.
+        listener: Hears each video that cannot be used as a failed result, and how far the work is.
+
+    Raises:
+        ConfigError: OpenVINO or NNCF is not installed.
+        ModelError: The model cannot be loaded, int8 gives too many other labels, or the labels never change.
+        VideoError: No video can be used; it is the first one's error.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    check_available()
+    model_folder.check_target(out, overwrite=overwrite)
+    contents = model_folder.load_model_folder(model)
+    with open_videos() as access:
+        videos = _Videos(jobs, access.open, listener or Listener())
+        to_calibrate, to_compare = split_videos(videos.jobs)
+        network, num_images = _calibrated(contents, videos, to_calibrate)
+        float32 = select_runtime(contents.backbone, RuntimeChoice("cpu", "openvino", "float32", num_threads))
+        int8 = select_runtime(contents.backbone, RuntimeChoice("cpu", "openvino", "int8", num_threads), (), network)
+        compared = _compared(contents, videos, to_compare, (float32, int8))
+    origin = Quantization(
+        network_sha256=network.sha256,
+        num_calibration_images=num_images,
+        num_calibration_videos=sum(job not in videos.failures for job in to_calibrate),
+        num_compared_frames=compared.num_frames,
+        num_compared_videos=compared.num_videos,
+        compared_on_other_videos=not set(to_calibrate) & set(to_compare),
+        cosine=round(compared.cosine, 6),
+        versions=quantizer_versions(),
+    )
+    _check(compared, model, contents, comparison_text(origin))
+    speeds = _speeds(contents, int8)
+    videos.listener.on_message("CNN: " + ", ".join(f"{name} {speed:.0f} images/s" for name, speed in speeds.items()))
+    shares = {**contents.config.agreement, "int8": round(compared.agreement, 6)}
+    config = contents.config.model_copy(update={"agreement": shares, "int8": origin})
+    made = replace(contents, config=config, quantized=network, sha256="")
+    model_folder.save_model_folder(made, out, overwrite=overwrite, add_files=lambda folder: _copy_files(model, folder))
+    failures = {job.video: error for job, error in videos.failures.items()}
+    return QuantizedModel(out, compared.agreement, speeds, origin, failures)
+
+
+def comparison_text(origin: Quantization) -> str:
+    """What labels were compared on, for people."""
+    which = "not used" if origin.compared_on_other_videos else "also used"
+    return f"{origin.num_compared_frames} frames of {origin.num_compared_videos} videos, {which} for calibration"
 
 
 def max_frames_per_video(num_videos: int) -> int:
-    """How far into each of so many videos to look: an hour of one, or the beginnings of many."""
-    return max(_MIN_FRAMES_PER_VIDEO, MAX_COMPARED_FRAMES // num_videos)
+    """How many frames of each video to read: about half an hour of one, or the beginnings of many."""
+    return max(_MIN_FRAMES_PER_VIDEO, _MAX_COMPARED_FRAMES // num_videos)
 
 
-def part_videos(videos: Sequence[_Video]) -> tuple[Sequence[_Video], Sequence[_Video]]:
-    """Those to calibrate on and those to compare on: others, where there are enough for both."""
-    if len(videos) < _MIN_VIDEOS_TO_PART:
+def split_videos(videos: Sequence[_T]) -> tuple[Sequence[_T], Sequence[_T]]:
+    """Videos to calibrate on and videos to compare on; all for both if they are few."""
+    if len(videos) < _MIN_VIDEOS_TO_SPLIT:
         return videos, videos
     return videos[::2], videos[1::2]
 
 
-def spread_images(
-    reader: FrameReader, contents: ModelFolder, num_images: int, max_frames: int, on_progress: Progress | None = None
-) -> list[UInt8[Tensor, "3 height width"]]:
-    """So many resized pictures, spread evenly over a video's first frames; fewer if the network looks at fewer.
+class _Videos:
+    """Videos with different contents, in an order that does not depend on names; those that fail are left out."""
 
-    Raises:
-        VideoError: The video cannot be read.
-    """
-    resize = contents.backbone.identity.preprocessing.resize
-    kept: list[Tensor] = []
-    stride, num_seen = 1, 0
-    for frame in reader.sampled(contents.config.sample_hz):
-        if frame.stamp.index >= max_frames:
-            break
-        if frame.image is None:
-            continue
-        if num_seen % stride == 0:
-            kept.append(resize(frame.image))
-        num_seen += 1
-        if len(kept) == 2 * num_images:  # how many there will be is known at the end only
-            kept, stride = kept[::2], 2 * stride
-        if on_progress is not None:
-            on_progress(frame.stamp.index + 1, reader.fraction_read)
-    rows = np.linspace(0, len(kept) - 1, min(num_images, len(kept))).round().astype(int)
-    return [kept[row] for row in rows]
+    def __init__(self, jobs: Sequence[Job], open_video: Callable[[Path], FrameReader], listener: Listener) -> None:
+        self.failures: dict[Job, VideoError] = {}
+        self.listener = listener
+        self._open = open_video
+        by_content: dict[str, Job] = {}
+        for job in jobs:
+            with self._failing(job):
+                job.check_link()
+                by_content.setdefault(content_sha256(job.video), job)
+        self.jobs = [job for _, job in sorted(by_content.items())]
+        self.require(self.jobs)
+
+    def each(self, jobs: Sequence[Job], stage: str, read: Callable[[FrameReader, Progress], _T]) -> Iterator[_T]:
+        """What ``read`` finds in each video that can be read."""
+        jobs = [job for job in jobs if job not in self.failures]
+        for job, on_frames in each_file(jobs, len(jobs), stage, self.listener):
+            found: list[_T] = []
+            with self._failing(job), self._open(job.video) as reader:
+                found.append(read(reader, on_frames))
+            yield from found
+
+    def require(self, found: object) -> None:
+        """Raises the first error if nothing was found in any video."""
+        if not found:
+            raise next(iter(self.failures.values()), VideoError("not_found", "expected a video, got none"))
+
+    @contextmanager
+    def _failing(self, job: Job) -> Iterator[None]:
+        try:
+            yield
+        except VideoError as error:
+            self.failures[job] = error
+            self.listener.on_result(Result(str(job.video), "failed", error.code, str(error)))
 
 
-def compare_labels(
-    reader: FrameReader,
-    contents: ModelFolder,
-    runtimes: tuple[Runtime, Runtime],
-    max_frames: int,
-    on_progress: Progress | None = None,
+def _calibrated(contents: ModelFolder, videos: _Videos, jobs: Sequence[Job]) -> tuple[QuantizedNetwork, int]:
+    """The network in 8-bit integers, and the number of images that it was calibrated on."""
+    per_video = -(-_NUM_CALIBRATION_IMAGES // len(jobs))
+    max_frames = max_frames_per_video(len(jobs))
+
+    def read(reader: FrameReader, on_frames: Progress) -> list[torch.Tensor]:
+        return spread_images(reader, contents, per_video, max_frames, on_frames)
+
+    found = videos.each(jobs[:_NUM_CALIBRATION_IMAGES], "calibration images", read)
+    images = [image for images in found for image in images][:_NUM_CALIBRATION_IMAGES]
+    videos.require(images)
+    videos.listener.on_message(f"calibrating on {len(images)} images")
+    return quantize_backbone(contents.backbone, torch.stack(images)), len(images)
+
+
+def _compared(
+    contents: ModelFolder, videos: _Videos, jobs: Sequence[Job], runtimes: tuple[Runtime, Runtime]
 ) -> Comparison:
-    """A video's first frames, labelled with features by one runtime and by another; read once, in bounded memory.
+    """How far labels agree; it stops when there are frames enough."""
+    total = Comparison()
+    max_frames = max_frames_per_video(len(jobs))
 
-    Raises:
-        VideoError: The video cannot be read.
-        ModelError: The network answered with something that is not a number.
-    """
-    found, num_frames = Comparison(), 0
-    with (
-        closing(_chunks(reader, _Pair(*runtimes), contents.config.sample_hz, on_progress)) as chunks,
-        closing(video_labeler(contents.head, contents.classes)) as one,
-        closing(video_labeler(contents.head, contents.classes)) as other,
-    ):
-        for pair in chunks:
-            cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
-            found += Comparison(num_images=len(cosines), cosine_sum=float(cosines.sum()))
-            found += _compare(one.add(pair[0]), other.add(pair[1]))
-            num_frames += len(pair[0].index)
-            if num_frames >= max_frames:
-                break
-        found += _compare(one.finish(), other.finish())
-    return found
+    def read(reader: FrameReader, on_frames: Progress) -> Comparison:
+        return compare_labels(reader, contents, runtimes, max_frames, on_frames)
+
+    for found in videos.each(jobs, "comparing", read):
+        total += found
+        if total.num_frames >= _MAX_COMPARED_FRAMES:
+            break
+    videos.require(total.num_videos)
+    return total
 
 
-def _compare(ones: Iterable[LabeledFrames], others: Iterable[LabeledFrames]) -> Comparison:
-    found = Comparison()
-    for one, other in zip(ones, others, strict=True):
-        found += Comparison(len(one), num_equal_answers(one.answers, other.answers), names=frozenset(one.names))
-    return found
+def _check(compared: Comparison, model: Path, contents: ModelFolder, where: str) -> None:
+    """Refuses int8 if its labels differ too often, and if they could not differ."""
+    required = model_folder.MIN_AGREEMENT
+    if compared.agreement < required:
+        raise ModelError(
+            f"{model}: expected int8 to give float32's labels on {100 * required:.1f} % of the frames, got "
+            f"{100 * compared.agreement:.2f} % ({where}); nothing was written, label with the model as it is"
+        )
+    if len(compared.names) < (2 if contents.config.is_multilabel else min(2, len(contents.classes))):
+        (only,) = compared.names
+        raise ModelError(
+            f"{model}: expected videos in which labels change, got {only!r} on all of {where}, which would agree "
+            "whatever int8 does; nothing was written, take others"
+        )
 
 
-def with_int8(contents: ModelFolder, network: QuantizedNetwork, agreement: float, origin: Quantization) -> ModelFolder:
-    """The same model, with a network in 8-bit integers beside its own and what is known of it."""
-    shares = {**contents.config.agreement, "int8": round(agreement, 6)}
-    config = contents.config.model_copy(update={"agreement": shares, "int8": origin})
-    return replace(contents, config=config, quantized=network, sha256="")
+def _speeds(contents: ModelFolder, int8: Runtime) -> dict[str, float]:
+    """Images per second in each precision that this CPU computes in."""
+    floating = ("float32", "bfloat16") if cpu_computes_bfloat16() else ("float32",)
+    choices = [RuntimeChoice("cpu", "openvino", name, int8.num_streams) for name in floating]
+    runtimes = [*(select_runtime(contents.backbone, choice) for choice in choices), int8]
+    return {runtime.precision: round(measure_speed(runtime), 1) for runtime in runtimes}
 
 
-def _chunks(
-    reader: FrameReader, pair: _Pair, sample_hz: float | None, on_progress: Progress | None
-) -> Generator[tuple[FeatureChunk, FeatureChunk], None, None]:
-    for chunk in stream_features(reader, pair, sample_hz, on_progress):
-        one, other = chunk.features.chunk(2, dim=1)
-        yield replace(chunk, features=one), replace(chunk, features=other)
-
-
-class _Pair(Runtime):
-    """Two runtimes of one backbone on the same pictures; their features side by side."""
-
-    def __init__(self, one: Runtime, other: Runtime) -> None:
-        self._both = one, other
-        self.identity = one.identity.model_copy(update={"feature_size": 2 * one.identity.feature_size})
-        self.description = f"{one.description}; {other.description}"
-        self.precision = one.precision
-        self.num_streams = min(one.num_streams, other.num_streams)
-        self.batch_images = one.batch_images
-
-    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
-        """Features of resized images."""
-        return torch.cat([runtime(images) for runtime in self._both], dim=1)
+def _copy_files(model: Path, folder: Path) -> None:
+    for name in _COPIED:
+        if (model / name).exists():
+            shutil.copyfile(model / name, folder / name)

@@ -1,4 +1,4 @@
-"""A backbone in 8-bit integers: NNCF finds the ranges of its activations on pictures like those that it is to see."""
+"""A backbone in 8-bit integers: NNCF measures the ranges of its activations on images of the user's videos."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -21,24 +22,26 @@ from videoseq.errors import ConfigError, one_line
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import openvino_runtime
 from videoseq.features.runtimes.int8 import QuantizedNetwork, probe_image
+from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_adds_int8_exactly
+from videoseq.video.frames import FrameReader, Progress
 
 if TYPE_CHECKING:
     import openvino
 
 
 def check_available() -> None:
-    """Says so if what quantises is not installed.
+    """Checks that OpenVINO and NNCF are installed.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: One of them is not.
     """
     if not openvino_runtime.is_available() or importlib.util.find_spec("nncf") is None:
         raise ConfigError('int8: OpenVINO or NNCF is not installed: pip install "videoseq[int8]"')
 
 
 def quantizer_versions() -> dict[str, str]:
-    """The versions on which a quantised network's bytes depend."""
+    """The versions on which the bytes of a quantized network depend."""
     return {name: metadata.version(name) for name in ("nncf", "openvino")}
 
 
@@ -46,8 +49,8 @@ def quantize_backbone(backbone: Backbone, images: UInt8[Tensor, "images 3 height
     """The backbone in 8-bit integers; the same images give the same bytes.
 
     Args:
-        backbone: What is to be quantised; it stays as it is.
-        images: Resized pictures like those that it is to see; a few hundred are enough.
+        backbone: The float32 network; it is not changed.
+        images: Resized images like those that it will see; a few hundred are enough.
 
     Raises:
         ConfigError: NNCF or OpenVINO is not installed, or cannot quantise this backbone.
@@ -60,10 +63,8 @@ def quantize_backbone(backbone: Backbone, images: UInt8[Tensor, "images 3 height
         try:
             network = openvino_runtime.read_float(core, backbone)
             _simplify(network)
-            pictures = [image[None].numpy() for image in images]  # one by one: of a batch it would measure the whole
-            network = nncf.quantize(
-                network, nncf.Dataset(pictures), subset_size=len(pictures), **_options(network, nncf)
-            )
+            batches = [image[None].numpy() for image in images]  # one by one: NNCF would measure a whole batch at once
+            network = nncf.quantize(network, nncf.Dataset(batches), subset_size=len(batches), **_options(network, nncf))
             graph, weights = _serialize(network, openvino)
             compiled = core.compile_model(network, "CPU", openvino_runtime.compile_options("int8", 1))
             (probe_features,) = compiled([probe_image(backbone.identity).numpy()]).values()
@@ -72,21 +73,55 @@ def quantize_backbone(backbone: Backbone, images: UInt8[Tensor, "images 3 height
     return QuantizedNetwork(graph, weights, torch.tensor(probe_features))
 
 
+def spread_images(
+    reader: FrameReader, contents: ModelFolder, num_images: int, max_frames: int, on_progress: Progress | None = None
+) -> list[UInt8[Tensor, "3 height width"]]:
+    """Resized images, spread evenly over a video's first frames.
+
+    Args:
+        reader: The video.
+        contents: The model; only frames that its CNN would see are taken.
+        num_images: How many images; fewer if the CNN would see fewer.
+        max_frames: Where to stop.
+        on_progress: Hears the number of frames and the fraction of the file that was read.
+
+    Raises:
+        VideoError: The video cannot be read.
+    """
+    resize = contents.backbone.identity.preprocessing.resize
+    kept: list[Tensor] = []
+    stride, num_seen = 1, 0
+    for frame in reader.sampled(contents.config.sample_hz):
+        if frame.stamp.index >= max_frames:
+            break
+        if frame.image is None:
+            continue
+        if num_seen % stride == 0:
+            kept.append(resize(frame.image))
+        num_seen += 1
+        if len(kept) == 2 * num_images:  # the number of frames is not known before the end
+            kept, stride = kept[::2], 2 * stride
+        if on_progress is not None:
+            on_progress(frame.stamp.index + 1, reader.fraction_read)
+    rows = np.linspace(0, len(kept) - 1, min(num_images, len(kept))).round().astype(int)
+    return [kept[row] for row in rows]
+
+
 def _simplify(network: openvino.Model) -> None:
-    """Folds what the exporter left to be computed; NNCF knows a bias or a depthwise convolution only as constants."""
-    from openvino._offline_transformations import apply_moc_transformations  # where NNCF takes its own from
+    """Folds constant expressions: NNCF recognizes a bias or a depthwise convolution only with constant weights."""
+    from openvino._offline_transformations import apply_moc_transformations  # where NNCF finds it too
 
     apply_moc_transformations(network, cf=True)
 
 
 def _options(network: openvino.Model, nncf: ModuleType) -> dict[str, object]:
-    """What of all that was tried left most labels as they are (docs/performance.md)."""
+    """The options that kept most labels, of all that were tried (docs/performance.md)."""
     operations = network.get_ordered_ops()
     first = [operation.get_friendly_name() for operation in operations if operation.get_type_name() == "Convolution"][
         :1
     ]
-    # Weights of seven bits, for sums that may be cut off. Without them another CPU that does so is found out when it is
-    # to run the network.
+    # A CPU whose int8 sums saturate needs weights of seven bits. If such a CPU later gets a network with eight, the
+    # check of its probe features refuses it.
     fix = nncf.OverflowFix.DISABLE if cpu_adds_int8_exactly() else nncf.OverflowFix.ENABLE
     return {
         "preset": nncf.QuantizationPreset.PERFORMANCE,
@@ -97,7 +132,7 @@ def _options(network: openvino.Model, nncf: ModuleType) -> dict[str, object]:
 
 
 def _serialize(network: openvino.Model, library: ModuleType) -> tuple[bytes, bytes]:
-    """Graph and weights; names go or are counted anew, since OpenVINO counts on for as long as a process lives."""
+    """Graph and weights, with new names: OpenVINO numbers its names for as long as the process lives."""
     from openvino._offline_transformations import apply_fused_names_cleanup
 
     apply_fused_names_cleanup(network)
@@ -111,7 +146,7 @@ def _serialize(network: openvino.Model, library: ModuleType) -> tuple[bytes, byt
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """NNCF draws bars and writes its log to stdout, which is for data."""
+    """Keeps NNCF's progress bars and log away from stdout, which is for data."""
     logger = logging.getLogger("nncf")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from tests.support.small_backbone import SAMPLE_HZ, make_clips, on_one_thread, s
 from videoseq.config.schema import BackboneSettings
 from videoseq.errors import ModelError, OutputError
 from videoseq.features.backbones import load_backbone
-from videoseq.training.image_store import PictureStore
+from videoseq.training.image_store import PictureStore, rows_of
 from videoseq.video.reader import VideoReader, read_frames
 
 
@@ -57,7 +57,7 @@ def test_features_of_pictures_are_those_of_the_video(backbone, clips, pictures):
 def test_what_a_network_makes_of_pictures_is_kept(pictures):
     kept = pictures.passed_through(lambda images: images.float().mean(dim=(2, 3)))
     numbers = torch.tensor([24, 1, 7])
-    assert torch.equal(kept.read(numbers), pictures.read(numbers).float().mean(dim=(2, 3)))
+    assert torch.equal(rows_of(kept, numbers), pictures.read(numbers).float().mean(dim=(2, 3)))
 
 
 def test_a_video_with_other_frames_than_its_features_is_refused(backbone, clips, tmp_path):
@@ -72,7 +72,9 @@ def test_a_video_with_other_frames_than_its_features_is_refused(backbone, clips,
 
 def test_a_folder_that_cannot_be_written_is_one_line(backbone, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"pictures could not be kept; .*; make room there, or name another --cache"):
+    with pytest.raises(
+        OutputError, match=r"pictures of the clips could not be written; .*; make room there, or name another --cache"
+    ):
         PictureStore(tmp_path / "file", backbone.identity.preprocessing)
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.data.augmentation import Augmentation, StepSequence
 from videoseq.data.dataset import Clip
-from videoseq.storage.memmap import release_pages
+from videoseq.storage.disk_arrays import release_pages
 from videoseq.video.sampling import step_rows
 
 _Chunk = tuple[StepSequence, slice]

@@ -20,8 +20,8 @@ from jaxtyping import Float, Float32, Int
 from videoseq.errors import Notice, OutputError
 from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime
+from videoseq.storage.disk_arrays import DiskArray, release_pages
 from videoseq.storage.files import remove_leftovers, staged_binary_file, staged_file, staged_folder
-from videoseq.storage.memmap import release_pages
 from videoseq.video.frames import FrameReader, Progress
 from videoseq.video.info import ReadFacts
 from videoseq.video.reader import VideoReader, content_sha256
@@ -164,13 +164,14 @@ def _compute_entry(
 ) -> None:
     seconds, flags, steps = [], [], []
     with (folder / "features.npy").open("w+b") as file:
-        rows = _GrowingArray(file, runtime.identity.feature_size)
+        _write_header(file, (0, runtime.identity.feature_size))
+        rows = DiskArray(file)
         for chunk in stream_features(reader, runtime, key["sample_hz"], on_progress):
-            rows.append(chunk.features.numpy())
+            rows.append(chunk.features.numpy().astype("<f4", copy=False))
             seconds.append(chunk.seconds)
             flags.append(chunk.flags)
             steps.append(chunk.steps)
-        rows.finish()
+        _write_header(file, (len(rows), runtime.identity.feature_size))
         facts = reader.facts()
     np.save(folder / "seconds.npy", np.concatenate(seconds))
     np.save(folder / "flags.npy", np.concatenate(flags))
@@ -179,29 +180,10 @@ def _compute_entry(
     (folder / "entry.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
 
-class _GrowingArray:
-    """A float32 .npy file whose number of rows is known only at its end.
-
-    numpy reserves room in the header for the first axis to grow, so the header is written again in place.
-    """
-
-    def __init__(self, file: BinaryIO, width: int) -> None:
-        self._file = file
-        self._width = width
-        self._num_rows = 0
-        self._write_header()
-
-    def append(self, rows: Float32[np.ndarray, "rows width"]) -> None:
-        self._file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
-        self._num_rows += len(rows)
-
-    def finish(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-
-    def _write_header(self) -> None:
-        shape = (self._num_rows, self._width)
-        np.lib.format.write_array_header_1_0(self._file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
+    """Starts a float32 .npy file; numpy leaves room in the header for the number of rows to grow."""
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 def _find_entry(entry: Path, video: Path) -> ClipFeatures | None:

@@ -7,17 +7,15 @@ in an ensemble those of every member, and what the first pass says of it, 4 byte
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from videoseq.annotations.types import ClassNames
-from videoseq.errors import OutputError
 from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.labels import LabeledFrames
 from videoseq.inference.streaming import LabelQueue, SequenceLabeler
@@ -25,6 +23,7 @@ from videoseq.models.bidirectional import BidirectionalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.head import Head
 from videoseq.models.state import RNNState
+from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.system.torch_devices import one_core
 from videoseq.video.sampling import step_rows
 
@@ -105,11 +104,10 @@ class _TwoPasses(VideoLabeler):
         self._classes = classes
         self._state: RNNState | None = None
         self._last_features = torch.zeros(1, head.feature_size)
-        num_components = head.reduce(self._last_features[None]).shape[2]
         with ExitStack() as files:
-            self._frames = files.enter_context(closing(_Rows(_FRAME)))
-            self._components = files.enter_context(closing(_Rows(np.dtype((np.float32, (num_components,))))))
-            self._logits = files.enter_context(closing(_Rows(np.dtype((np.float32, (head.num_classes,))))))
+            self._frames, self._components, self._logits = (
+                files.enter_context(closing(TemporaryArray("intermediate results"))) for _ in range(3)
+            )
             self._logits.append(np.zeros((1, head.num_classes), np.float32))  # of frames before the first step
             self._files = files.pop_all()
 
@@ -151,53 +149,3 @@ class _TwoPasses(VideoLabeler):
             with one_core(), torch.inference_mode():
                 logits, state = self._head.from_future(components, state)
             self._logits.write(start + 1, self._logits.read(start + 1, stop + 1) + logits[0].numpy())
-
-
-class _Rows:
-    """Rows of one kind in a temporary file, which is gone with this process whatever becomes of it.
-
-    Raises:
-        OutputError: There is no room for them.
-    """
-
-    def __init__(self, kind: np.dtype) -> None:
-        self._kind = kind
-        self._num_rows = 0
-        with _explained():
-            self._file = tempfile.TemporaryFile(prefix="videoseq-")  # noqa: SIM115 (close() does)
-
-    def __len__(self) -> int:
-        return self._num_rows
-
-    def append(self, rows: np.ndarray) -> None:
-        """Adds rows behind the last one."""
-        self.write(self._num_rows, rows)
-        self._num_rows += len(rows)
-
-    def write(self, start: int, rows: np.ndarray) -> None:
-        """Puts rows in the place of others."""
-        with _explained():
-            self._file.seek(start * self._kind.itemsize)
-            self._file.write(rows.tobytes())
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Some of the rows, those that there are."""
-        content = bytearray((min(stop, self._num_rows) - start) * self._kind.itemsize)
-        with _explained():
-            self._file.seek(start * self._kind.itemsize)
-            self._file.readinto(content)
-        return np.frombuffer(content, self._kind)
-
-    def close(self) -> None:
-        """Gives the room back."""
-        self._file.close()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        what = "what waits for a video's end could not be written"
-        hint = "make room there, or set TMPDIR to a folder that has some"
-        raise OutputError(f"{tempfile.gettempdir()}: {what}; {error.strerror or error}; {hint}") from None

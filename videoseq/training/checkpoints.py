@@ -26,8 +26,8 @@ from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
 from videoseq.errors import ConfigError, Notice, OutputError
 from videoseq.features.backbones import BackboneIdentity
+from videoseq.storage.disk_arrays import release_pages
 from videoseq.storage.files import staged_binary_file
-from videoseq.storage.memmap import release_pages
 from videoseq.system.hardware import library_versions
 
 _SUFFIX = ".ckpt"

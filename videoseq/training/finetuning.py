@@ -29,8 +29,9 @@ from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import Runtime
 from videoseq.features.store import ClipFeatures
 from videoseq.models.head import RNNHead
+from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.training.fit import HERE, FitPlace, FitResult, fit_module, seeded
-from videoseq.training.image_store import PictureStore, TensorFile
+from videoseq.training.image_store import PictureStore, rows_of
 from videoseq.training.lightning_module import ClipData, SequenceModule, loss_weights
 from videoseq.training.loop import EpochRecord
 from videoseq.training.trainer import is_distributed
@@ -85,7 +86,7 @@ class FinetuningModule(SequenceModule):
         backbone: Backbone,
         trainable: LastBlocks,
         pictures: PictureStore,
-        handed_over: TensorFile | None = None,
+        handed_over: TemporaryArray | None = None,
     ) -> None:
         super().__init__(head, weights, settings)
         self.backbone = backbone
@@ -122,7 +123,7 @@ class FinetuningModule(SequenceModule):
     def _given(self, numbers: Int64[Tensor, " pictures"]) -> Shaped[Tensor, "pictures ..."]:
         """What the fitted blocks are given of pictures."""
         if self._handed_over is not None:
-            return self._handed_over.read(numbers).to(self.device)
+            return rows_of(self._handed_over, numbers).to(self.device)
         images = self._read(numbers).to(self.device)
         with torch.no_grad():
             return images if self._before is None else self._before(images)
@@ -196,7 +197,7 @@ class Finetuner:
         self._settings = settings
         self._make_runtime = make_runtime
         self._device = device
-        self._handed_over: TensorFile | None = None
+        self._handed_over: TemporaryArray | None = None
 
     def prepare(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Computes what frozen blocks make of each picture, unless that changes; else the first call does.

@@ -6,13 +6,11 @@ read from disk is what a chunk needs.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import numpy as np
 import torch
@@ -20,53 +18,17 @@ from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
 from videoseq.data.dataset import Clip
-from videoseq.errors import ModelError, OutputError
+from videoseq.errors import ModelError
 from videoseq.features.backbones import Preprocessing
 from videoseq.features.extraction import one_core_threads
 from videoseq.features.runtimes import Runtime
+from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.system.hardware import num_usable_cores
 from videoseq.system.torch_devices import one_core
 from videoseq.video.frames import FrameReader, Progress
 
 _PICTURES_AT_ONCE = 128
 _BATCH = 8
-
-
-class TensorFile:
-    """Tensors of one shape in a file that has no name and is gone with the process; they are numbered from 1.
-
-    Raises:
-        OutputError: On construction, when nothing can be written to ``folder``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = _make_file(folder)
-        self._kind = torch.empty(0)
-
-    def append(self, tensors: Shaped[Tensor, "tensors ..."]) -> None:
-        """Puts tensors behind those that are there.
-
-        Raises:
-            OutputError: There is no room for them.
-        """
-        self._kind = tensors[:0].clone()
-        try:
-            self._file.write(tensors.contiguous().numpy().tobytes())
-        except OSError as error:
-            raise _refused(self._folder, error) from None
-
-    def read(self, numbers: Int64[Tensor, " tensors"]) -> Shaped[Tensor, "tensors ..."]:
-        """Tensors by their numbers."""
-        found = torch.empty(len(numbers), *self._kind.shape[1:], dtype=self._kind.dtype)
-        for one, number in zip(found.numpy(), numbers.tolist(), strict=True):
-            self._file.seek((number - 1) * one.nbytes)
-            np.copyto(one, np.frombuffer(self._file.read(one.nbytes), one.dtype).reshape(one.shape))
-        return found
-
-    def close(self) -> None:
-        """Gives the room back."""
-        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -102,7 +64,7 @@ class PictureStore:
         self._preprocessing = preprocessing
         self._places: dict[Path, _Place] = {}
         self._files = ExitStack()
-        self._pictures = self._open_file()
+        self._pictures = self._files.enter_context(closing(self._open_file()))
         self.num_pictures = 0
 
     def __enter__(self) -> PictureStore:
@@ -126,7 +88,7 @@ class PictureStore:
         num_before = self.num_pictures
         for frame in reader.sampled(sample_hz):
             if frame.image is not None:
-                self._pictures.append(self._preprocessing.resize(frame.image)[None])
+                self._pictures.append(self._preprocessing.resize(frame.image)[None].numpy())
                 self.num_pictures += 1
                 if on_progress is not None:
                     on_progress(frame.stamp.index + 1, reader.fraction_read)
@@ -148,21 +110,21 @@ class PictureStore:
 
     def read(self, numbers: Int64[Tensor, " pictures"]) -> UInt8[Tensor, "pictures 3 height width"]:
         """Pictures by their numbers."""
-        return self._pictures.read(numbers)
+        return rows_of(self._pictures, numbers)
 
     def passed_through(
         self, network: Callable[[Tensor], Tensor], on_progress: Callable[[int], None] | None = None
-    ) -> TensorFile:
+    ) -> TemporaryArray:
         """What a network makes of every picture, there as long as these are; tells how many are done.
 
         Raises:
             OutputError: There is no room for it.
         """
-        file = self._open_file()
+        file = self._files.enter_context(closing(self._open_file()))
         with one_core(), one_core_threads(num_usable_cores(), "cnn") as threads:
             for numbers in torch.split(torch.arange(1, self.num_pictures + 1), _PICTURES_AT_ONCE):
                 for some in threads.map(torch.inference_mode()(network), torch.split(self.read(numbers), _BATCH)):
-                    file.append(some.cpu())
+                    file.append(some.cpu().numpy())
                 if on_progress is not None:
                     on_progress(int(numbers[-1]))
         return file
@@ -173,32 +135,21 @@ class PictureStore:
         Raises:
             OutputError: There is no room for them.
         """
-        shape = len(clip.features.features), runtime.identity.feature_size
-        with _make_file(self._folder) as file, one_core(), one_core_threads(runtime.num_streams, "cnn") as threads:
-            try:
-                for numbers in torch.split(self._places[clip.entry.video].numbers, _PICTURES_AT_ONCE):
-                    for features in threads.map(runtime, torch.split(self.read(numbers), runtime.batch_images)):
-                        file.write(features.numpy().tobytes())
-                file.flush()
-                features_of_clip = np.memmap(file, np.float32, "r", shape=shape)
-            except OSError as error:
-                raise _refused(self._folder, error) from None
-        return replace(clip, features=replace(clip.features, features=features_of_clip))
+        with (
+            closing(self._open_file()) as file,
+            one_core(),
+            one_core_threads(runtime.num_streams, "cnn") as threads,
+        ):
+            for numbers in torch.split(self._places[clip.entry.video].numbers, _PICTURES_AT_ONCE):
+                for features in threads.map(runtime, torch.split(self.read(numbers), runtime.batch_images)):
+                    file.append(features.numpy())
+            return replace(clip, features=replace(clip.features, features=file.mapped()))
 
-    def _open_file(self) -> TensorFile:
-        file = TensorFile(self._folder)
-        self._files.callback(file.close)
-        return file
+    def _open_file(self) -> TemporaryArray:
+        what, hint = "the pictures of the clips", "name another --cache"
+        return TemporaryArray(what, self._folder, hint)
 
 
-def _make_file(folder: Path) -> IO[bytes]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=folder)
-    except OSError as error:
-        raise _refused(folder, error) from None
-
-
-def _refused(folder: Path, error: OSError) -> OutputError:
-    what = f"{folder}: the clips' pictures could not be kept; {error.strerror or error}"
-    return OutputError(f"{what}; make room there, or name another --cache")
+def rows_of(array: TemporaryArray, numbers: Int64[Tensor, " pictures"]) -> Shaped[Tensor, "pictures ..."]:
+    """What an array has of pictures, by their numbers."""
+    return torch.from_numpy(array.take(numbers.numpy() - 1))

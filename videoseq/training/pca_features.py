@@ -13,9 +13,8 @@ import torch
 from jaxtyping import Float32
 
 from videoseq.data.dataset import Clip
-from videoseq.errors import OutputError
 from videoseq.models.head import RNNHead
-from videoseq.storage.memmap import release_pages
+from videoseq.storage.disk_arrays import DiskArray, no_room, release_pages
 
 _MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they take goes with their cube
 _ROWS_AT_ONCE = 512
@@ -35,11 +34,8 @@ def as_components(network: RNNHead, clips: Sequence[Clip]) -> Iterator[list[Clip
         OutputError: The folder for temporary files cannot be written, or has no room for them.
     """
     with tempfile.TemporaryDirectory(prefix="videoseq-components-") as folder:
-        try:
+        with no_room(folder, "the principal components of the clips"):
             reduced = [_reduce(network, clip, Path(folder) / str(number)) for number, clip in enumerate(clips)]
-        except OSError as error:
-            what = f"{folder}: the clips' components could not be written; {error.strerror or error}"
-            raise OutputError(f"{what}; make room there, or set TMPDIR to a folder that has some") from None
         yield reduced
 
 
@@ -56,12 +52,12 @@ def mean_deviation(clips: Sequence[Clip]) -> float:
 
 
 def _reduce(network: RNNHead, clip: Clip, file: Path) -> Clip:
-    with file.open("wb") as stream, torch.inference_mode():
+    with file.open("w+b") as opened, torch.inference_mode():
+        components = DiskArray(opened)
+        components.append(np.empty((0, network.num_components), np.float32))
         for rows in _parts(clip):
-            stream.write(network.reduce(torch.from_numpy(rows)[None]).numpy().tobytes())
-    shape = len(clip.features.features), network.num_components
-    components_of_clip = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
-    return replace(clip, features=replace(clip.features, features=components_of_clip))
+            components.append(network.reduce(torch.from_numpy(rows)[None])[0].numpy())
+        return replace(clip, features=replace(clip.features, features=components.mapped()))
 
 
 def _stride(clips: Sequence[Clip]) -> int:

@@ -34,7 +34,7 @@ import numpy as np
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 from videoseq.training.fit import fit
 
 OPPONENTS = Path(__file__).resolve().parents[1] / ".venv" / "opponents"
@@ -76,7 +76,7 @@ def draw_clips(folder: Path) -> list[Clip]:
         np.save(folder / f"{number}.npy", centres[targets] * 0.1 + noise)
         features = np.load(folder / f"{number}.npy", mmap_mode="r")
         seconds, zeros = np.arange(num_steps) / 10, np.zeros(num_steps, np.int64)
-        stored = ClipFeatures(f"{number:064x}", seconds, zeros, zeros + 1, features, num_steps / 10, ())
+        stored = VideoFeatures(f"{number:064x}", seconds, zeros, zeros + 1, features, num_steps / 10, ())
         clips.append(Clip(ClipEntry(folder / f"{number}.mp4", folder, None, str(number)), stored, targets))
     return clips
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from videoseq.evaluation.tasks import AnyEvaluation
     from videoseq.features.backbones import Backbone
     from videoseq.features.runtimes import Runtime
-    from videoseq.features.store import ClipFeatures
+    from videoseq.features.store import VideoFeatures
     from videoseq.inference.model import Model
     from videoseq.models.model_folder import ModelFolder
     from videoseq.report.mistakes import WrongSpan
@@ -148,11 +148,11 @@ def _shown_features(
     cache: Path,
     console: Console,
     workers: Workers | None,
-) -> Iterator[Callable[[Path], ClipFeatures]]:
+) -> Iterator[Callable[[Path], VideoFeatures]]:
     """Gives what gives a video's features: from the cache, computed, or by now computed by workers; with a bar."""
     from videoseq.features.store import FeatureStore
 
-    found: dict[Path, ClipFeatures] = {}
+    found: dict[Path, VideoFeatures] = {}
     failed: dict[Path, VideoError] = {}
     if workers is not None:
         found, failed = extract(what, videos, workers, runtime, sample_hz, FeatureStore(cache), console)
@@ -160,7 +160,7 @@ def _shown_features(
         store = FeatureStore(cache, access.open)
         task = bar.add_task(what, total=len(videos), note="") if bar else None
 
-        def features_of(video: Path) -> ClipFeatures:
+        def features_of(video: Path) -> VideoFeatures:
             if video in failed:
                 raise failed[video]
 

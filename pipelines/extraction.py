@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoError
     from videoseq.features.runtimes import Runtime
-    from videoseq.features.store import ClipFeatures, FeatureStore
+    from videoseq.features.store import FeatureStore, VideoFeatures
     from videoseq.jobs.plan import Job
 
     from .console import Console
@@ -44,7 +44,7 @@ def extract(
     sample_hz: float | None,
     store: FeatureStore,
     console: Console,
-) -> tuple[dict[Path, ClipFeatures], dict[Path, VideoError]]:
+) -> tuple[dict[Path, VideoFeatures], dict[Path, VideoError]]:
     """Has the store filled; gives what was in it already, and what was wrong with videos that have no features.
 
     Args:
@@ -66,7 +66,7 @@ def extract(
     from videoseq.jobs.worker_process import FeatureTask
     from videoseq.video.isolation import Limits
 
-    found: dict[Path, ClipFeatures] = {}
+    found: dict[Path, VideoFeatures] = {}
     failed: dict[Path, VideoError] = {}
     task = FeatureTask(workers.backbone, sample_hz, store.root, workers.choice, Limits(), ISOLATES)
     with WorkerPool(min(workers.number, len(videos) or 1), task) as pool, console.files(len(videos), what) as bar:

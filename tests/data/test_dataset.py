@@ -14,7 +14,7 @@ from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Int
 from videoseq.data.dataset import Clip, Dataset, load_clips, load_dataset
 from videoseq.data.manifest import ClipEntry, find_clips
 from videoseq.errors import AnnotationError, Notice, VideoError
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 
 CLASSES = ClassNames(["rest", "walk"])
 
@@ -196,7 +196,7 @@ def test_two_videos_beside_one_annotation_are_an_error(tmp_path):
         find_clips(tmp_path)
 
 
-def unreadable(path: Path) -> ClipFeatures:
+def unreadable(path: Path) -> VideoFeatures:
     if path.stem in "bd":
         raise VideoError("not_video", f"{path}: expected a video, got something else")
     return features(content=path.stem)

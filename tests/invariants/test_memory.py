@@ -64,7 +64,7 @@ import numpy as np
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
 from videoseq.config.schema import HeadSettings, TrainingSettings
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 from videoseq.training.fit import fit
 
 clips = []
@@ -73,7 +73,7 @@ for number in range(5):
     file = Path(sys.argv[1], f"{number}.npy")
     np.lib.format.open_memmap(file, "w+", np.float32, (len(steps), 1280)).flush()
     mapped = np.load(file, mmap_mode="r")
-    features = ClipFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, mapped, 1.0, ())
+    features = VideoFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, mapped, 1.0, ())
     clips.append(Clip(ClipEntry(file, file, None, str(number)), features, np.arange(len(steps)) // 50 % 3))
 head = HeadSettings(hidden_size=16, projection_size=16)
 fit(clips[1:], clips[:1], 3, head, TrainingSettings(max_epochs=2))
@@ -102,7 +102,7 @@ from videoseq.features.backbones import Backbone, BackboneIdentity, Preprocessin
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
 from videoseq.config.yaml_file import load_settings
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 from videoseq.training.finetuning import Finetuner
 from videoseq.video.frames import FrameStamp, SampledFrame
 from videoseq.training.image_store import PictureStore
@@ -126,7 +126,7 @@ steps, clips = np.ones(int(sys.argv[2]), np.int64), []
 with PictureStore(Path(sys.argv[1]), preprocessing) as pictures:
     for number in range(4):
         noise = np.random.default_rng(number).standard_normal((len(steps), 32), dtype=np.float32)
-        features = ClipFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, noise, 1.0, ())
+        features = VideoFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, noise, 1.0, ())
         file = Path(str(number))
         clips.append(Clip(ClipEntry(file, file, None, str(number)), features, np.arange(len(steps)) // 50 % 3))
         pictures.add(clips[-1], Noise(), 10.0)

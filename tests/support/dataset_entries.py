@@ -8,13 +8,13 @@ import numpy as np
 
 from videoseq.data.manifest import ClipEntry
 from videoseq.errors import Notice
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 
 
-def features(num_frames: int = 10, content: str = "", notices: tuple[Notice, ...] = ()) -> ClipFeatures:
+def features(num_frames: int = 10, content: str = "", notices: tuple[Notice, ...] = ()) -> VideoFeatures:
     """A video at 10 fps with a step at every second frame."""
     steps = np.arange(num_frames) % 2 == 0
-    return ClipFeatures(
+    return VideoFeatures(
         video_sha256=content,
         seconds=np.arange(num_frames) / 10,
         flags=np.zeros(num_frames, np.int64),

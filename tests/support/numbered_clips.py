@@ -10,7 +10,7 @@ from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
 from videoseq.data.sequences import LaneBatches
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 
 NUM_CLASSES = 3
 
@@ -20,7 +20,7 @@ def make_clip(number: int, steps: list[int], width: int = 2) -> Clip:
     num_sampled = np.count_nonzero(steps)
     rows = np.stack([np.full(num_sampled, number + 1), np.arange(num_sampled) + 1], axis=1)
     noise = np.random.default_rng(number).normal(size=(num_sampled, width - 2))
-    features = ClipFeatures(
+    features = VideoFeatures(
         video_sha256=str(number),
         seconds=np.arange(len(steps)) / 10,
         flags=np.zeros(len(steps), np.int64),

@@ -10,7 +10,7 @@ import torch
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 
 SIZE = 8
 HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, components=0, inputs="features")
@@ -29,7 +29,7 @@ def make_clip(seed: int, num_frames: int = 70, split: str | None = None, group: 
     name = f"clip{seed}.mp4"
     seconds = np.arange(num_frames) / 10
     flags = np.zeros(num_frames, np.int64)
-    stored = ClipFeatures(f"{seed:064x}", seconds, flags, np.ones(num_frames, np.int64), features, num_frames / 10, ())
+    stored = VideoFeatures(f"{seed:064x}", seconds, flags, np.ones(num_frames, np.int64), features, num_frames / 10, ())
     return Clip(ClipEntry(Path(name), Path("x.csv"), split, group or name), stored, targets)
 
 

@@ -16,7 +16,7 @@ from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.config.schema import OnBadClip, Task
 from videoseq.data.manifest import ClipEntry, find_clips
 from videoseq.errors import AnnotationError, Notice, VideoError
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Clip:
     """
 
     entry: ClipEntry
-    features: ClipFeatures
+    features: VideoFeatures
     targets: Int64[np.ndarray, "frames ..."]
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ class Clip:
 
 
 def load_clips(
-    dataset: Dataset, features_of: Callable[[Path], ClipFeatures], on_bad_clip: OnBadClip = "fail"
+    dataset: Dataset, features_of: Callable[[Path], VideoFeatures], on_bad_clip: OnBadClip = "fail"
 ) -> tuple[list[Clip], list[Notice]]:
     """The clips of a dataset that have a labeled frame, and what a user should know about the others.
 
@@ -168,7 +168,7 @@ def load_clips(
     return clips, notices
 
 
-def _features_or_error(video: Path, features_of: Callable[[Path], ClipFeatures]) -> ClipFeatures | VideoError:
+def _features_or_error(video: Path, features_of: Callable[[Path], VideoFeatures]) -> VideoFeatures | VideoError:
     try:
         return features_of(video)
     except VideoError as error:

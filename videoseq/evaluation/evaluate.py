@@ -12,7 +12,7 @@ from videoseq.annotations.types import ClassNames
 from videoseq.data.dataset import Clip
 from videoseq.errors import ModelError
 from videoseq.evaluation.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import label_chunks
 from videoseq.models.head import Head
@@ -42,7 +42,7 @@ class Evaluation:
     minus_previous: Mapping[str, Difference] = field(default_factory=dict)
 
 
-def label_features(head: Head, features: ClipFeatures, classes: ClassNames) -> Iterator[LabeledFrames]:
+def label_features(head: Head, features: VideoFeatures, classes: ClassNames) -> Iterator[LabeledFrames]:
     """The labels of stored features, chunk by chunk; the same as of the video itself."""
     return label_chunks(head, features.chunks(), classes)
 
@@ -161,7 +161,7 @@ def spread_clips(clips: Sequence[Clip], num_frames: int = 50_000) -> list[Clip]:
     return chosen
 
 
-def label_agreement(head: Head, pairs: Iterable[tuple[ClipFeatures, ClipFeatures]], classes: ClassNames) -> float:
+def label_agreement(head: Head, pairs: Iterable[tuple[VideoFeatures, VideoFeatures]], classes: ClassNames) -> float:
     """The share of frames to which a head gives one label, whichever of two features of a video it sees."""
     num_equal = num_frames = 0
     for pair in pairs:
@@ -171,7 +171,7 @@ def label_agreement(head: Head, pairs: Iterable[tuple[ClipFeatures, ClipFeatures
     return num_equal / num_frames
 
 
-def _labels_of(head: Head, features: ClipFeatures, classes: ClassNames) -> Int64[np.ndarray, "frames ..."]:
+def _labels_of(head: Head, features: VideoFeatures, classes: ClassNames) -> Int64[np.ndarray, "frames ..."]:
     return np.concatenate([labels.answers for labels in label_features(head, features, classes)])
 
 

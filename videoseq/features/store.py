@@ -31,7 +31,7 @@ _STORE_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
-class ClipFeatures:
+class VideoFeatures:
     """A whole video's features, memory-mapped.
 
     Attributes:
@@ -94,7 +94,7 @@ class FeatureStore:
         self.root = root
         self._open_video = open_video
 
-    def find(self, video: Path, runtime: Runtime, sample_hz: float | None) -> ClipFeatures | None:
+    def find(self, video: Path, runtime: Runtime, sample_hz: float | None) -> VideoFeatures | None:
         """The features of a video if they are on disk and can be read.
 
         Raises:
@@ -104,7 +104,7 @@ class FeatureStore:
 
     def get(
         self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
-    ) -> ClipFeatures:
+    ) -> VideoFeatures:
         """The features of a video: from disk where they are, computed and kept where they are not.
 
         Raises:
@@ -186,18 +186,18 @@ def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
-def _find_entry(entry: Path, video: Path) -> ClipFeatures | None:
+def _find_entry(entry: Path, video: Path) -> VideoFeatures | None:
     try:
         return _read_entry(entry, video)
     except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there yet, or damaged since
         return None
 
 
-def _read_entry(entry: Path, video: Path) -> ClipFeatures:
+def _read_entry(entry: Path, video: Path) -> VideoFeatures:
     """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
     described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
     facts = ReadFacts.from_dict(described["facts"])
-    return ClipFeatures(
+    return VideoFeatures(
         video_sha256=described["video_sha256"],
         seconds=np.load(entry / "seconds.npy", allow_pickle=False),
         flags=np.load(entry / "flags.npy", allow_pickle=False),

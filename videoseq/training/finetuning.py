@@ -27,7 +27,7 @@ from videoseq.data.sequences import LaneBatch
 from videoseq.errors import ConfigError
 from videoseq.features.backbones import Backbone
 from videoseq.features.runtimes import Runtime
-from videoseq.features.store import ClipFeatures
+from videoseq.features.store import VideoFeatures
 from videoseq.models.head import RNNHead
 from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.training.fit import HERE, FitPlace, FitResult, fit_module, seeded
@@ -152,7 +152,7 @@ class TunedBackbone:
         self.backbone = backbone
         self._runtime = runtime
         self._pictures = pictures
-        self._known: dict[Path, ClipFeatures] = {}
+        self._known: dict[Path, VideoFeatures] = {}
 
     def seen(self, clips: Sequence[Clip]) -> list[Clip]:
         """The clips with its features, each computed once, from their pictures and by what will run it in labelling.
@@ -162,7 +162,7 @@ class TunedBackbone:
         """
         return [replace(clip, features=self._features_of(clip)) for clip in clips]
 
-    def _features_of(self, clip: Clip) -> ClipFeatures:
+    def _features_of(self, clip: Clip) -> VideoFeatures:
         video = clip.entry.video
         if video not in self._known:
             self._known[video] = self._pictures.seen_by(self._runtime, clip).features

@@ -83,9 +83,9 @@ def _read_videos(
         for (job, show), pair, (targets, labels) in zip(console.each(jobs, "reading"), pairs, both, strict=True):
             seconds: list[float] = []
             with access.open(job.video) as reader:
-                facts = read_times(reader, seconds, show)
-            notices += [Notice(notice.code, f"{job.video}: {notice.message}") for notice in facts.notices]
-            times, duration = np.array(seconds), facts.duration_seconds
+                report = read_times(reader, seconds, show)
+            notices += [Notice(notice.code, f"{job.video}: {notice.message}") for notice in report.notices]
+            times, duration = np.array(seconds), report.duration_seconds
             videos.append(AnnotatedTwice(job.video.name, times, duration, targets, labels, pair.entry.group))
             console.detail(f"{job.video}: {len(seconds)} frames")
     return videos, notices

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from videoseq.data.check import ClipCheck
     from videoseq.video.check import VideoCheck
-    from videoseq.video.info import ReadFacts
+    from videoseq.video.info import ReadReport
 
 _MAX_LINES = 8  # of spans and findings; --json has all
 _SOURCES = {
@@ -27,9 +27,9 @@ def screen(found: ClipCheck, *, shows_all: bool) -> list[str]:
         rows.append(("error", f"{video.error.code}: {video.error}"))
     if video.info is not None:
         rows += _header_rows(video)
-    if video.facts is not None:
+    if video.report is not None:
         rows += _frame_rows(video)
-        rows += _damage_rows(video.facts, max_lines)
+        rows += _damage_rows(video.report, max_lines)
     if found.annotation is not None:
         rows += _annotation_rows(found, max_lines)
     return [f"  {name:<13}{text}" if name or number else text for number, (name, text) in enumerate(rows)] + [""]
@@ -51,33 +51,33 @@ def _header_rows(video: VideoCheck) -> Iterator[tuple[str, str]]:
 
 
 def _frame_rows(video: VideoCheck) -> Iterator[tuple[str, str]]:
-    info, facts, drift = video.info, video.facts, video.drift_seconds
+    info, report, drift = video.info, video.report, video.drift_seconds
     assert info is not None
-    assert facts is not None
+    assert report is not None
     kind = {True: "constant", False: "variable", None: "one frame"}[video.is_constant_rate]
     yield "frame rate", f"{_number(info.fps_from_header)} claimed, {_number(video.fps_measured)} measured, {kind}"
     counted = f", {video.packets.num_packets} packets" if video.packets else ""
     claimed = "no" if info.num_frames_from_header is None else str(info.num_frames_from_header)
-    yield "frames", f"{claimed} claimed, {facts.num_frames} decoded{counted}, {video.num_lost} lost"
-    times = f"0 to {facts.duration_seconds:.3f} s, from {_SOURCES[facts.time_source]}"
-    if facts.num_estimated_times:
-        times += f" ({facts.num_estimated_times} estimated)"
-    if facts.start_offset_seconds:
-        times += f"; in the container they start at {facts.start_offset_seconds:.3f} s"
+    yield "frames", f"{claimed} claimed, {report.num_frames} decoded{counted}, {video.num_lost} lost"
+    times = f"0 to {report.duration_seconds:.3f} s, from {_SOURCES[report.time_source]}"
+    if report.num_estimated_times:
+        times += f" ({report.num_estimated_times} estimated)"
+    if report.start_offset_seconds:
+        times += f"; in the container they start at {report.start_offset_seconds:.3f} s"
     yield "times", times
     if drift is not None:
         at_end, worst = 1000 * float(drift[-1]), 1000 * float(abs(drift).max())
         yield "drift", f"index / claimed rate is off by {at_end:+.1f} ms at the end, by {worst:.1f} ms at worst"
-    yield "coverage", f"{100 * facts.coverage:.1f} % of the time is there and sound"
+    yield "coverage", f"{100 * report.coverage:.1f} % of the time is there and sound"
 
 
-def _damage_rows(facts: ReadFacts, max_lines: int) -> Iterator[tuple[str, str]]:
-    for span in facts.spans[:max_lines]:
+def _damage_rows(report: ReadReport, max_lines: int) -> Iterator[tuple[str, str]]:
+    for span in report.spans[:max_lines]:
         where = f"{span.start_seconds:.3f}–{span.stop_seconds:.3f} s, frames {span.start_frame}–{span.stop_frame}"
         yield "damage", f"{span.code}: {where}, {span.num_failed_reads} failed reads"
-    if len(facts.spans) > max_lines:
-        yield "", f"and {len(facts.spans) - max_lines} more; see --verbose"
-    for notice in facts.notices:
+    if len(report.spans) > max_lines:
+        yield "", f"and {len(report.spans) - max_lines} more; see --verbose"
+    for notice in report.notices:
         yield "notice", f"{notice.code}: {notice.message}"
 
 

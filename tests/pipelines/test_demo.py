@@ -51,7 +51,7 @@ def test_the_dataset_is_drawn_from_its_seed_and_annotated_frame_for_frame(tmp_pa
         with VideoReader(first.parent / row["video"]) as reader:
             for _ in reader:
                 pass
-            duration = reader.facts().duration_seconds
+            duration = reader.report().duration_seconds
         assert annotation.labels == set(demo_clips.CLASSES)
         assert annotation.intervals[-1].stop == pytest.approx(duration, abs=2e-3)
 

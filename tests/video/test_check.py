@@ -51,10 +51,10 @@ def test_what_is_lost_is_what_packets_and_frames_differ_by(name, decoder, tmp_pa
         return
     assert found.state == "degraded"
     if found.packets is not None:
-        assert found.num_lost == max(0, found.packets.num_packets - found.facts.num_frames)
+        assert found.num_lost == max(0, found.packets.num_packets - found.report.num_frames)
 
 
 def test_without_pyav_failed_reads_are_counted(decoder, tmp_path):
     found = check_video(CASES["damaged_mp4"](tmp_path).path, decoder)
-    alone = VideoCheck(found.path, found.info, found.facts, None, found.seconds)
+    alone = VideoCheck(found.path, found.info, found.report, None, found.seconds)
     assert found.num_lost == alone.num_lost == 5

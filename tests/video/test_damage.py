@@ -13,7 +13,7 @@ from videoseq.errors import Notice
 from videoseq.video.capture import DECODER_THREADS
 from videoseq.video.containers import Container
 from videoseq.video.damage import DamageRecord, Span
-from videoseq.video.info import ReadFacts, VideoInfo, summarise
+from videoseq.video.info import ReadReport, VideoInfo, summarise
 from videoseq.video.timestamps import FrameClock
 
 ERROR, WARNING, INFO = "[OPENCV:FFMPEG:16] ", "[OPENCV:FFMPEG:24] ", "[OPENCV:FFMPEG:32] "
@@ -198,19 +198,19 @@ def test_a_thousand_spans_are_kept_and_the_rest_counted():
         damage.frame(k, 0.04 * k - 0.01, 0.04 * k, "timestamp_gap", 1, "I")
     assert (len(damage.spans), damage.num_spans, damage.num_failed_reads) == (1000, 1200, 1200)
     assert [span.start_frame for span in damage.spans] == list(range(1000))
-    facts = facts_of(damage, [0.04 * k for k in range(1200)])
-    assert facts.coverage == pytest.approx(0.75, abs=1e-3)
-    assert " and 1199 more: " in facts.notices[0].message
+    report = report_of(damage, [0.04 * k for k in range(1200)])
+    assert report.coverage == pytest.approx(0.75, abs=1e-3)
+    assert " and 1199 more: " in report.notices[0].message
 
 
-# --------------------------------------------------------------------------------------------------------- the facts
+# --------------------------------------------------------------------------------------------------------- the report
 
 causes = st.sampled_from([None] * 6 + ["corrupt_span", "timestamp_gap", "resolution_changed"])
 
 
-def facts_of(
+def report_of(
     damage: DamageRecord, seconds: list[float], *, claimed: int | None = None, kind: str = "matroska", **more
-) -> ReadFacts:
+) -> ReadReport:
     clock = FrameClock(25.0, has_frame_times=True)
     for when in seconds:
         clock.next(when)
@@ -233,10 +233,10 @@ def test_spans_never_overlap_hold_the_suspect_frames_and_leave_a_share(frames, l
     assert all(a.stop_seconds <= b.stop_seconds and a.stop_frame <= b.start_frame for a, b in itertools.pairwise(spans))
     assert all(span.start_seconds <= span.stop_seconds for span in spans)
     assert damage.num_failed_reads == sum(frame[1] for frame in frames) >= sum(s.num_failed_reads for s in spans)
-    facts = facts_of(damage, seconds[:-1], claimed=claimed, num_bytes_missing=num_bytes_missing)
-    assert 0.0 <= facts.coverage <= 1.0
-    assert facts.state == ("degraded" if spans or num_bytes_missing else "complete")
-    assert facts.coverage == 1.0 or facts.state == "degraded"
+    report = report_of(damage, seconds[:-1], claimed=claimed, num_bytes_missing=num_bytes_missing)
+    assert 0.0 <= report.coverage <= 1.0
+    assert report.state == ("degraded" if spans or num_bytes_missing else "complete")
+    assert report.coverage == 1.0 or report.state == "degraded"
 
 
 def test_notices_come_what_degrades_first_then_times_then_pixels():
@@ -245,7 +245,7 @@ def test_notices_come_what_degrades_first_then_times_then_pixels():
     for k, cause in ((0, "corrupt_span"), (20, "resolution_changed"), (40, "timestamp_gap")):
         damage.frame(k, 0.04 * k, 0.04 * k, cause, 0, "P")
         damage.frame(k + 15, 0.04 * k, 0.04 * (k + 10), None, 0, "I")
-    repaired = facts_of(damage, [0.0, 0.04, 0.04, 0.12], claimed=100, num_pauses=2, num_bytes_missing=1)
+    repaired = report_of(damage, [0.0, 0.04, 0.04, 0.12], claimed=100, num_pauses=2, num_bytes_missing=1)
     codes = "truncated corrupt_span timestamp_gap resolution_changed times_repaired timestamp_gap hdr"
     assert [notice.code for notice in repaired.notices] == codes.split()
     assert "at 0.00–0.40 s: frames are missing or damaged (error while decoding MB" in repaired.notices[1].message
@@ -255,7 +255,7 @@ def test_notices_come_what_degrades_first_then_times_then_pixels():
 
 
 def test_what_is_complete_has_only_notices_that_degrade_nothing():
-    guessed = facts_of(DamageRecord(), [0.0] * 5, num_pauses=1)
+    guessed = report_of(DamageRecord(), [0.0] * 5, num_pauses=1)
     assert [notice.code for notice in guessed.notices] == ["no_frame_times", "timestamp_gap", "hdr"]
     assert (guessed.state, guessed.coverage, guessed.time_source) == ("complete", 1.0, "frame_rate")
 
@@ -267,12 +267,12 @@ def test_coverage_is_the_share_of_the_time_that_was_there_and_right():
     damage.close(50, 2.0)
     damage.frame(75, 3.0, 4.0, "timestamp_gap", 0, "I")
     assert [(span.start_seconds, span.stop_seconds) for span in damage.spans] == [(1.0, 2.0), (3.0, 4.0)]
-    assert facts_of(damage, ten_seconds).coverage == pytest.approx(0.8)
-    assert facts_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.8)
-    assert facts_of(damage, ten_seconds, claimed=500, num_bytes_missing=9).coverage == pytest.approx(0.4)
+    assert report_of(damage, ten_seconds).coverage == pytest.approx(0.8)
+    assert report_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.8)
+    assert report_of(damage, ten_seconds, claimed=500, num_bytes_missing=9).coverage == pytest.approx(0.4)
     damage.is_cut_off = True
-    assert facts_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.4)
-    assert facts_of(DamageRecord(), ten_seconds, claimed=500).coverage == 1.0
+    assert report_of(damage, ten_seconds, claimed=500).coverage == pytest.approx(0.4)
+    assert report_of(DamageRecord(), ten_seconds, claimed=500).coverage == 1.0
 
 
 @pytest.mark.parametrize(
@@ -287,9 +287,9 @@ def test_coverage_is_the_share_of_the_time_that_was_there_and_right():
     ],
 )
 def test_damage_that_has_no_place_is_told_unless_there_is_some_that_has(more, said):
-    facts = facts_of(DamageRecord(), [0.04 * k for k in range(10)], **more)
-    assert [notice.code for notice in facts.notices] == (["corrupt_span", "hdr"] if said else ["hdr"])
-    assert facts.state == ("degraded" if said else "complete")
-    assert said is None or said in facts.notices[0].message
-    located = facts_of(DamageRecord(), [0.04 * k for k in range(10)], num_bytes_missing=1, **more)
+    report = report_of(DamageRecord(), [0.04 * k for k in range(10)], **more)
+    assert [notice.code for notice in report.notices] == (["corrupt_span", "hdr"] if said else ["hdr"])
+    assert report.state == ("degraded" if said else "complete")
+    assert said is None or said in report.notices[0].message
+    located = report_of(DamageRecord(), [0.04 * k for k in range(10)], num_bytes_missing=1, **more)
     assert [notice.code for notice in located.notices] == ["truncated", "hdr"]

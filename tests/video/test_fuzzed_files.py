@@ -82,7 +82,7 @@ def outcome(decoder: DecoderProcess, path: Path) -> tuple[str, list[int]]:
     try:
         with decoder.open(path) as reader:
             spelled = [read_spelled(frame.image) for frame in reader.sampled(None)]
-            return reader.facts().state, spelled
+            return reader.report().state, spelled
     except VideoError as error:
         return error.code, []
 

@@ -55,12 +55,12 @@ def test_pictures_and_steps_are_those_of_this_process(decoder, tmp_path, sample_
     video = CASES["variable_mp4"](tmp_path).path
     with VideoReader(video) as reader:
         here = kept(reader, sample_hz)
-        facts = reader.facts()
+        report = reader.report()
     with decoder.open(video) as isolated:
         there = [
             (f.stamp, f.steps, f.image if f.image is None else f.image.copy()) for f in isolated.sampled(sample_hz)
         ]
-        assert isolated.facts() == facts
+        assert isolated.report() == report
         assert isolated.info == reader.info
         assert isolated.fraction_read == 1.0
     assert [(stamp, steps) for stamp, steps, _ in here] == [(stamp, steps) for stamp, steps, _ in there]
@@ -194,7 +194,7 @@ def test_a_reader_left_in_the_middle_does_not_disturb_the_next(decoder, tmp_path
     with decoder.open(video) as reader:
         next(reader.sampled(None))
     with pytest.raises(RuntimeError, match="after the last frame"):
-        reader.facts()
+        reader.report()
     decoder.open(video).close()
     with decoder.open(video) as reader:
         assert len(spelled(reader)) == 300

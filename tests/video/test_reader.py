@@ -18,7 +18,7 @@ from tests.support.odd_videos import CASES, ROTATED_DEGREES
 from tests.support.outcomes import outcomes
 from videoseq.errors import VideoError
 from videoseq.video import pyav_capture as av_capture
-from videoseq.video.info import ReadFacts, VideoInfo
+from videoseq.video.info import ReadReport, VideoInfo
 from videoseq.video.isolation import DecoderProcess
 from videoseq.video.reader import VideoReader, content_sha256, probe, read_frames
 from videoseq.video.safe_file import FileWatch
@@ -30,13 +30,13 @@ def decoder():
         yield process
 
 
-def read_whole(decoder: DecoderProcess, path: Path) -> tuple[list[tuple], ReadFacts, VideoInfo]:
+def read_whole(decoder: DecoderProcess, path: Path) -> tuple[list[tuple], ReadReport, VideoInfo]:
     """Index, time, flags and spelling of every frame."""
     with decoder.open(path) as reader:
         frames = [
             (f.stamp.index, f.stamp.seconds, f.stamp.flags.text, read_spelled(f.image)) for f in reader.sampled(None)
         ]
-        return frames, reader.facts(), reader.info
+        return frames, reader.report(), reader.info
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -50,13 +50,13 @@ def test_every_odd_file_has_its_frames_times_state_and_code(name, decoder, tmp_p
         assert str(odd.path) in str(caught.value)
         assert "\n" not in str(caught.value)
         return
-    frames, facts, _ = read_whole(decoder, odd.path)
+    frames, report, _ = read_whole(decoder, odd.path)
     index, seconds, flags, spelled = (list(column) for column in zip(*frames, strict=True))
-    assert index == list(range(facts.num_frames))
+    assert index == list(range(report.num_frames))
     assert np.all(np.diff(seconds) > 0)
-    assert facts.state == state
-    assert ",".join(notice.code for notice in facts.notices) == codes
-    assert (facts.coverage == 1.0) == (state == "complete")
+    assert report.state == state
+    assert ",".join(notice.code for notice in report.notices) == codes
+    assert (report.coverage == 1.0) == (state == "complete")
     if odd.spelled is not None:
         # OpenCV 4.12 repeats the last picture after a change of size; those frames are marked.
         wrong = [k for k, (got, true) in enumerate(zip(spelled, odd.spelled, strict=True)) if got != true]
@@ -69,16 +69,16 @@ def test_every_odd_file_has_its_frames_times_state_and_code(name, decoder, tmp_p
         slips = 1 if name == "damaged_mpg" else 0  # a program stream has a time for some pictures only
         assert all(abs(spelled[k] - round(25 * seconds[k])) <= slips for k in trusted)
         assert len(trusted) > 10
-    assert {"time_estimated" in flag for flag in flags} == {False} or facts.num_estimated_times > 0
-    assert facts.time_source == expected_source(odd.path, facts)
+    assert {"time_estimated" in flag for flag in flags} == {False} or report.num_estimated_times > 0
+    assert report.time_source == expected_source(odd.path, report)
     if state == "complete":  # as many packets as frames, says another library
-        assert decoder.read_packets(odd.path).num_packets == facts.num_frames
+        assert decoder.read_packets(odd.path).num_packets == report.num_frames
 
 
-def expected_source(path: Path, facts: ReadFacts) -> str:
+def expected_source(path: Path, report: ReadReport) -> str:
     if path.suffix in (".avi", ".h264"):
         return "frame_rate"
-    return "container_repaired" if facts.num_estimated_times else "container"
+    return "container_repaired" if report.num_estimated_times else "container"
 
 
 @pytest.mark.parametrize("name", [name for name, (state, _) in outcomes().items() if state == "complete"])
@@ -87,7 +87,7 @@ def test_in_this_process_and_in_another_a_good_file_reads_alike(name, decoder, t
     isolated, there, _ = read_whole(decoder, path)
     with VideoReader(path) as reader:
         frames = [(s.index, s.seconds, s.flags.text, read_spelled(reader.retrieve())) for s in reader]
-        here = reader.facts()
+        here = reader.report()
     assert frames == isolated
     assert here == there
 
@@ -95,8 +95,8 @@ def test_in_this_process_and_in_another_a_good_file_reads_alike(name, decoder, t
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotation_is_made_upright_and_recorded(degrees, decoder, tmp_path):
     name = f"rotated_{degrees}"
-    _, facts, info = read_whole(decoder, CASES[name](tmp_path).path)
-    assert facts.rotation_degrees == info.rotation_degrees == ROTATED_DEGREES[name]
+    _, report, info = read_whole(decoder, CASES[name](tmp_path).path)
+    assert report.rotation_degrees == info.rotation_degrees == ROTATED_DEGREES[name]
     assert (info.width, info.height) == (128, 96)
 
 
@@ -109,21 +109,21 @@ def test_two_streams_of_pictures_give_the_first(decoder, tmp_path):
 
 @pytest.mark.parametrize("name", ["late_start_mkv", "late_start_ts", "late_start_mp4"])
 def test_a_late_start_is_kept(name, decoder, tmp_path):
-    frames, facts, _ = read_whole(decoder, CASES[name](tmp_path).path)
+    frames, report, _ = read_whole(decoder, CASES[name](tmp_path).path)
     assert frames[0][1] == 0.0
-    assert facts.start_offset_seconds == pytest.approx(10.0, abs=1e-6)
+    assert report.start_offset_seconds == pytest.approx(10.0, abs=1e-6)
 
 
 def test_spans_say_where(decoder, tmp_path):
     odd = CASES["damaged_mp4"](tmp_path)
-    frames, facts, _ = read_whole(decoder, odd.path)
-    (span,) = facts.spans
+    frames, report, _ = read_whole(decoder, odd.path)
+    (span,) = report.spans
     suspect = [index for index, _, flags, _ in frames if "suspect" in flags]
     assert suspect == list(range(span.start_frame, span.stop_frame))
-    assert span.num_failed_reads == 100 - facts.num_frames
+    assert span.num_failed_reads == 100 - report.num_frames
     missing = sorted(set(range(100)) - {spelled for *_, spelled in frames})
     assert span.start_seconds < missing[0] / 25 <= missing[-1] / 25 < span.stop_seconds
-    assert facts.coverage == pytest.approx(1 - (span.stop_seconds - span.start_seconds) / 4.0, abs=1e-3)
+    assert report.coverage == pytest.approx(1 - (span.stop_seconds - span.start_seconds) / 4.0, abs=1e-3)
 
 
 PARTS = [part / 24 for part in range(1, 24)]
@@ -132,12 +132,12 @@ PARTS = [part / 24 for part in range(1, 24)]
 @pytest.mark.parametrize("part", PARTS)
 def test_a_file_cut_anywhere_gives_what_is_there_and_says_so(part, decoder, tmp_path):
     path = odd_videos.truncated(odd_videos.whole("mp4", tmp_path).path, part, tmp_path / "cut.mp4")
-    frames, facts, _ = read_whole(decoder, path)
-    assert facts.state == "degraded"
-    assert facts.notices[0].code == "truncated"
+    frames, report, _ = read_whole(decoder, path)
+    assert report.state == "degraded"
+    assert report.notices[0].code == "truncated"
     assert all(index == spelled for index, _, flags, spelled in frames if not flags)
-    assert 100 * part - 12 < facts.num_frames < 100 * part + 12
-    assert facts.coverage < part + 0.12
+    assert 100 * part - 12 < report.num_frames < 100 * part + 12
+    assert report.coverage < part + 0.12
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -159,7 +159,7 @@ def test_colours_are_rgb(tmp_path):
 def test_a_single_frame_lasts_one_frame(tmp_path):
     with VideoReader(write_spelled(tmp_path / "one.avi", 1, fps=4.0, fourcc="MJPG")) as reader:
         assert len(list(reader)) == 1
-        assert reader.facts().duration_seconds == pytest.approx(0.25)
+        assert reader.report().duration_seconds == pytest.approx(0.25)
 
 
 def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path):
@@ -378,8 +378,8 @@ def test_real_clips_have_their_known_number_of_frames(data, decoder):
         path = data / "intel" / "videos" / f"{name}.mp4"
         with decoder.open(path) as reader:
             stamps = [frame.stamp for frame in reader.sampled(0.001)]
-            facts = reader.facts()
-        assert (facts.state, facts.notices, facts.time_source) == ("complete", (), "container")
+            report = reader.report()
+        assert (report.state, report.notices, report.time_source) == ("complete", (), "container")
         assert [stamp.index for stamp in stamps] == list(range(count))
         assert np.all(np.diff([stamp.seconds for stamp in stamps]) > 0)
         assert probe(path).num_frames_from_header == count

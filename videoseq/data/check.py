@@ -78,10 +78,10 @@ def check_clip(
         is_multilabel: Whether behaviors may overlap.
     """
     found = check_video(video, decoder, on_progress)
-    if annotation is None or found.facts is None or found.info is None:
+    if annotation is None or found.report is None or found.info is None:
         return ClipCheck(found, annotation)
     try:
-        times = found.seconds, found.facts.duration_seconds, found.info.fps_from_header
+        times = found.seconds, found.report.duration_seconds, found.info.fps_from_header
         fit = check_fit(annotation, *times, is_multilabel=is_multilabel)
     except AnnotationError as error:
         return ClipCheck(found, annotation, annotation_error=str(error))

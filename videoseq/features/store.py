@@ -23,7 +23,7 @@ from videoseq.features.runtimes import Runtime
 from videoseq.storage.disk_arrays import DiskArray, release_pages
 from videoseq.storage.files import remove_leftovers, staged_binary_file, staged_file, staged_folder
 from videoseq.video.frames import FrameReader, Progress
-from videoseq.video.info import ReadFacts
+from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch
 
@@ -42,7 +42,7 @@ class VideoFeatures:
         features: One row for each frame with ``steps > 0``; lies on disk until touched.
         duration_seconds: Time of the end of the last frame.
         notices: What reading the video brought to light, under the name it was asked for.
-        facts: All of that; None of features that were not read from a video.
+        report: All of that; None of features that were not read from a video.
     """
 
     video_sha256: str
@@ -52,7 +52,7 @@ class VideoFeatures:
     features: Float32[np.ndarray, "sampled features"]
     duration_seconds: float
     notices: tuple[Notice, ...]
-    facts: ReadFacts | None = None
+    report: ReadReport | None = None
 
     def chunks(self, num_frames: int = 1024) -> Iterator[FeatureChunk]:
         """The same frames as :func:`stream_features` gives, in chunks of ``num_frames``."""
@@ -172,11 +172,11 @@ def _compute_entry(
             flags.append(chunk.flags)
             steps.append(chunk.steps)
         _write_header(file, (len(rows), runtime.identity.feature_size))
-        facts = reader.facts()
+        report = reader.report()
     np.save(folder / "seconds.npy", np.concatenate(seconds))
     np.save(folder / "flags.npy", np.concatenate(flags))
     np.save(folder / "steps.npy", np.concatenate(steps))
-    described = {**key, "facts": facts.as_dict()}
+    described = {**key, "facts": report.as_dict()}
     (folder / "entry.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
 
@@ -196,14 +196,14 @@ def _find_entry(entry: Path, video: Path) -> VideoFeatures | None:
 def _read_entry(entry: Path, video: Path) -> VideoFeatures:
     """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
     described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-    facts = ReadFacts.from_dict(described["facts"])
+    report = ReadReport.from_dict(described["facts"])
     return VideoFeatures(
         video_sha256=described["video_sha256"],
         seconds=np.load(entry / "seconds.npy", allow_pickle=False),
         flags=np.load(entry / "flags.npy", allow_pickle=False),
         steps=np.load(entry / "steps.npy", allow_pickle=False),
         features=np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False),
-        duration_seconds=facts.duration_seconds,
-        notices=tuple(Notice(notice.code, f"{video}: {notice.message}") for notice in facts.notices),
-        facts=facts,
+        duration_seconds=report.duration_seconds,
+        notices=tuple(Notice(notice.code, f"{video}: {notice.message}") for notice in report.notices),
+        report=report,
     )

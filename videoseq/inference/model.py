@@ -26,7 +26,7 @@ from videoseq.models.model_folder import ModelFolder, load_model_folder
 from videoseq.video.deadline import Deadline
 from videoseq.video.frames import Frame, FrameReader, FrameSource, Image, Progress
 from videoseq.video.images import ImageSource
-from videoseq.video.info import ReadFacts
+from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader
 from videoseq.video.safe_file import FileWatch
 
@@ -204,7 +204,7 @@ def label_video(
     max_seconds: float = math.inf,
     accepts_damage: bool = True,
     reuse_threshold: float = 0.0,
-) -> ReadFacts:
+) -> ReadReport:
     """Labels a video into ``target.frames.csv`` and ``target.segments.csv``, which appear when it is done.
 
     Args:
@@ -235,8 +235,8 @@ def label_video(
             writer.add(labels)
             deadline.check()
         watch.check()
-        facts = reader.facts()
-        if facts.state == "degraded" and not accepts_damage:
-            raise VideoError(facts.notices[0].code, f"{video}: {facts.notices[0].message}; nothing was labelled")
-        writer.finish(facts.duration_seconds)
-    return facts
+        report = reader.report()
+        if report.state == "degraded" and not accepts_damage:
+            raise VideoError(report.notices[0].code, f"{video}: {report.notices[0].message}; nothing was labelled")
+        writer.finish(report.duration_seconds)
+    return report

@@ -53,10 +53,10 @@ def feature_job(
         return Result(str(job.video), "failed", "name_too_long", one_line(error))
     except OSError as error:  # what was just written
         raise OutputError(f"{job.target}: its features could not be read back; {error.strerror}") from error
-    assert features.facts is not None
+    assert features.report is not None
     return Result(
         path=str(job.video),
-        **described(features.facts),
+        **described(features.report),
         video_sha256=features.video_sha256,
         model_sha256=features_sha256(runtime, sample_hz),
         runtime=runtime.description,

@@ -16,7 +16,7 @@ from videoseq.jobs.journal import PASSING_CODES, LabelSettings, Result, digests
 from videoseq.jobs.plan import Job
 from videoseq.storage.files import remove_leftovers
 from videoseq.video.frames import FrameReader, Progress
-from videoseq.video.info import ReadFacts
+from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch
 
@@ -49,7 +49,7 @@ def label_job(
     watch = FileWatch(job.video)
     try:
         job.check_link()
-        facts = label_video(
+        report = label_video(
             job.video, model, job.target, on_progress, open_video=open_video, max_seconds=max_seconds,
             accepts_damage=settings.accepts_damage, reuse_threshold=settings.reuse_threshold,
         )  # fmt: skip
@@ -65,7 +65,7 @@ def label_job(
         return _failure(job, "name_too_long", error, watch)
     return Result(
         path=str(job.video),
-        **described(facts),
+        **described(report),
         video_sha256=video_sha256,
         model_sha256=model.contents.sha256,
         runtime=model.runtime.description,
@@ -93,19 +93,19 @@ def _digests(job: Job, out: Path) -> dict[str, str]:
         raise OutputError(f"{job.target}: its labels could not be read back; {error.strerror}") from error
 
 
-def described(facts: ReadFacts) -> dict[str, Any]:
+def described(report: ReadReport) -> dict[str, Any]:
     """What a result says of how its video was read."""
-    first = facts.notices[0] if facts.notices else None
+    first = report.notices[0] if report.notices else None
     return {
-        "state": facts.state,
+        "state": report.state,
         "code": first.code if first else "",
         "message": one_line(first.message) if first else "",
-        "num_frames": facts.num_frames,
-        "duration_seconds": facts.duration_seconds,
-        "time_source": facts.time_source,
-        "start_offset_seconds": facts.start_offset_seconds,
-        "rotation_degrees": facts.rotation_degrees,
-        "coverage": facts.coverage,
-        "spans": [span.as_dict() for span in facts.spans],
-        "notices": [notice.as_dict() for notice in facts.notices],
+        "num_frames": report.num_frames,
+        "duration_seconds": report.duration_seconds,
+        "time_source": report.time_source,
+        "start_offset_seconds": report.start_offset_seconds,
+        "rotation_degrees": report.rotation_degrees,
+        "coverage": report.coverage,
+        "spans": [span.as_dict() for span in report.spans],
+        "notices": [notice.as_dict() for notice in report.notices],
     }

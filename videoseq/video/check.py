@@ -11,9 +11,9 @@ from jaxtyping import Float
 
 from videoseq.errors import VideoError, one_line
 from videoseq.video.frames import FrameReader, Progress
-from videoseq.video.info import ReadFacts, VideoInfo
+from videoseq.video.info import ReadReport, VideoInfo
 from videoseq.video.isolation import DecoderProcess
-from videoseq.video.packets import PacketFacts
+from videoseq.video.packets import PacketInfo
 
 # Containers round times to a millisecond; more than this, or two hundredths of an interval, is another rate.
 _SAME_INTERVAL_SECONDS = 0.0011
@@ -28,7 +28,7 @@ class VideoCheck:
     Attributes:
         path: The file.
         info: What its header claims; None if it does not open.
-        facts: What reading it brought to light; None if it cannot be read.
+        report: What reading it brought to light; None if it cannot be read.
         packets: What PyAV sees; None without PyAV, or if it sees nothing.
         seconds: The time of every frame.
         error: Why it cannot be read.
@@ -36,15 +36,15 @@ class VideoCheck:
 
     path: Path
     info: VideoInfo | None = None
-    facts: ReadFacts | None = None
-    packets: PacketFacts | None = None
+    report: ReadReport | None = None
+    packets: PacketInfo | None = None
     seconds: Float[np.ndarray, " frames"] = field(default_factory=lambda: np.zeros(0))
     error: VideoError | None = None
 
     @property
     def state(self) -> str:
         """``complete``, ``degraded`` or ``failed``."""
-        return self.facts.state if self.facts is not None else "failed"
+        return self.report.state if self.report is not None else "failed"
 
     @property
     def fps_measured(self) -> float | None:
@@ -74,11 +74,11 @@ class VideoCheck:
     @property
     def num_lost(self) -> int | None:
         """Packets without a frame where they were counted, else failed reads; None if it cannot be read."""
-        if self.facts is None:
+        if self.report is None:
             return None
         if self.packets is None:
-            return self.facts.num_failed_reads
-        return max(0, self.packets.num_packets - self.facts.num_frames)
+            return self.report.num_failed_reads
+        return max(0, self.packets.num_packets - self.report.num_frames)
 
     def as_dict(self) -> dict[str, Any]:
         """The check as JSON-ready fields, in the order in which a person would ask."""
@@ -86,13 +86,13 @@ class VideoCheck:
         error = {"code": self.error.code, "message": one_line(self.error)} if self.error else {}
         info = self.info.as_dict() if self.info else {}
         info.pop("path", None)
-        facts = self.facts.as_dict() if self.facts else {}
+        report = self.report.as_dict() if self.report else {}
         return {
             "path": str(self.path),
             "state": self.state,
             **error,
             **info,
-            **facts,
+            **report,
             "fps_measured": self.fps_measured,
             "is_constant_rate": self.is_constant_rate,
             "num_lost": self.num_lost,
@@ -110,13 +110,13 @@ def check_video(path: Path, decoder: DecoderProcess, on_progress: Progress | Non
     try:
         with decoder.open(path) as reader:
             info = reader.info
-            facts = read_times(reader, seconds, on_progress)
+            report = read_times(reader, seconds, on_progress)
     except VideoError as error:
         return VideoCheck(path, info, None, packets, np.array(seconds), error)
-    return VideoCheck(path, info, facts, packets, np.array(seconds))
+    return VideoCheck(path, info, report, packets, np.array(seconds))
 
 
-def read_times(reader: FrameReader, seconds: list[float], on_progress: Progress | None = None) -> ReadFacts:
+def read_times(reader: FrameReader, seconds: list[float], on_progress: Progress | None = None) -> ReadReport:
     """Reads a video to its end for the times of its frames alone, which it adds to ``seconds`` as they come.
 
     Raises:
@@ -126,10 +126,10 @@ def read_times(reader: FrameReader, seconds: list[float], on_progress: Progress 
         seconds.append(frame.stamp.seconds)
         if on_progress is not None and frame.stamp.index % 64 == 0:
             on_progress(frame.stamp.index, reader.fraction_read)
-    return reader.facts()
+    return reader.report()
 
 
-def _packets(path: Path, decoder: DecoderProcess) -> PacketFacts | None:
+def _packets(path: Path, decoder: DecoderProcess) -> PacketInfo | None:
     """What PyAV sees; that it is missing, or sees nothing, is no finding: reading the frames decides."""
     try:
         return decoder.read_packets(path)

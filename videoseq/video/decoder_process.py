@@ -79,14 +79,14 @@ def _answer(connection: Connection, path: Path, work: Callable[[Path], None]) ->
 
 
 def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _DecoderLog, path: Path) -> None:
-    """Says what the header claims, waits for how to go on, and sends frames and facts."""
+    """Says what the header claims, waits for how to go on, and sends frames and report."""
     with VideoReader(path, max_pixels=max_pixels, read_log=log.read) as reader:
         _send(connection, info=reader.info.as_dict())
         how = _receive_order(connection)
         slots = _Slots(connection, picture_memory, how["num_slots"], reader.info.height, reader.info.width)
         for message in _messages(reader, how["sample_hz"], slots):
             _send(connection, **message)
-        _send(connection, facts=reader.facts().as_dict(), fraction=1.0)
+        _send(connection, report=reader.report().as_dict(), fraction=1.0)
 
 
 def _count_packets(connection: Connection, path: Path) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import UInt8
 
-from videoseq.video.info import ReadFacts, VideoInfo
+from videoseq.video.info import ReadReport, VideoInfo
 from videoseq.video.timestamps import FrameFlag
 
 Image = UInt8[np.ndarray, "height width 3"]
@@ -98,10 +98,10 @@ class FrameReader(FrameSource):
     @property
     def duration_seconds(self) -> float:
         """Where the last frame ends; ask for it when iteration has ended."""
-        return self.facts().duration_seconds
+        return self.report().duration_seconds
 
     @abstractmethod
-    def facts(self) -> ReadFacts:
+    def report(self) -> ReadReport:
         """What is known after the last frame; call it when iteration has ended."""
 
     @abstractmethod

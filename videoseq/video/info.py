@@ -63,7 +63,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
-class ReadFacts:
+class ReadReport:
     """What reading a file to its end brought to light.
 
     Attributes:
@@ -93,12 +93,12 @@ class ReadFacts:
     notices: tuple[Notice, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The facts as JSON-ready fields."""
+        """The report as JSON-ready fields."""
         return asdict(self) | {"spans": [span.as_dict() for span in self.spans]}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> ReadFacts:
-        """The facts from what :meth:`as_dict` gave."""
+    def from_dict(cls, fields: dict[str, Any]) -> ReadReport:
+        """The report from what :meth:`as_dict` gave."""
         spans = tuple(Span(**span) for span in fields["spans"])
         notices = tuple(Notice(**notice) for notice in fields["notices"])
         return cls(**{**fields, "spans": spans, "notices": notices})
@@ -152,12 +152,12 @@ def summarise(
     num_bytes_missing: int,
     num_packet_faults: int,
     container: Container,
-) -> ReadFacts:
+) -> ReadReport:
     """What is known after the last frame."""
     missing = list(_missing(info, clock, damage, num_bytes_missing))
     missing += _unlocated(info, clock, container, num_packet_faults) if not missing else ()
     notices = missing + list(_times(clock, num_pauses)) + list(info.notices)
-    return ReadFacts(
+    return ReadReport(
         num_frames=clock.num_frames,
         duration_seconds=clock.end_seconds,
         start_offset_seconds=start_offset_seconds,

@@ -27,8 +27,8 @@ from videoseq.system.processes import child_command, how_it_ended
 from videoseq.video.capture import MAX_PIXELS
 from videoseq.video.deadline import Deadline
 from videoseq.video.frames import FrameReader, FrameStamp, SampledFrame
-from videoseq.video.info import ReadFacts, VideoInfo
-from videoseq.video.packets import PacketFacts
+from videoseq.video.info import ReadReport, VideoInfo
+from videoseq.video.packets import PacketInfo
 from videoseq.video.pyav_capture import is_available
 from videoseq.video.timestamps import FrameFlag
 
@@ -109,7 +109,7 @@ class DecoderProcess:
         self._reader = IsolatedReader(Path(path), self)
         return self._reader
 
-    def read_packets(self, path: Path) -> PacketFacts | None:
+    def read_packets(self, path: Path) -> PacketInfo | None:
         """What PyAV sees in a file; None if it is not installed.
 
         Raises:
@@ -120,7 +120,7 @@ class DecoderProcess:
         self._prepare(path)
         self.send(packets_of=str(path))
         packets = self.receive(path, self.limits.video_seconds)["packets"]
-        return PacketFacts(**{**packets, "streams": tuple(packets["streams"])})
+        return PacketInfo(**{**packets, "streams": tuple(packets["streams"])})
 
     def read_info(self, path: Path) -> VideoInfo:
         """What a file's header claims; nothing of it is decoded.
@@ -227,7 +227,7 @@ class IsolatedReader(FrameReader):
         self._decoder = decoder
         self._deadline = Deadline(path, decoder.limits.video_seconds)
         self._fraction = 0.0
-        self._facts: ReadFacts | None = None
+        self._report: ReadReport | None = None
         self._is_idle = False  # whether the process has done with this video
         decoder.send(path=str(path), max_pixels=decoder.limits.max_pixels)
         self._info = VideoInfo.from_dict(self._receive()["info"])
@@ -249,7 +249,7 @@ class IsolatedReader(FrameReader):
         pictures = self._decoder.map_pictures(num_slots, height, width)
         self._decoder.send(num_slots=num_slots, sample_hz=sample_hz)
         index = 0
-        while "facts" not in (message := self._receive()):
+        while "report" not in (message := self._receive()):
             self._fraction = message["fraction"]
             for seconds, flags, steps in message["stamps"]:
                 stamp = FrameStamp(index, seconds, FrameFlag(flags))
@@ -259,13 +259,13 @@ class IsolatedReader(FrameReader):
             if message["slot"] is not None:
                 self._decoder.send()  # the slot is free again
         self._fraction, self._is_idle = 1.0, True
-        self._facts = ReadFacts.from_dict(message["facts"])
+        self._report = ReadReport.from_dict(message["report"])
 
-    def facts(self) -> ReadFacts:
+    def report(self) -> ReadReport:
         """What is known after the last frame; call it when iteration has ended."""
-        if self._facts is None:
-            raise RuntimeError(f"{self.path}: expected facts() to be called after the last frame")
-        return self._facts
+        if self._report is None:
+            raise RuntimeError(f"{self.path}: expected report() to be called after the last frame")
+        return self._report
 
     def close(self) -> None:
         """Ends the process if it is still at this video."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PacketFacts:
+class PacketInfo:
     """A file's streams, and the packets of the one that is read.
 
     Attributes:
@@ -37,11 +37,11 @@ class PacketFacts:
     average_fps: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The facts as JSON-ready fields."""
+        """The fields, ready for JSON."""
         return asdict(self)
 
 
-def read_packets(path: Path) -> PacketFacts:
+def read_packets(path: Path) -> PacketInfo:
     """Reads a file to its end without decoding it.
 
     Raises:
@@ -61,7 +61,7 @@ def read_packets(path: Path) -> PacketFacts:
                     num_packets += 1
                     num_corrupt += packet.is_corrupt
             tick_seconds = float(stream.time_base or 0)
-            return PacketFacts(
+            return PacketInfo(
                 container=container.format.long_name,
                 streams=tuple(_describe(each) for each in container.streams),
                 num_packets=num_packets,

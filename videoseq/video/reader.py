@@ -20,7 +20,7 @@ from videoseq.storage.files import sha256_of
 from videoseq.video.capture import MAX_PIXELS, decoder_error, open_capture
 from videoseq.video.damage import DamageRecord
 from videoseq.video.frames import Frame, FrameReader, FrameStamp, Image, SampledFrame
-from videoseq.video.info import ReadFacts, VideoInfo, read_info, summarise
+from videoseq.video.info import ReadReport, VideoInfo, read_info, summarise
 from videoseq.video.pyav_capture import interlaced_error
 from videoseq.video.safe_file import SafeFile, open_regular_file
 from videoseq.video.sampling import Sampler
@@ -143,7 +143,7 @@ class VideoReader(FrameReader):
         rgb: np.ndarray = cv2.cvtColor(bgr, code, dst=out)
         return rgb
 
-    def facts(self) -> ReadFacts:
+    def report(self) -> ReadReport:
         """What is known after the last frame; call it when iteration has ended."""
         return summarise(
             self._info,

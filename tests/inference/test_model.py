@@ -16,7 +16,7 @@ import torch
 from tests.support.index_videos import write_video
 from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.errors import ConfigError, ModelError, VideoError
+from videoseq.errors import ConfigError, ModelError, OutputError, VideoError
 from videoseq.features.store import FeatureStore
 from videoseq.inference.model import Model, label_video, load_model, open_model
 from videoseq.inference.streaming import SequenceLabeler
@@ -278,9 +278,45 @@ def test_a_stream_refuses_images_without_a_time_or_out_of_order(model):
 def test_labels_write_the_frames_table_of_the_program(decode_with, video, tmp_path):
     for parameters in (DecodingParameters(), SLOW):
         model = decode_with(parameters)
-        model.label(video).write(tmp_path / "own.csv")
+        model.label(video).write(tmp_path / "own.csv", overwrite=True)
         label_video(video, model, tmp_path / "clip")
         assert (tmp_path / "own.csv").read_bytes() == (tmp_path / "clip.frames.csv").read_bytes()
+
+
+def test_labels_replace_no_file_unasked(model, video, tmp_path):
+    (tmp_path / "clip.csv").write_text("made by a person")
+    with pytest.raises(OutputError, match=r"clip\.csv: expected a new file, got one that exists"):
+        model.label(video).write(tmp_path / "clip.csv")
+    assert (tmp_path / "clip.csv").read_text() == "made by a person"
+
+
+def test_a_table_of_labels_has_the_columns_of_the_file(model, video, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    labels = model.label(video)
+    labels.write(tmp_path / "clip.csv")
+    table, file = labels.to_pandas(), pandas.read_csv(tmp_path / "clip.csv", keep_default_na=False)
+    assert list(table.columns) == list(file.columns)
+    assert list(table["label"]) == list(file["label"]) == labels.names
+    np.testing.assert_allclose(table["p_dark"], file["p_dark"], atol=5e-5)
+
+
+def test_without_pandas_a_table_says_what_to_install(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigError, match=r'^to_pandas: pandas is not installed: pip install "videoseq\[pandas\]"$'):
+        model.label([IMAGE], fps=25).to_pandas()
+
+
+def test_a_plot_has_a_bar_for_each_segment(model, video):
+    from matplotlib.figure import Figure
+
+    labels = model.label(video)
+    given = Figure().add_subplot()
+    axes = labels.plot(given)
+    assert axes is given
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["bright", "dark"]
+    bars = [len(row.get_paths()) for row in axes.collections]
+    assert bars == [sum(one.label == name for one in labels.segments()) for name in labels.classes]
+    assert axes.get_xlim() == (0, labels.duration_seconds)
 
 
 def test_labels_know_their_segments_and_say_their_shape(model, video, tmp_path):

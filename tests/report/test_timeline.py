@@ -16,8 +16,9 @@ from pipelines.__main__ import app
 from tests.support.report_builders import evaluated, labelled, make_page
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.inference.drawing import COLORS, color_of, hatch_of, plain, visible
 from videoseq.report import curves
-from videoseq.report.drawing import COLOURS, colour_of, hatch_of, plain, to_svg, visible
+from videoseq.report.drawing import to_svg
 from videoseq.report.html import render_model_card, render_report
 from videoseq.report.timeline import Band, draw_comparison, draw_timeline, save_png
 from videoseq.training.loop import EpochRecord
@@ -185,8 +186,8 @@ def test_what_turns_or_hides_text_is_shown():
 
 
 def test_classes_of_one_colour_differ_in_their_hatch():
-    looks = {(colour_of(n), hatch_of(n)) for n in range(3 * len(COLOURS))}
-    assert len(looks) == 3 * len(COLOURS)
+    looks = {(color_of(n), hatch_of(n)) for n in range(3 * len(COLORS))}
+    assert len(looks) == 3 * len(COLORS)
 
 
 def test_a_comparison_has_a_black_bar_where_labels_are_wrong(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Dataset:
 
 
 def load_dataset(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     task: Task = "multiclass",
     background: str | None = None,
@@ -70,8 +71,12 @@ def load_dataset(
 
     Raises:
         AnnotationError: There are no such videos, a file cannot be read, or a label is not among ``classes``.
+
+    Example:
+        >>> videoseq.load_dataset("clips")
+        Dataset(6 videos, 6 groups, classes: bright, dark)
     """
-    entries = [entry for entry in find_clips(path) if not split or entry.split == split]
+    entries = [entry for entry in find_clips(Path(path)) if not split or entry.split == split]
     if not entries:
         raise AnnotationError(f"{path}: expected clips of the split {split}, got none")
     annotations = [read_annotation(entry.annotation, task) for entry in entries]

@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from videoseq.annotations.types import ClassNames, Segment
 from videoseq.errors import ConfigError, ModelError
 from videoseq.inference.tables import frame_rows
-from videoseq.storage.files import staged_file
+from videoseq.storage.files import check_free, staged_file
 from videoseq.video.timestamps import FrameFlag
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 Labels = TypeVar("Labels", bound="LabeledFrames")
 
@@ -133,12 +134,37 @@ class LabeledFrames(ABC):
             raise ConfigError('to_pandas: pandas is not installed: pip install "videoseq[pandas]"') from None
         return pd.DataFrame(self.columns)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draws the segments over time, a row for each class.
+
+        Args:
+            axes: Where to draw; by default a new figure of pyplot, which a notebook shows.
+
+        Returns:
+            The axes, as matplotlib knows them.
+        """
+        from matplotlib import pyplot as plt
+
+        from videoseq.inference.drawing import draw_segments
+
+        segments = self.segments()
+        assert self.duration_seconds is not None  # segments() has made sure
+        if axes is None:
+            _, axes = plt.subplots(figsize=(9.0, 0.6 + 0.3 * len(self.classes)), layout="constrained")
+        draw_segments(axes, segments, self.classes, self.duration_seconds)
+        return axes
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Writes the CSV file that ``videoseq label`` calls ``frames.csv``: a row for each frame.
 
+        Args:
+            path: The file.
+            overwrite: Whether a file of this name may be replaced.
+
         Raises:
-            OutputError: It cannot be written; an older file of the same name is kept.
+            OutputError: There is such a file already, or it cannot be written; what it held is kept.
         """
+        check_free(Path(path), overwrite=overwrite)
         with staged_file(Path(path)) as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(self.columns)

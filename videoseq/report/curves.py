@@ -14,7 +14,7 @@ from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import LabelledVideo
 from videoseq.evaluation.metrics.calibration import ReliabilityBin
 from videoseq.evaluation.metrics.ranking import precision_recall
-from videoseq.report.drawing import COLOURS, colour_of, plain
+from videoseq.inference.drawing import COLORS, color_of, plain
 
 if TYPE_CHECKING:
     from videoseq.training.loop import EpochRecord
@@ -27,10 +27,10 @@ def draw_learning_curves(history: Sequence[EpochRecord]) -> Figure:
     """The training and, if there is one, the validation loss of each epoch."""
     figure, axes = _figure()
     epochs = [record.epoch for record in history]
-    axes.plot(epochs, [record.train_loss for record in history], color=COLOURS[0], label="training")
+    axes.plot(epochs, [record.train_loss for record in history], color=COLORS[0], label="training")
     validated = [(record.epoch, record.val_loss) for record in history if record.val_loss is not None]
     if validated:
-        axes.plot(*zip(*validated, strict=True), color=COLOURS[3], linestyle="--", label="validation")
+        axes.plot(*zip(*validated, strict=True), color=COLORS[3], linestyle="--", label="validation")
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0)
@@ -54,7 +54,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin], said: str = "confidence", s
     axes.bar([one.low for one in bins], shares, widths, align="edge", color="#dddddd", label="share of the frames")
     axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", label=f"{said} that is right")
     if known:
-        axes.plot(*zip(*known, strict=True), "o-", color=COLOURS[0], label=seen)
+        axes.plot(*zip(*known, strict=True), "o-", color=COLORS[0], label=seen)
     _unit_square(axes, said, seen)
     axes.legend(frameon=False, fontsize="small", loc="upper left")
     return figure
@@ -74,7 +74,7 @@ def draw_precision_recall(videos: Sequence[LabelledVideo], classes: ClassNames) 
         if is_positive.any():
             curve = _thinned(np.stack(precision_recall(is_positive, scores[of_class != IGNORE_INDEX, index])))
             dashes = _DASHES[index % len(_DASHES)]
-            axes.step(curve[1], curve[0], where="pre", color=colour_of(index), linestyle=dashes, label=plain(name))
+            axes.step(curve[1], curve[0], where="pre", color=color_of(index), linestyle=dashes, label=plain(name))
     _unit_square(axes, "recall", "precision")
     axes.legend(frameon=False, fontsize="small", loc="lower left")
     return figure

@@ -1,56 +1,18 @@
-"""What all pictures of a report share: colours that colour-blind readers tell apart, inert text, SVG for a page."""
+"""Figures → SVG elements for a page."""
 
 from __future__ import annotations
 
 import io
 import re
-import unicodedata
 import warnings
 import xml.etree.ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# Paul Tol's "muted" scheme, told apart by colour-blind readers.
-COLOURS = ("#332288", "#DDCC77", "#88CCEE", "#CC6677", "#117733", "#AA4499", "#44AA99", "#882255", "#999933")
+from videoseq.inference.drawing import visible
 
-_HATCHES = ("", "////", "....")
-_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_LONGEST = 28
 _REFERENCE = re.compile(r"(?<=url\(#)[\w-]+|(?<=^#)[\w-]+(?=$)")
-
-
-def colour_of(index: int) -> str:
-    """A class's colour; they come round again after nine, see :func:`hatch_of`."""
-    return COLOURS[index % len(COLOURS)]
-
-
-def ink_on(index: int) -> str:
-    """What can be read on a class's colour: black or white."""
-    red, green, blue = (int(colour_of(index)[at : at + 2], 16) for at in (1, 3, 5))
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "white"
-
-
-def hatch_of(index: int) -> str:
-    """What tells classes of equal colour apart, as matplotlib writes it; the first nine have none."""
-    return _HATCHES[index // len(COLOURS) % len(_HATCHES)]
-
-
-def visible(text: str) -> str:
-    """The text with control characters, and those that turn the order of what follows, as escapes to be seen."""
-    return "".join(
-        character.encode("unicode_escape", "surrogatepass").decode()
-        if unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _BIDI_CONTROLS
-        else character
-        for character in text
-    )
-
-
-def plain(text: str) -> str:
-    """A name for a picture: short, and a dollar sign in it starts no mathematics."""
-    text = visible(text)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return text.replace("$", r"\$")
 
 
 def to_svg(figure: Figure, title: str, key: str) -> str:

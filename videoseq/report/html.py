@@ -15,9 +15,10 @@ from videoseq.errors import Notice
 from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES, Headline, MultilabelVideoMetrics, VideoMetrics
 from videoseq.evaluation.tasks import AnyEvaluation, background_of, looks_at_nothing, share_right
+from videoseq.inference.drawing import color_of, hatch_of, visible
 from videoseq.report import curves
 from videoseq.report.advice import advise
-from videoseq.report.drawing import colour_of, hatch_of, to_svg, visible
+from videoseq.report.drawing import to_svg
 from videoseq.report.mistakes import WrongSpan, wrong_spans
 from videoseq.report.timeline import draw_class_rows, draw_comparison
 from videoseq.report.verdicts import context_verdict, previous_verdict
@@ -232,6 +233,6 @@ def _p_value(value: float | None) -> str:
 
 def _swatch(index: int) -> str:
     """A class's colour and hatch as a CSS background."""
-    colour = colour_of(index)
+    colour = color_of(index)
     hatch = {"": "", "////": "repeating-linear-gradient(135deg, #fff 0 1px, transparent 1px 4px), "}
     return f"{hatch.get(hatch_of(index), 'radial-gradient(#fff 1.2px, transparent 1.4px) 0 0 / 5px 5px, ')}{colour}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import LabelledVideo
-from videoseq.report.drawing import colour_of, hatch_of, ink_on, plain
+from videoseq.inference.drawing import bar_style, ink_on, plain, set_class_rows
 
 _ROW_INCHES = 0.32
 _LETTER_INCHES = 0.075  # of the names inside bars
@@ -36,7 +36,7 @@ def draw_timeline(bands: Sequence[Band], classes: ClassNames, title: str) -> Fig
     axes = figure.add_subplot()
     _draw_bands(axes, bands)
     axes.set_title(plain(title), loc="left", fontsize="medium")
-    handles = [Patch(label=plain(name), **_look(index)) for index, name in enumerate(classes)]
+    handles = [Patch(label=plain(name), **bar_style(index)) for index, name in enumerate(classes)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), frameon=False)
     return figure
 
@@ -72,20 +72,15 @@ def draw_class_rows(video: LabelledVideo, classes: ClassNames) -> Figure:
         target, label = video.targets[kept, index], video.labels[kept, index]
         is_labelled = target != IGNORE_INDEX
         rows = (
-            (-0.4, 0.36, _look(index), target == 1),
-            (-0.02, 0.36, _look(index), label == 1),
+            (-0.4, 0.36, bar_style(index), target == 1),
+            (-0.02, 0.36, bar_style(index), label == 1),
             (0.36, 0.1, {"color": "black", "linewidth": 0.0}, is_labelled & (target != label)),
             (-0.4, 0.86, {"color": "#dddddd", "linewidth": 0.0}, ~is_labelled),
         )
         for top, height, look, is_drawn in rows:
             band = Band("", video.seconds[kept], video.duration_seconds, np.where(is_drawn, 0, IGNORE_INDEX))
             axes.broken_barh([(start, stop - start) for start, stop, _ in _runs(band)], (index + top, height), **look)
-    axes.set_yticks(range(len(classes)), [plain(name) for name in classes], fontsize=8)
-    axes.set_ylim(len(classes) - 0.5, -0.5)
-    axes.set_xlim(0, video.duration_seconds)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_formatter("{x:g} s")
+    set_class_rows(axes, classes, video.duration_seconds)
     return figure
 
 
@@ -99,7 +94,7 @@ def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
         runs = _runs(band)
         for index in sorted({run[2] for run in runs}):
             bars = [(start, stop - start) for start, stop, one in runs if one == index]
-            axes.broken_barh(bars, (row - 0.42, 0.84), **_look(index))
+            axes.broken_barh(bars, (row - 0.42, 0.84), **bar_style(index))
     axes.set_yticks(range(len(bands)), [plain(band.name) for band in bands])
     axes.set_ylim(len(bands) - 0.5, -0.5)
     axes.set_xlim(0, max(band.duration_seconds for band in bands))
@@ -115,11 +110,6 @@ def _name_runs(axes: Axes, row: int, band: Band, classes: ClassNames, width_inch
         if len(name) * _LETTER_INCHES < (stop - start) / band.duration_seconds * width_inches:
             middle = (start + stop) / 2
             axes.text(middle, row, name, ha="center", va="center_baseline", fontsize=8, color=ink_on(index))
-
-
-def _look(index: int) -> dict[str, Any]:
-    hatch = {"hatch": hatch_of(index), "edgecolor": "white"} if hatch_of(index) else {}
-    return {"facecolor": colour_of(index), "linewidth": 0.0, **hatch}
 
 
 def _runs(band: Band) -> list[tuple[float, float, int]]:

@@ -73,6 +73,16 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuses to replace a file unasked, which a person may have made.
+
+    Raises:
+        OutputError: There is such a file, and it may not be replaced.
+    """
+    if not overwrite and path.exists():
+        raise OutputError(f"{path}: expected a new file, got one that exists; name another, or pass overwrite=True")
+
+
 @contextmanager
 def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty folder to fill; it takes its place when the block ends without an error.

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from videoseq.annotations.formats import read_annotation
+from videoseq.annotations.formats import read_annotation, write_annotation
 from videoseq.annotations.targets import find_classes, make_targets
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
-from videoseq.errors import AnnotationError
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval, Segment
+from videoseq.errors import AnnotationError, OutputError
 from videoseq.inference.frame_labels import FrameLabels
 from videoseq.inference.paths import label_paths
 from videoseq.inference.writer import LabelWriter
@@ -252,3 +252,28 @@ def test_videoseqs_own_files_read_back_exactly(tmp_path_factory, names, labels, 
         targets, notices = make_targets(annotation, seconds, duration, classes)
         assert targets.tolist() == labels
         assert notices == []
+
+
+# writing
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("unit", ["seconds", "frames"])
+def test_what_is_written_is_read_back(unit, suffix, tmp_path):
+    labels = ["walk", "a, b", 'say "hi"']
+    intervals = tuple(Interval(2 * n, 2 * n + 1, label, n + 2) for n, label in enumerate(labels))
+    path = tmp_path / f"clip{suffix}"
+    write_annotation(path, Annotation(path, unit, intervals))
+    assert read_annotation(path) == Annotation(path, unit, intervals)
+
+
+def test_segments_are_written_in_seconds_and_no_file_is_replaced_unasked(tmp_path):
+    path = tmp_path / "clip.csv"
+    write_annotation(path, [Segment(0.0, 1 / 3, 0, 10, "rain", 0.9)])
+    assert path.read_text() == "start_s,stop_s,label\n0.000000,0.333333,rain\n"
+    with pytest.raises(OutputError, match=r"clip\.csv: expected a new file, got one that exists"):
+        write_annotation(path, [])
+    write_annotation(path, [Interval(0.5, 1.5, "sun", 0)], overwrite=True)
+    assert path.read_text() == "start_s,stop_s,label\n0.500000,1.500000,sun\n"
+    with pytest.raises(AnnotationError, match=r"expected an annotation file \(\.csv, \.tsv\), got \.txt"):
+        write_annotation(tmp_path / "clip.txt", [])

@@ -13,9 +13,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from videoseq.annotations.types import Annotation, Interval
 from videoseq.errors import AnnotationError, did_you_mean
+from videoseq.storage.files import staged_file
 
 _KINDS = (("start_frame", "stop_frame", "label"), ("start_s", "stop_s", "label"), ("frame", "label"))
 
@@ -35,6 +37,19 @@ def read(path: Path) -> Annotation:
         labels = _labels_of_frames(path, rows)
         return Annotation(path, "frames", tuple(_runs(labels)), described=_described(labels))
     return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
+
+
+def write(path: Path, intervals: Iterable[Interval], unit: Literal["seconds", "frames"]) -> None:
+    """Writes intervals, which :func:`read` reads back; seconds to the microsecond.
+
+    Raises:
+        OutputError: It cannot be written; an older file of the same name is kept.
+    """
+    columns, digits = (_KINDS[0], ".0f") if unit == "frames" else (_KINDS[1], ".6f")
+    with staged_file(path) as file:
+        table = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
+        table.writerow(columns)
+        table.writerows((format(one.start, digits), format(one.stop, digits), one.label) for one in intervals)
 
 
 def find_kind(path: Path, columns: Sequence[str]) -> tuple[str, ...]:

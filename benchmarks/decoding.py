@@ -31,9 +31,9 @@ from videoseq.evaluation.metrics import LabelledVideo, measure
 from videoseq.features.backbones import load_backbone
 from videoseq.models.decoding import DecodingParameters
 from videoseq.models.head import Head
+from videoseq.training.calibration import best_temperature, tempered
 from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 from videoseq.training.fit import fit
-from videoseq.training.temperature import best_temperature, tempered
 
 METHODS = {
     "none": DecodingSettings(),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from videoseq.annotations.types import IGNORE_INDEX
-from videoseq.evaluation.metrics import sqrt_inverse_weights
+from videoseq.training.losses import sqrt_inverse_weights
 
 Sequences = Sequence[tuple[Tensor, Tensor]]
 Labeller = Callable[[Tensor], Tensor]

@@ -14,7 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videoseq.annotations.types import ClassNames, Segment
+    from videoseq.annotations.segments import Segment
+    from videoseq.annotations.types import ClassNames
     from videoseq.errors import (
         AnnotationError,
         ConfigError,
@@ -42,7 +43,7 @@ _HOMES = {
     "Model": "inference.model",
     "ModelError": "errors",
     "OutputError": "errors",
-    "Segment": "annotations.types",
+    "Segment": "annotations.segments",
     "VideoError": "errors",
     "VideoInfo": "video.info",
     "VideoseqError": "errors",

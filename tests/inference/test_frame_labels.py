@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation
-from videoseq.annotations.types import ClassNames, Segment
+from videoseq.annotations.segments import Segment
+from videoseq.annotations.types import ClassNames
 from videoseq.errors import ModelError, OutputError
 from videoseq.inference.frame_labels import FrameLabels, decode
 from videoseq.inference.paths import label_paths

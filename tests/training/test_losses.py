@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import TrainingSettings
-from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
+from videoseq.training.losses import chunk_loss, multilabel_chunk_loss, sqrt_inverse_weights
 
 WEIGHTS = (0.5, 1.0, 2.0)
 
@@ -129,3 +129,20 @@ def test_unlabelled_steps_of_several_classes_cost_nothing_and_pull_at_nothing(op
     multilabel_chunk_loss(logits, targets, torch.ones(3, 2), TrainingSettings(**option))[0].backward()
     assert torch.isfinite(logits.grad).all()
     assert (logits.grad != 0).any(dim=3)[0].nonzero().tolist() == [[0, 2], [0, 3]]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=8).filter(any))
+def test_weights_have_mean_1_over_the_frames_and_fall_with_the_root_of_the_frequency(counts):
+    frames = np.array(counts, dtype=np.int64)
+    weights = sqrt_inverse_weights(frames)
+    assert np.sum(weights * frames) / frames.sum() == pytest.approx(1.0)
+    assert weights[frames == 0].tolist() == [0.0] * counts.count(0)
+    there = frames > 0
+    ratios = weights[there] * np.sqrt(frames[there])
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
+
+
+def test_weights_by_hand():
+    assert sqrt_inverse_weights(np.array([1, 4, 0])).tolist() == pytest.approx([5 / 3, 5 / 6, 0.0])
+    assert sqrt_inverse_weights(np.array([9, 9])).tolist() == pytest.approx([1.0, 1.0])

@@ -32,10 +32,10 @@ from videoseq.inference.streaming import SequenceLabeler
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.model_folder import load_model_folder, save_model_folder
+from videoseq.training.calibration import best_thresholds, with_thresholds
 from videoseq.training.fit import fit
 from videoseq.training.lightning_module import loss_weights
 from videoseq.training.sweep import sweep
-from videoseq.training.thresholds import best_thresholds, settled
 from videoseq.training.train import metrics_json, train_model
 
 CLASSES = ClassNames(["left", "right"])
@@ -231,9 +231,9 @@ def test_what_was_annotated_is_counted_by_class(clips):
     assert (right.num_frames, right.num_bouts, right.median_bout_seconds) == (10, 2, pytest.approx(0.5))
 
 
-def test_settling_changes_nothing_that_is_settled(trained):
+def test_applying_the_same_thresholds_again_changes_nothing(trained):
     video = trained.measured.evaluation.clips[0]
-    again = settled(video, 1.0, trained.contents.head.thresholds.double().numpy())
+    again = with_thresholds(video, 1.0, trained.contents.head.thresholds.double().numpy())
     assert np.array_equal(again.labels, video.labels)
 
 

@@ -15,8 +15,8 @@ from videoseq.evaluation.evaluate import label_clips
 from videoseq.evaluation.metrics import measure
 from videoseq.features.backbones import load_backbone
 from videoseq.models.decoding import DecodingParameters, MarkovChain
+from videoseq.training.calibration import best_temperature, tempered
 from videoseq.training.fit import fit
-from videoseq.training.temperature import best_temperature, tempered
 from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["off", "on"])

@@ -115,15 +115,3 @@ class ClassNames(tuple[str, ...]):
 def folded(label: str) -> str:
     """A label without what people vary by mistake: case, blanks and the encoding of accents."""
     return "".join(unicodedata.normalize("NFKC", label).casefold().split())
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
-
-    start_seconds: float
-    stop_seconds: float
-    start_frame: int
-    stop_frame: int
-    label: str
-    confidence: float

@@ -10,10 +10,10 @@ from itertools import combinations
 
 import numpy as np
 
-from videoseq.annotations.types import ClassNames
+from videoseq.annotations.segments import find_runs
+from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.dataset import Clip
 from videoseq.errors import Notice
-from videoseq.evaluation.metrics.segments import segment_video
 
 _SIMILAR = 0.85  # of difflib's ratio: above it two names are more likely one name misspelt
 _FEW_BOUTS = 5
@@ -68,11 +68,13 @@ def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOver
 def _bouts_of(clip: Clip) -> Iterator[tuple[int, int, int]]:
     """Class, first frame and the frame after the last of each uninterrupted stretch of a class."""
     if not clip.is_multilabel:
-        yield from zip(*(column.tolist() for column in segment_video(clip.targets, clip.targets).targets), strict=True)
+        found = find_runs(clip.targets)
+        yield from zip(*(column.tolist() for column in found.where(found.value != IGNORE_INDEX)), strict=True)
         return
     for index, target in enumerate(clip.targets.T):
-        found = segment_video(target, target, background=0).targets
-        yield from ((index, start, stop) for start, stop in zip(found.start.tolist(), found.stop.tolist(), strict=True))
+        found = find_runs(target)
+        _, starts, stops = found.where(found.value == 1)
+        yield from ((index, start, stop) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def dataset_notices(overview: Sequence[ClassOverview]) -> list[Notice]:

@@ -169,7 +169,7 @@ def _annotator(
         is_labelled = side != IGNORE_INDEX
         num_frames += np.bincount(side[is_labelled], minlength=len(classes))
         num_only += np.bincount(side[is_labelled & (other == IGNORE_INDEX)], minlength=len(classes))
-        num_bouts += np.bincount(segment_video(side, side).targets.class_index, minlength=len(classes))
+        num_bouts += np.bincount(segment_video(side, side).targets.value, minlength=len(classes))
     bouts = dict(zip(classes, num_bouts.tolist(), strict=True))
     return Annotator(
         num_frames=dict(zip(classes, num_frames.tolist(), strict=True)),

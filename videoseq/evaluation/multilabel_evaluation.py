@@ -1,4 +1,4 @@
-"""A head of several classes a frame against annotated clips, and the thresholds that are fitted to what it said."""
+"""A head of several classes a frame against annotated clips."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
 from videoseq.annotations.types import ClassNames
 from videoseq.data.dataset import Clip
@@ -19,8 +18,6 @@ from videoseq.evaluation.metrics import (
     compare_multilabel,
     measure_multilabel,
 )
-from videoseq.models.head import Head
-from videoseq.training.thresholds import best_thresholds, multilabel_temperature, settled
 
 MAJORITY_SET = "most frequent set"
 """The labeller that says of every frame what most training frames have, which may be nothing."""
@@ -76,31 +73,6 @@ def most_frequent_set(clips: Sequence[Clip]) -> ClassSet:
     """The classes that most labelled frames have, taken together: what labelling without looking would always say."""
     sets, counts = np.unique(np.concatenate([c.targets[c.is_labelled] for c in clips]), axis=0, return_counts=True)
     return tuple(np.flatnonzero(sets[counts.argmax()]).tolist())
-
-
-def settle_thresholds(
-    heads: Mapping[str, Head], labelled: Mapping[str, Sequence[LabelledVideo]]
-) -> dict[str, list[LabelledVideo]]:
-    """Sets temperature and thresholds of heads.
-
-    Args:
-        heads: By name; their temperature is still 1.
-        labelled: By the same names, what such heads said of clips that were new to them; there may be none.
-
-    Returns:
-        What heads that are set so would have said.
-    """
-    results = {}
-    for name, head in heads.items():
-        temperature = multilabel_temperature(labelled[name])
-        head.temperature.fill_(1.0 if temperature is None else temperature)
-        usual = head.thresholds
-        assert usual is not None
-        tempered = [settled(video, float(head.temperature), usual.double().numpy()) for video in labelled[name]]
-        thresholds = best_thresholds(tempered, head.num_classes)
-        usual.copy_(torch.from_numpy(thresholds))
-        results[name] = [settled(video, float(head.temperature), thresholds) for video in labelled[name]]
-    return results
 
 
 def _always(answer: ClassSet, video: LabelledVideo) -> LabelledVideo:

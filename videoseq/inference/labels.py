@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from videoseq.annotations.types import ClassNames, Segment
+from videoseq.annotations.segments import Segment
+from videoseq.annotations.types import ClassNames
 from videoseq.errors import ConfigError, ModelError
 from videoseq.inference.tables import frame_rows
 from videoseq.storage.files import check_free, staged_file

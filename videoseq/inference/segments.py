@@ -9,7 +9,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from videoseq.annotations.types import ClassNames, Segment
+from videoseq.annotations.segments import Segment
+from videoseq.annotations.types import ClassNames
 from videoseq.inference.labels import LabeledFrames, SegmentBuilder
 
 

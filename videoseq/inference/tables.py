@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from videoseq.annotations.types import Segment
+from videoseq.annotations.segments import Segment
 
 SEGMENT_COLUMNS = ("start_s", "stop_s", "start_frame", "stop_frame", "label", "confidence")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.errors import VideoError
 from videoseq.evaluation.metrics import LabelledVideo
@@ -101,11 +102,9 @@ def read_pictures(
 
 
 def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
-    targets, labels = video.targets, video.labels
-    changes = (np.diff(targets) != 0) | (np.diff(labels) != 0)
-    starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
-    is_wrong = (targets != labels) & (targets != IGNORE_INDEX) & (labels != IGNORE_INDEX)
     edges = np.append(video.seconds, video.duration_seconds)
+    runs = find_runs(np.stack((video.targets, video.labels), axis=1))
+    runs = runs.where((runs.value[:, 0] != runs.value[:, 1]) & (runs.value != IGNORE_INDEX).all(axis=1))
     return [
         WrongSpan(
             row,
@@ -113,12 +112,11 @@ def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
             stop,
             float(edges[start]),
             float(edges[stop]),
-            int(targets[start]),
-            int(labels[start]),
-            None if video.probabilities is None else float(video.probabilities[start:stop, labels[start]].mean()),
+            target,
+            label,
+            None if video.probabilities is None else float(video.probabilities[start:stop, label].mean()),
         )
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(targets)], strict=True)
-        if is_wrong[start:stop].any()
+        for (target, label), start, stop in zip(*(column.tolist() for column in runs), strict=True)
     ]
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import LabelledVideo
 from videoseq.inference.drawing import bar_style, ink_on, plain, set_class_rows
@@ -114,9 +115,6 @@ def _name_runs(axes: Axes, row: int, band: Band, classes: ClassNames, width_inch
 
 def _runs(band: Band) -> list[tuple[float, float, int]]:
     """Start, stop and class of each run of equal labels; unlabelled runs are left out."""
-    if not len(band.class_index):
-        return []
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(band.class_index)) + 1))
-    stops = np.append(band.seconds[starts[1:]], band.duration_seconds)
-    runs = zip(band.seconds[starts].tolist(), stops.tolist(), band.class_index[starts].tolist(), strict=True)
-    return [run for run in runs if run[2] != IGNORE_INDEX]
+    runs, edges = find_runs(band.class_index), np.append(band.seconds, band.duration_seconds)
+    runs = runs.where(runs.value != IGNORE_INDEX)
+    return list(zip(edges[runs.start].tolist(), edges[runs.stop].tolist(), runs.value.tolist(), strict=True))

@@ -21,10 +21,9 @@ from videoseq.config.schema import TrainingSettings
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.dataset import Clip
 from videoseq.data.sequences import LaneBatch, LaneBatches
-from videoseq.evaluation.metrics import sqrt_inverse_weights
 from videoseq.models.head import RNNHead
 from videoseq.models.state import RNNState
-from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
+from videoseq.training.losses import chunk_loss, multilabel_chunk_loss, sqrt_inverse_weights
 
 MONITORED = "val_loss"
 """What validation logs."""

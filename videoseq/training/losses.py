@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -91,6 +92,14 @@ def multilabel_chunk_loss(
         jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1], total)
         loss = loss + settings.temporal_smoothing * weight * jumps
     return loss, weight
+
+
+def sqrt_inverse_weights(target_counts: Int64[np.ndarray, " classes"]) -> Float[np.ndarray, " classes"]:
+    """Loss weights 1 / sqrt(frequency), scaled so that their mean over the frames is 1; absent classes get 0."""
+    counts = target_counts.astype(np.float64)
+    weights = np.where(counts > 0, 1.0 / np.sqrt(np.maximum(counts, 1.0)), 0.0)
+    scale: float = counts.sum() / np.sum(weights * counts)
+    return weights * scale
 
 
 def _jumps(logs: Tensor, are_labelled: Tensor, total: Total) -> Tensor:

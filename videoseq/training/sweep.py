@@ -20,8 +20,8 @@ from videoseq.data.splits import leave_groups_out, split_clips
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation.evaluate import label_clips
 from videoseq.evaluation.metrics import confusion_matrix, frame_metrics
+from videoseq.training.calibration import best_macro_f1
 from videoseq.training.fit import HERE, FitPlace, fit
-from videoseq.training.thresholds import best_macro_f1
 
 if TYPE_CHECKING:
     import optuna

@@ -16,7 +16,6 @@ from videoseq.data.splits import count_classes, leave_groups_out, split_clips, s
 from videoseq.errors import Notice
 from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, label_clips
 from videoseq.evaluation.metrics import LabelledVideo
-from videoseq.evaluation.multilabel_evaluation import settle_thresholds
 from videoseq.evaluation.tasks import (
     AnyEvaluation,
     AnyMetrics,
@@ -28,9 +27,9 @@ from videoseq.evaluation.tasks import (
 )
 from videoseq.models.decoding import Decoding, MarkovChain
 from videoseq.training.baseline import Fitter, Pair
+from videoseq.training.calibration import best_temperature, fit_thresholds, tempered
 from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 from videoseq.training.fit import FitResult
-from videoseq.training.temperature import best_temperature, tempered
 
 CROSS_VALIDATED = "cross-validation"
 """What a model was measured on when each clip was labelled by one that had not seen its group."""
@@ -180,7 +179,7 @@ def _settle(
         What heads that are set so would have said.
     """
     if settings.data.task == "multilabel":
-        return settle_thresholds({name: one.head for name, one in _named(pair)}, labelled)
+        return fit_thresholds({name: one.head for name, one in _named(pair)}, labelled)
     settled = {}
     for name, one in _named(pair):
         temperature = best_temperature(labelled[name])

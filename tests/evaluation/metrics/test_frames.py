@@ -15,7 +15,6 @@ from videoseq.evaluation.metrics import (
     confusion_matrix,
     frame_metrics,
     majority_class,
-    sqrt_inverse_weights,
 )
 
 
@@ -148,20 +147,3 @@ def test_kappa_and_balanced_accuracy_by_hand():
 def test_frames_unlabelled_on_either_side_are_left_out():
     no = IGNORE_INDEX
     assert confusion_matrix(np.array([0, no, 1, 1]), np.array([0, 1, no, 0]), 2).tolist() == [[1, 0], [1, 0]]
-
-
-@settings(max_examples=200)
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=8).filter(any))
-def test_weights_have_mean_1_over_the_frames_and_fall_with_the_root_of_the_frequency(counts):
-    frames = np.array(counts, dtype=np.int64)
-    weights = sqrt_inverse_weights(frames)
-    assert np.sum(weights * frames) / frames.sum() == pytest.approx(1.0)
-    assert weights[frames == 0].tolist() == [0.0] * counts.count(0)
-    there = frames > 0
-    ratios = weights[there] * np.sqrt(frames[there])
-    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
-
-
-def test_weights_by_hand():
-    assert sqrt_inverse_weights(np.array([1, 4, 0])).tolist() == pytest.approx([5 / 3, 5 / 6, 0.0])
-    assert sqrt_inverse_weights(np.array([9, 9])).tolist() == pytest.approx([1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Metrics of classes that overlap, against scikit-learn and by hand; thresholds and temperature against plain loops."""
+"""Metrics of classes that overlap, against scikit-learn and by hand."""
 
 from __future__ import annotations
 
@@ -8,38 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from tests.support.labelled_videos import joined, random_videos, video
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import MULTILABEL_HEADLINES, LabelledVideo, compare_multilabel, measure_multilabel
-from videoseq.training.thresholds import best_macro_f1, best_thresholds, multilabel_temperature, settled
 
 CLASSES = ClassNames(["groom", "rear", "sit"])
-
-
-def video(targets, labels, probabilities=None, *, name="a", fps=10.0) -> LabelledVideo:
-    targets, labels = np.array(targets, np.int64), np.array(labels, np.int64)
-    given = None if probabilities is None else np.array(probabilities, np.float32)
-    seconds = np.arange(len(targets)) / fps
-    return LabelledVideo(name, name, seconds, len(targets) / fps, targets, labels, given)
-
-
-def random_videos(seed: int, num_videos: int = 3, *, num_frames: int = 40) -> list[LabelledVideo]:
-    """Some unlabelled frames, and probabilities that know something."""
-    random = np.random.default_rng(seed)
-    found = []
-    for number in range(num_videos):
-        targets = (random.random((num_frames, 3)) < (0.2, 0.5, 0.7)).astype(np.int64)
-        probabilities = np.clip(0.5 * targets + random.random((num_frames, 3)) * 0.6, 0.01, 0.985).round(2) + 0.003
-        targets[random.random(num_frames) < 0.1] = IGNORE_INDEX
-        found.append(video(targets, probabilities >= 0.5, probabilities, name=f"v{number}"))
-    return found
-
-
-def joined(videos: list[LabelledVideo]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    targets, labels, scores = (
-        np.concatenate([getattr(one, name) for one in videos]) for name in ("targets", "labels", "probabilities")
-    )
-    kept = targets[:, 0] != IGNORE_INDEX
-    return targets[kept], labels[kept], scores[kept]
 
 
 @settings(max_examples=8)
@@ -124,54 +97,3 @@ def test_better_labels_are_better_and_equal_ones_are_not():
     assert found["macro_f1"].low > 0
     assert found["macro_f1"].p_value < 0.05
     assert compare_multilabel(other, other)["macro_f1"].p_value == 1.0
-
-
-# thresholds and temperature
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 1 << 16))
-def test_no_threshold_in_hundredths_has_a_better_f1(seed):
-    videos = random_videos(seed, 2, num_frames=15)
-    targets, _, scores = joined(videos)
-    for index, threshold in enumerate(best_thresholds(videos, 3)):
-        target = targets[:, index]
-        f1 = {}
-        for hundredths in range(1, 100):
-            said = scores[:, index] >= hundredths / 100
-            f1[hundredths / 100] = 2 * (said & (target == 1)).sum() / max(1, said.sum() + target.sum())
-        if 0 < target.sum() < len(target):
-            best = [one for one in f1 if f1[one] >= max(f1.values()) - 1e-12]
-            assert threshold in best
-            assert abs(threshold - 0.5) == min(abs(one - 0.5) for one in best)
-        else:
-            assert threshold == 0.5
-
-
-def test_thresholds_without_anything_to_tell_apart_are_a_half():
-    assert best_thresholds([], 2).tolist() == [0.5, 0.5]
-    one = video([[1, 0]] * 4, [[0, 0]] * 4, [[0.1, 0.9]] * 4)
-    assert best_thresholds([one], 2).tolist() == [0.5, 0.5]
-
-
-def test_a_class_that_is_never_sure_gets_the_threshold_that_finds_it():
-    targets = [[1], [1], [0], [0]]
-    one = video(targets, [[0]] * 4, [[0.3], [0.25], [0.2], [0.1]])
-    assert best_thresholds([one], 1).tolist() == [0.25]
-    assert settled(one, 1.0, np.array([0.25])).labels.tolist() == targets
-    assert best_macro_f1([one], 1) == 1.0
-
-
-def test_the_temperature_has_the_least_cross_entropy():
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 3, (4000, 3))
-    targets = (random.random(logits.shape) < 1 / (1 + np.exp(-logits / 2.0))).astype(np.int64)
-    one = video(targets, targets, 1 / (1 + np.exp(-logits)))
-    best = multilabel_temperature([one])
-    assert best == pytest.approx(2.0, rel=0.1)
-    losses = {}
-    for factor in (0.9, 1.0, 1.1):
-        after = settled(one, factor * best, np.full(3, 0.5))
-        losses[factor] = reference.log_loss(targets.ravel(), after.probabilities.ravel())
-    assert min(losses, key=losses.get) == 1.0
-    assert multilabel_temperature([]) is None

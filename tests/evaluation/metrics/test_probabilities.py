@@ -17,7 +17,6 @@ from videoseq.evaluation.metrics.calibration import (
     reliability_curve,
 )
 from videoseq.evaluation.metrics.ranking import average_precision, average_precisions, ranking_counts
-from videoseq.training.temperature import fit_temperature
 
 
 def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabelled: float = 0.2):
@@ -156,48 +155,3 @@ def test_without_a_labelled_frame_there_is_no_calibration():
     counts = calibration_counts(np.full(3, IGNORE_INDEX), np.full((3, 2), 0.5))
     assert counts.losses.tolist() == [0, 0, 0]
     assert np.isnan(expected_calibration_error(counts.bins[None])[0])
-    assert fit_temperature(np.zeros((3, 2)), np.full(3, IGNORE_INDEX)) is None
-
-
-# temperature
-
-
-@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
-def test_a_temperature_is_found_again(temperature):
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 2, (20_000, 4))
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    targets = (p.cumsum(axis=1) < random.random((len(p), 1))).sum(axis=1)
-    found = fit_temperature(temperature * logits, targets)
-    assert found == pytest.approx(temperature, rel=0.05)
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 10**6), st.floats(0.2, 5))
-def test_no_other_temperature_has_a_smaller_loss(seed, scale):
-    random = np.random.default_rng(seed)
-    targets = random.integers(0, 3, 100)
-    logits = scale * (random.normal(0, 1, (100, 3)) + np.eye(3)[targets])
-
-    def loss(temperature):
-        return float(
-            torch.nn.functional.cross_entropy(torch.from_numpy(logits / temperature), torch.from_numpy(targets))
-        )
-
-    found = fit_temperature(logits, targets)
-    assert found is not None
-    assert loss(found) <= min(loss(found * 1.01), loss(found / 1.01), loss(1.0)) + 1e-12
-
-
-def test_unlabelled_frames_have_no_say_in_the_temperature():
-    targets, probabilities = random_video(0)
-    kept = targets != IGNORE_INDEX
-    logits = np.log(probabilities)
-    assert fit_temperature(logits, targets) == pytest.approx(fit_temperature(logits[kept], targets[kept]))
-
-
-def test_logits_that_are_always_right_or_know_nothing_end_at_a_bound():
-    targets = np.arange(30) % 3
-    assert fit_temperature(np.eye(3)[targets], targets) == pytest.approx(0.01)
-    assert fit_temperature(-np.eye(3)[targets], targets) == pytest.approx(100)
-    assert fit_temperature(np.zeros((30, 3)), targets) == pytest.approx(1.0)

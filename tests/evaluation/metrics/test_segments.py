@@ -117,7 +117,7 @@ def test_an_unlabelled_frame_breaks_segments_on_both_sides():
     targets = runs((0, 4), (NO, 3), (0, 4), (1, 4))
     labels = runs((0, 11), (1, 4))
     video = segment_video(targets, labels)
-    assert video.targets.class_index.tolist() == video.labels.class_index.tolist() == [0, 0, 1]
+    assert video.targets.value.tolist() == video.labels.value.tolist() == [0, 0, 1]
     assert video.labels.start.tolist() == [0, 7, 11]
     assert video.labels.stop.tolist() == [4, 11, 15]
     assert segment_counts(video, 2)[2].tolist() == [[2, 0, 0], [1, 0, 0]]

@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import Annotation, Interval
 from videoseq.errors import AnnotationError, did_you_mean
 from videoseq.storage.files import staged_file
@@ -34,8 +37,7 @@ def read(path: Path) -> Annotation:
     columns, rows = read_rows(path)
     kind = find_kind(path, columns)
     if kind == ("frame", "label"):
-        labels = _labels_of_frames(path, rows)
-        return Annotation(path, "frames", tuple(_runs(labels)), described=_described(labels))
+        return _from_frames(path, _labels_of_frames(path, rows))
     return Annotation(path, "frames" if "start_frame" in kind else "seconds", tuple(_intervals(path, kind, rows)))
 
 
@@ -153,25 +155,20 @@ def _labels_of_frames(path: Path, rows: Iterable[Row]) -> dict[int, tuple[str, i
     return labels
 
 
-def _described(labels: Iterable[int]) -> tuple[range, ...]:
-    """The runs of frames that have a row."""
-    runs: list[range] = []
-    for frame in sorted(labels):
-        start = runs.pop().start if runs and runs[-1].stop == frame else frame
-        runs.append(range(start, frame + 1))
-    return tuple(runs)
-
-
-def _runs(labels: Mapping[int, tuple[str, int]]) -> Iterator[Interval]:
+def _from_frames(path: Path, labels: Mapping[int, tuple[str, int]]) -> Annotation:
     """Rows of single frames as intervals of equal labels."""
-    start: int | None = None
-    for frame in sorted(labels):
-        label, _ = labels[frame]
-        start = frame if start is None else start
-        if labels.get(frame + 1, ("", 0))[0] != label or frame + 1 not in labels:
-            if label:
-                yield Interval(start, frame + 1, label, labels[start][1])
-            start = None
+    frames = sorted(labels)
+    positions = np.array(frames, dtype=object)  # a cell may name a frame beyond 64 bits
+    runs = find_runs(np.array([labels[frame][0] for frame in frames], dtype=object), positions)
+    described = find_runs(np.zeros(len(frames)), positions)
+    return Annotation(
+        path,
+        "frames",
+        tuple(
+            Interval(start, stop, label, labels[start][1]) for label, start, stop in zip(*runs, strict=True) if label
+        ),
+        described=tuple(map(range, described.start, described.stop)),
+    )
 
 
 def _number(path: Path, row: int, column: str, text: str) -> float:

@@ -6,7 +6,7 @@ is NaN. docs/metrics.md says what each number means.
 
 from __future__ import annotations
 
-from videoseq.evaluation.metrics.frames import confusion_matrix, frame_metrics, majority_class, sqrt_inverse_weights
+from videoseq.evaluation.metrics.frames import confusion_matrix, frame_metrics, majority_class
 from videoseq.evaluation.metrics.headline import HEADLINES, Headline, LabelledVideo
 from videoseq.evaluation.metrics.multilabel import (
     MULTILABEL_HEADLINES,
@@ -46,5 +46,4 @@ __all__ = [
     "majority_class",
     "measure",
     "measure_multilabel",
-    "sqrt_inverse_weights",
 ]

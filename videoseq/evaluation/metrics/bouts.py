@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
+from videoseq.annotations.segments import Runs
 from videoseq.evaluation.metrics.ratios import known, ratio
-from videoseq.evaluation.metrics.segments import SegmentedVideo, Segments
+from videoseq.evaluation.metrics.segments import SegmentedVideo
 
 MIN_MATCH_IOU = 0.1
 """How much of their union a true and a labelled bout must share for their ends to be compared."""
@@ -117,7 +118,7 @@ def bout_times(video: SegmentedVideo, seconds: Float[np.ndarray, " frames"], dur
     edges = np.append(seconds, duration_seconds)
     true, labelled = video.targets, video.labels
     pair = _mutually_best(video)
-    target, label, classes = video.target[pair], video.label[pair], true.class_index[video.target[pair]]
+    target, label, classes = video.target[pair], video.label[pair], true.value[video.target[pair]]
     is_compared = np.concatenate(([False], video.is_compared, [False]))
     sees_onset, sees_offset = is_compared[true.start[target]], is_compared[true.stop[target] + 1]
     onset = edges[labelled.start[label]] - edges[true.start[target]]
@@ -130,7 +131,7 @@ def bout_times(video: SegmentedVideo, seconds: Float[np.ndarray, " frames"], dur
     return BoutTimes(
         onset=ClassSeconds(classes[sees_onset], onset[sees_onset]),
         offset=ClassSeconds(classes[sees_offset], offset[sees_offset]),
-        delay=ClassSeconds(true.class_index, delay),
+        delay=ClassSeconds(true.value, delay),
         true=_durations(true, edges),
         labelled=labelled_seconds,
         false_alarm=ClassSeconds(*(column[is_alarm] for column in labelled_seconds)),
@@ -197,8 +198,8 @@ def _best_of(row: Int[np.ndarray, " pairs"], video: SegmentedVideo) -> Int[np.nd
     return order[np.flatnonzero(np.diff(row[order], prepend=-1))]
 
 
-def _durations(segments: Segments, edges: Float[np.ndarray, " edges"]) -> ClassSeconds:
-    return ClassSeconds(segments.class_index, edges[segments.stop] - edges[segments.start])
+def _durations(segments: Runs, edges: Float[np.ndarray, " edges"]) -> ClassSeconds:
+    return ClassSeconds(segments.value, edges[segments.stop] - edges[segments.start])
 
 
 def _mean(values: Float[np.ndarray, " values"]) -> float | None:

@@ -145,13 +145,5 @@ def majority_class(target_counts: Int64[np.ndarray, " classes"]) -> int:
     return int(np.argmax(target_counts))
 
 
-def sqrt_inverse_weights(target_counts: Int64[np.ndarray, " classes"]) -> Float[np.ndarray, " classes"]:
-    """Loss weights 1 / sqrt(frequency), scaled so that their mean over the frames is 1; absent classes get 0."""
-    counts = target_counts.astype(np.float64)
-    weights = np.where(counts > 0, 1.0 / np.sqrt(np.maximum(counts, 1.0)), 0.0)
-    scale: float = counts.sum() / np.sum(weights * counts)
-    return weights * scale
-
-
 def _right(confusions: Confusions) -> Num[np.ndarray, "sets classes"]:
     return np.diagonal(confusions, axis1=1, axis2=2)

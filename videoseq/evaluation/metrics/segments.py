@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from pydantic import BaseModel, ConfigDict
 
+from videoseq.annotations.segments import Runs, find_runs
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.evaluation.metrics.ratios import known, ratio
 
@@ -33,20 +34,12 @@ class SegmentMetrics(BaseModel):
     num_labelled_segments: int
 
 
-class Segments(NamedTuple):
-    """Runs of one class, in order; ``start`` and ``stop`` are frame indices of the video, half-open."""
-
-    class_index: Int[np.ndarray, " segments"]
-    start: Int[np.ndarray, " segments"]
-    stop: Int[np.ndarray, " segments"]
-
-
 class SegmentedVideo(NamedTuple):
     """A video's segments, and where those of equal class meet.
 
     Attributes:
         is_compared: Which frames are labelled on both sides.
-        targets: Of the truth.
+        targets: Of the truth, by frames of the video; the values are class indices.
         labels: Of the labels.
         label: Row of ``labels``, of each pair that has a frame in common; pairs are in order of time.
         target: Row of ``targets`` of the pair.
@@ -55,8 +48,8 @@ class SegmentedVideo(NamedTuple):
     """
 
     is_compared: Bool[np.ndarray, " frames"]
-    targets: Segments
-    labels: Segments
+    targets: Runs
+    labels: Runs
     label: Int[np.ndarray, " pairs"]
     target: Int[np.ndarray, " pairs"]
     start: Int[np.ndarray, " pairs"]
@@ -70,19 +63,16 @@ def segment_video(
     is_compared = (targets != IGNORE_INDEX) & (labels != IGNORE_INDEX)
     frames = np.flatnonzero(is_compared)
     target, label = targets[frames], labels[frames]
-    is_gap = np.diff(frames) > 1
-    starts_target, starts_label = _starts(target, is_gap), _starts(label, is_gap)
-    of_targets, of_labels = _runs(target, frames, starts_target), _runs(label, frames, starts_label)
-    joint = np.flatnonzero(starts_target | starts_label)
-    length = np.diff(np.append(joint, len(frames)))
-    is_pair = (target[joint] == label[joint]) & (target[joint] != (IGNORE_INDEX if background is None else background))
-    joint, length = joint[is_pair], length[is_pair]
-    row_target, row_label = (np.cumsum(s)[joint] - 1 for s in (starts_target, starts_label))
-    sizes = [s.stop - s.start for s in (of_targets, of_labels)]
+    of_targets, of_labels = find_runs(target, frames), find_runs(label, frames)
+    both = find_runs(np.stack((target, label), axis=1), frames)
+    hidden = IGNORE_INDEX if background is None else background
+    shared = both.where((both.value[:, 0] == both.value[:, 1]) & (both.value[:, 0] != hidden))
+    row_target, row_label = (np.searchsorted(s.start, shared.start, side="right") - 1 for s in (of_targets, of_labels))
+    sizes, length = [s.stop - s.start for s in (of_targets, of_labels)], shared.stop - shared.start
     iou = length / (sizes[0][row_target] + sizes[1][row_label] - length)
-    kept_targets, row_target = _without(of_targets, background, row_target)
-    kept_labels, row_label = _without(of_labels, background, row_label)
-    return SegmentedVideo(is_compared, kept_targets, kept_labels, row_label, row_target, frames[joint], iou)
+    kept_targets, row_target = _without(of_targets, hidden, row_target)
+    kept_labels, row_label = _without(of_labels, hidden, row_label)
+    return SegmentedVideo(is_compared, kept_targets, kept_labels, row_label, row_target, shared.start, iou)
 
 
 def segment_counts(
@@ -97,11 +87,11 @@ def segment_counts(
     best = np.lexsort((video.target, -video.iou, video.label))
     first = np.flatnonzero(np.diff(video.label[best], prepend=-1))
     target, iou = video.target[best][first], video.iou[best][first]
-    num_labelled, num_true = (np.bincount(s.class_index, minlength=num_classes) for s in (video.labels, video.targets))
+    num_labelled, num_true = (np.bincount(s.value, minlength=num_classes) for s in (video.labels, video.targets))
     counts = np.zeros((len(overlaps), num_classes, 3), np.int64)
     for i, overlap in enumerate(overlaps):
         hits = np.unique(target[iou >= overlap])
-        num_hit = np.bincount(video.targets.class_index[hits], minlength=num_classes)
+        num_hit = np.bincount(video.targets.value[hits], minlength=num_classes)
         counts[i] = np.stack((num_hit, num_labelled - num_hit, num_true - num_hit), axis=1)
     return counts
 
@@ -117,7 +107,7 @@ def edit_score(video: SegmentedVideo) -> float:
 
     From 0 to 1; papers give 100 times the mean over videos.
     """
-    one, other = video.labels.class_index, video.targets.class_index
+    one, other = video.labels.value, video.targets.value
     longer = max(len(one), len(other))
     return 1.0 - levenshtein(one, other) / longer if longer else float("nan")
 
@@ -133,26 +123,10 @@ def levenshtein(one: Int[np.ndarray, " _one"], other: Int[np.ndarray, " _other"]
     return int(row[-1])
 
 
-def _starts(values: Int[np.ndarray, " kept"], is_gap: Bool[np.ndarray, " _gaps"]) -> Bool[np.ndarray, " kept"]:
-    starts = np.ones(len(values), np.bool_)
-    starts[1:] = (np.diff(values) != 0) | is_gap
-    return starts
-
-
-def _runs(
-    values: Int[np.ndarray, " kept"], frames: Int[np.ndarray, " kept"], starts: Bool[np.ndarray, " kept"]
-) -> Segments:
-    first = np.flatnonzero(starts)
-    last = np.append(first[1:], len(frames))[: len(first)] - 1
-    return Segments(values[first], frames[first], frames[last] + 1)
-
-
-def _without(
-    segments: Segments, background: int | None, rows: Int[np.ndarray, " pairs"]
-) -> tuple[Segments, Int[np.ndarray, " pairs"]]:
-    """The segments without those of the background, and what became of the rows that pairs name."""
-    is_kept = segments.class_index != (IGNORE_INDEX if background is None else background)
-    return Segments(*(column[is_kept] for column in segments)), (np.cumsum(is_kept) - 1)[rows]
+def _without(segments: Runs, hidden: int, rows: Int[np.ndarray, " pairs"]) -> tuple[Runs, Int[np.ndarray, " pairs"]]:
+    """The segments without those of one class, and the new numbers of the rows that pairs name."""
+    is_kept = segments.value != hidden
+    return segments.where(is_kept), (np.cumsum(is_kept) - 1)[rows]
 
 
 def segment_metrics(

@@ -27,7 +27,7 @@ from videoseq.config.schema import BackboneSettings, DecodingSettings, HeadSetti
 from videoseq.data.dataset import Clip
 from videoseq.data.splits import leave_groups_out
 from videoseq.evaluation.evaluate import label_clips
-from videoseq.evaluation.metrics import LabelledVideo, measure
+from videoseq.evaluation.metrics import LabeledVideo, measure
 from videoseq.features.backbones import load_backbone
 from videoseq.models.decoding import DecodingParameters
 from videoseq.models.head import Head
@@ -77,7 +77,7 @@ def inner_folds(fold: Fold, num_classes: int) -> Iterator[Fold]:
         yield Fold([part], fold.train, len(part.targets))
 
 
-def label(head: Head, fold: Fold, classes: ClassNames) -> list[LabelledVideo]:
+def label(head: Head, fold: Fold, classes: ClassNames) -> list[LabeledVideo]:
     """The clips that judge, from the frame on from which they do."""
     videos = []
     for video in label_clips(head, fold.test, classes):
@@ -89,7 +89,7 @@ def label(head: Head, fold: Fold, classes: ClassNames) -> list[LabelledVideo]:
 
 def decode(
     dataset: Dataset, settings: TrainSettings, heads: Heads
-) -> tuple[list[LabelledVideo], list[DecodingParameters]]:
+) -> tuple[list[LabeledVideo], list[DecodingParameters]]:
     """The labels of all folds' unseen clips by one method, and what was tuned in each fold."""
     classes, num_classes = dataset.classes, len(dataset.classes)
 
@@ -97,7 +97,7 @@ def decode(
         chain = learn_chain(fold.train, num_classes, settings)
         return [Unseen(clip.features.steps, chain) for clip in fold.test]
 
-    labelled: list[LabelledVideo] = []
+    labelled: list[LabeledVideo] = []
     chosen = []
     for fold in dataset.folds:
         inner = list(inner_folds(fold, len(classes)))

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from videoseq.config.schema import OnBadClip, TrainSettings
     from videoseq.data.dataset import Clip, Dataset
     from videoseq.errors import Notice, VideoError
-    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.evaluation.results import Evaluation
     from videoseq.features.backbones import Backbone
     from videoseq.features.runtimes import Runtime
     from videoseq.features.store import VideoFeatures
-    from videoseq.inference.model import Model
     from videoseq.models.model_folder import ModelFolder
     from videoseq.report.mistakes import WrongSpan
     from videoseq.training.finetuning import Finetuner
@@ -41,7 +40,7 @@ def load(
     """The labelled clips of a dataset, features computed or taken from the cache, with a progress bar."""
     from videoseq.data.dataset import load_clips
 
-    with _shown_features("features", dataset.videos, runtime, sample_hz, cache, console, workers) as features_of:
+    with shown_features("features", dataset.videos, runtime, sample_hz, cache, console, workers) as features_of:
         clips, notices = load_clips(dataset, features_of, on_bad_clip)
     notices += runtime.notices
     for notice in notices:
@@ -58,34 +57,13 @@ def measure_agreement(
     workers: Workers | None = None,
 ) -> float:
     """On which share of frames a model's labels are the same with this runtime's features as with the clips' own."""
-    from videoseq.evaluation.evaluate import label_agreement
+    from videoseq.evaluation.precision import label_agreement
 
     what, videos = f"in {runtime.precision}", [clip.entry.video for clip in clips]
     sample_hz = contents.config.sample_hz
-    with _shown_features(what, videos, runtime, sample_hz, cache, console, workers) as features_of:
+    with shown_features(what, videos, runtime, sample_hz, cache, console, workers) as features_of:
         pairs = ((clip.features, features_of(clip.entry.video)) for clip in clips)
         return label_agreement(contents.head, pairs, contents.classes)
-
-
-def with_features_of(
-    model: Model, clips: Sequence[Clip], cache: Path, console: Console, workers: Workers | None = None
-) -> list[Clip]:
-    """The same clips with the features that another model sees, computed or taken from the cache."""
-    from dataclasses import replace
-
-    from videoseq.errors import ModelError
-
-    seen = []
-    what, videos = "features of the previous model", [clip.entry.video for clip in clips]
-    with _shown_features(what, videos, model.runtime, model.sample_hz, cache, console, workers) as features_of:
-        for clip in clips:
-            features = features_of(clip.entry.video)
-            got, expected = len(features.seconds), len(clip.targets)
-            if got != expected:  # its features were kept by another version of OpenCV
-                text = f"expected {expected} frames of {clip.entry.video}, got {got} in the features kept"
-                raise ModelError(f"{text}; name another --cache to read it anew")
-            seen.append(replace(clip, features=features))
-    return seen
 
 
 @contextmanager
@@ -130,7 +108,7 @@ def finetuning(
         yield finetuner
 
 
-def read_pictures(evaluation: AnyEvaluation, console: Console) -> dict[WrongSpan, bytes]:
+def read_pictures(evaluation: Evaluation, console: Console) -> dict[WrongSpan, bytes]:
     """Frames of the longest spans that the model labelled wrongly, for its report."""
     from videoseq.report import mistakes
 
@@ -140,7 +118,7 @@ def read_pictures(evaluation: AnyEvaluation, console: Console) -> dict[WrongSpan
 
 
 @contextmanager
-def _shown_features(
+def shown_features(
     what: str,
     videos: Sequence[Path],
     runtime: Runtime,

@@ -11,7 +11,7 @@ from . import label_run, options, train
 from .console import Console, percent, print_json, table
 
 if TYPE_CHECKING:
-    from videoseq.evaluation.metrics import LabelledVideo
+    from videoseq.evaluation.metrics import LabeledVideo
     from videoseq.inference.model import Model
 
 _SAMPLE_HZ = 8.0
@@ -66,8 +66,8 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     dataset = load_dataset(manifest, classes=model.classes, split="test")
     clips, _ = load_clips(dataset, lambda video: store.get(video, model.runtime, model.sample_hz))
     contents = model.contents
-    with_context = evaluate_heads(contents.head, contents.no_context, 0, clips, model.classes)
-    without = evaluate_heads(contents.no_context, contents.no_context, 0, clips, model.classes)
+    with_context = evaluate_heads(contents.head, contents.no_context, (0,), clips, model.classes)
+    without = evaluate_heads(contents.no_context, contents.no_context, (0,), clips, model.classes)
     first, blind = with_context.clips[0], without.clips[0]
     bands = [
         Band("truth", first.seconds, first.duration_seconds, first.targets),
@@ -78,7 +78,7 @@ def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
     return {"with context": _by_kind(with_context.clips, model), "one frame alone": _by_kind(without.clips, model)}
 
 
-def _by_kind(clips: tuple[LabelledVideo, ...], model: Model) -> dict[str, float]:
+def _by_kind(clips: tuple[LabeledVideo, ...], model: Model) -> dict[str, float]:
     import numpy as np
 
     from .demo_clips import STILL

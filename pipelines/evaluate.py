@@ -13,14 +13,15 @@ from videoseq.storage.cache import cache_folder
 
 from . import agreement, options
 from . import dataset as datasets
-from .beside import Previous, difference_table, load_previous
 from .console import Console, print_json
 from .extraction import Workers
-from .train_screen import looks_ahead, metrics_table
+from .train_screen import difference_table, looks_ahead, metrics_table
 
 if TYPE_CHECKING:
     from videoseq.errors import Notice
-    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.evaluation.comparison import Previous
+    from videoseq.evaluation.metrics import LabeledVideo
+    from videoseq.evaluation.results import Evaluation
     from videoseq.inference.model import Model
 
 
@@ -56,7 +57,8 @@ def evaluate(
     from videoseq.data.dataset import load_dataset
     from videoseq.data.statistics import describe_clips
     from videoseq.errors import AnnotationError, ConfigError
-    from videoseq.evaluation.tasks import evaluate_heads, majority_from
+    from videoseq.evaluation.comparison import load_previous
+    from videoseq.evaluation.evaluate import evaluate_heads
     from videoseq.inference.model import open_model
 
     console = Console(quiet=quiet, verbose=verbose)
@@ -66,7 +68,7 @@ def evaluate(
         return
     choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
     loaded = open_model(model, choice)
-    previous = None if baseline is None else load_previous(baseline, loaded, choice)
+    previous = None if baseline is None else load_previous(baseline, loaded.contents, choice)
     config = loaded.contents.config
     if background and config.is_multilabel:
         raise ConfigError(
@@ -85,8 +87,13 @@ def evaluate(
     )
     if not clips:
         raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
-    majority = majority_from(config.majority_names, loaded.classes, is_multilabel=config.is_multilabel)
-    labelled = previous.label(clips, loaded.classes, cache, console, workers) if previous is not None else ()
+    majority = tuple(loaded.classes.index(name) for name in config.majority_names)
+    labelled: Sequence[LabeledVideo] = ()
+    if previous is not None:
+        what, videos = "features of the previous model", [clip.entry.video for clip in clips]
+        used, crew = previous.model, Workers(workers, previous.folder, choice) if workers > 1 else None
+        with datasets.shown_features(what, videos, used.runtime, used.sample_hz, cache, console, crew) as features_of:
+            labelled = previous.label(clips, loaded.classes, features_of)
     evaluation = evaluate_heads(
         loaded.contents.head, loaded.contents.no_context, majority, clips, loaded.classes, background_class, labelled
     )
@@ -139,7 +146,7 @@ def _has_model(folder: Path) -> bool:
 
 
 def _save(
-    evaluation: AnyEvaluation,
+    evaluation: Evaluation,
     loaded: Model,
     previous: Previous | None,
     out: Path | None,
@@ -152,9 +159,9 @@ def _save(
     import json
 
     from videoseq.config.yaml_file import dump_settings
+    from videoseq.evaluation.metrics_json import metrics_json
     from videoseq.report.html import render_report
     from videoseq.storage.files import write_text
-    from videoseq.training.train import metrics_json
 
     metrics = metrics_json(evaluation, measured_on, notices)
     if previous is not None:

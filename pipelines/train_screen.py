@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from videoseq.config.schema import TrainingSettings
     from videoseq.evaluation.metrics import Estimate
-    from videoseq.evaluation.tasks import AnyEvaluation, AnyMetrics
+    from videoseq.evaluation.metrics_json import FoldResult
+    from videoseq.evaluation.results import Evaluation
     from videoseq.models.model_folder import ModelFolder
     from videoseq.training.loop import EpochRecord
-    from videoseq.training.validation import FoldResult
 
 
 class EpochLines:
@@ -44,7 +44,7 @@ class EpochLines:
 
 def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
     """How far the folds of a cross-validation are apart."""
-    from videoseq.evaluation.evaluate import MODEL
+    from videoseq.evaluation.results import MODEL
 
     scores = [fold.headline[MODEL]["macro_f1"] for fold in folds]
     known = [score for score in scores if score is not None]
@@ -69,12 +69,12 @@ IN_TABLES = (
 """The headline numbers that fit a terminal, of whichever task."""
 
 
-def metrics_table(evaluation: AnyEvaluation) -> list[str]:
+def metrics_table(evaluation: Evaluation) -> list[str]:
     """The headline numbers of every labeller, side by side, with their intervals and what they were drawn over."""
     from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
 
     headlines = {**HEADLINES, **MULTILABEL_HEADLINES}
-    labellers: list[AnyMetrics] = [*evaluation.metrics.values()]
+    labellers = [*evaluation.metrics.values()]
     model = labellers[0]
     rows = [
         [f"{headlines[name].title} %", *(_with_interval(metrics.headline[name]) for metrics in labellers)]
@@ -85,6 +85,23 @@ def metrics_table(evaluation: AnyEvaluation) -> list[str]:
     drawn = f"{model.num_resampled} {model.resampled}"
     note = f"95 % intervals over {drawn}" if model.num_resampled > 1 else f"no intervals from {drawn[:-1]}"
     return [*lines, f"{model.num_frames} labelled frames; {note}"]
+
+
+def difference_table(evaluation: Evaluation) -> list[str]:
+    """What the model is better at than the previous one, number by number; nothing without one."""
+    from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
+
+    found, headlines = evaluation.minus_previous, {**HEADLINES, **MULTILABEL_HEADLINES}
+    rows = []
+    for name in (name for name in IN_TABLES if name in found):
+        one = found[name]
+        numbers = [_points(value) for value in (one.value, one.low, one.high)]
+        rows.append([headlines[name].title, *numbers, "–" if one.p_value is None else f"{one.p_value:.3f}"])
+    return ["", *table(["model minus previous model, %", "", "from", "to", "p"], rows)] if rows else []
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f}"
 
 
 def _with_interval(estimate: Estimate) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from videoseq.config.runtime import RuntimeChoice
     from videoseq.data.dataset import Clip
     from videoseq.errors import Notice
-    from videoseq.evaluation.tasks import AnyEvaluation
+    from videoseq.evaluation.results import Evaluation
     from videoseq.models.model_folder import ModelConfig
     from videoseq.training.train import TrainedModel
 
@@ -30,7 +30,7 @@ def with_agreement(
     num_workers: int,
 ) -> TrainedModel:
     """Looks whether labels are the same in bfloat16, where the CPU has it, so that labelling may use it unasked."""
-    from videoseq.evaluation.evaluate import spread_clips
+    from videoseq.evaluation.precision import spread_clips
     from videoseq.features.runtimes import select_runtime
     from videoseq.models.model_folder import MIN_AGREEMENT
     from videoseq.system.hardware import cpu_computes_bfloat16
@@ -51,11 +51,9 @@ def with_agreement(
     return replace(trained, contents=replace(trained.contents, config=config))
 
 
-def _settled_facts(evaluation: AnyEvaluation, trained: TrainedModel) -> dict[str, str]:
+def _settled_facts(evaluation: Evaluation, trained: TrainedModel) -> dict[str, str]:
     """What was fitted after the weights, besides the temperature."""
-    from videoseq.evaluation.multilabel_evaluation import MultilabelEvaluation
-
-    if isinstance(evaluation, MultilabelEvaluation):
+    if evaluation.thresholds is not None:
         return {"thresholds": ", ".join(f"{value:.2f}" for value in evaluation.thresholds.values())}
     return {"decoding": trained.contents.head.decoding.parameters.text}
 
@@ -87,9 +85,9 @@ def save(
     import json
 
     from videoseq.config.yaml_file import dump_settings
+    from videoseq.evaluation.metrics_json import metrics_json
     from videoseq.models.model_folder import save_model_folder
     from videoseq.report.html import render_model_card, render_report
-    from videoseq.training.train import metrics_json
 
     measured, config = trained.measured, trained.contents.config
     evaluation = measured.evaluation

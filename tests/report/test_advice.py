@@ -10,8 +10,8 @@ from tests.support.report_builders import evaluated, labelled
 from videoseq.annotations.types import ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import Evaluation
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
+from videoseq.evaluation.results import Evaluation
 from videoseq.report.advice import advise
 from videoseq.report.verdicts import Advice, context_verdict, previous_verdict
 
@@ -19,7 +19,7 @@ CLASSES = ClassNames(["rest", "walk", "groom"])
 GOOD = [0] * 10 + [1] * 10 + [2] * 10 + [0] * 10 + [1] * 10
 
 
-def good_videos(number: int = 12) -> list[LabelledVideo]:
+def good_videos(number: int = 12) -> list[LabeledVideo]:
     """Right but for one frame each, which is another one in each video; every class has a bout in each."""
     return [
         labelled(
@@ -32,7 +32,7 @@ def good_videos(number: int = 12) -> list[LabelledVideo]:
     ]
 
 
-def blind_to(videos: list[LabelledVideo]) -> list[LabelledVideo]:
+def blind_to(videos: list[LabeledVideo]) -> list[LabeledVideo]:
     return [labelled(video.name, video.targets.tolist(), [0] * len(video.targets)) for video in videos]
 
 

@@ -14,18 +14,19 @@ from tests.support.report_builders import FOLD
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation.metrics import LabelledVideo
-from videoseq.evaluation.multilabel_evaluation import MultilabelEvaluation, evaluate_label_sets
+from videoseq.evaluation.evaluate import evaluate_labels
+from videoseq.evaluation.metrics import LabeledVideo
+from videoseq.evaluation.metrics_json import FoldResult
+from videoseq.evaluation.results import Evaluation
 from videoseq.report.advice import advise
 from videoseq.report.html import render_model_card, render_report
 from videoseq.report.mistakes import NOT_THERE, wrong_spans
 from videoseq.training.loop import EpochRecord
-from videoseq.training.validation import FoldResult
 
 NAMES = ["groom", "rear", "sit"]
 
 
-def clip(name: str, num_classes: int, *, shift: int = 2) -> LabelledVideo:
+def clip(name: str, num_classes: int, *, shift: int = 2) -> LabeledVideo:
     """Classes that take twelve frames each of forty and overlap; labels come late; the last frames are unlabelled."""
     targets = np.zeros((40, num_classes), np.int64)
     labels = np.zeros_like(targets)
@@ -35,16 +36,16 @@ def clip(name: str, num_classes: int, *, shift: int = 2) -> LabelledVideo:
         labels[start + shift : start + 12, index] = 1
     targets[35:] = IGNORE_INDEX
     probabilities = np.where(labels == 1, 0.8, 0.1).astype(np.float32)
-    return LabelledVideo(name, name, np.arange(40) / 10, 4.0, targets, labels, probabilities)
+    return LabeledVideo(name, name, np.arange(40) / 10, 4.0, targets, labels, probabilities)
 
 
 @cache
-def evaluation_of(*names: str) -> tuple[MultilabelEvaluation, ClassNames]:
+def evaluation_of(*names: str) -> tuple[Evaluation, ClassNames]:
     classes = ClassNames(names)
     videos = [clip(f"{name}.mp4", len(names), shift=2 + row) for row, name in enumerate(names[:2])]
     blind = [clip(f"{name}.mp4", len(names), shift=7) for name in names[:2]]
     thresholds = dict.fromkeys(names, 0.35)
-    return evaluate_label_sets(videos, blind, (0,), classes, thresholds, previous=blind), classes
+    return evaluate_labels(videos, blind, (0,), classes, thresholds=thresholds, previous=blind), classes
 
 
 def page_of(names: list[str], picture: bytes = b"") -> str:

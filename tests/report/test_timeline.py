@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipelines.__main__ import app
 from tests.support.report_builders import evaluated, labelled, make_page
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.inference.drawing import COLORS, color_of, hatch_of, plain, visible
 from videoseq.report import curves
 from videoseq.report.drawing import to_svg
@@ -204,7 +204,7 @@ def test_a_comparison_has_a_black_bar_where_labels_are_wrong(tmp_path):
 def test_a_long_video_makes_no_larger_picture():
     frames = np.arange(100_000)
     targets = frames // 7 % 2
-    video = LabelledVideo("v", "v", frames / 25, 4000.0, targets, 1 - targets)
+    video = LabeledVideo("v", "v", frames / 25, 4000.0, targets, 1 - targets)
     assert len(to_svg(draw_comparison(video, ClassNames("ab")), "t", "k")) < 1_000_000
 
 
@@ -222,7 +222,7 @@ def test_precision_and_recall_are_drawn_for_every_class_that_occurs():
     assert [line.get_label() for line in figure.axes[0].lines] == ["a", "b"]
     for line in figure.axes[0].lines:
         assert np.max(line.get_xdata()) == 1.0
-    silent = LabelledVideo("v", "v", video.seconds, video.duration_seconds, video.targets, video.labels)
+    silent = LabeledVideo("v", "v", video.seconds, video.duration_seconds, video.targets, video.labels)
     assert curves.draw_precision_recall([silent], ClassNames(["a"])) is None
 
 

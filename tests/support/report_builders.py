@@ -9,12 +9,12 @@ import numpy as np
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
-from videoseq.evaluation.metrics import LabelledVideo, compare, measure
+from videoseq.evaluation.metrics import LabeledVideo, compare, measure
+from videoseq.evaluation.metrics_json import FoldResult
+from videoseq.evaluation.results import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.report.html import render_report
 from videoseq.report.mistakes import wrong_spans
 from videoseq.training.loop import EpochRecord
-from videoseq.training.validation import FoldResult
 
 
 def labelled(
@@ -26,25 +26,25 @@ def labelled(
     group: str = "",
     path: Path | None = None,
     confidence: float = 0.7,
-) -> LabelledVideo:
+) -> LabeledVideo:
     """A video of five frames a second, all of whose labels have one probability."""
     given = np.array(labels)
     probabilities = np.full((len(labels), num_classes), (1 - confidence) / (num_classes - 1), np.float32)
     probabilities[np.arange(len(labels)), given] = confidence
     seconds = np.arange(len(labels)) / 5
-    return LabelledVideo(
+    return LabeledVideo(
         name, group or name, seconds, len(labels) / 5, np.array(targets), given, probabilities, path=path
     )
 
 
 def evaluated(
-    videos: list[LabelledVideo],
+    videos: list[LabeledVideo],
     classes: ClassNames,
     *,
-    blind: list[LabelledVideo] | None = None,
-    previous: list[LabelledVideo] | None = None,
+    blind: list[LabeledVideo] | None = None,
+    previous: list[LabeledVideo] | None = None,
     background: str | None = None,
-    further: dict[str, list[LabelledVideo]] | None = None,
+    further: dict[str, list[LabeledVideo]] | None = None,
 ) -> Evaluation:
     """The videos measured, beside labels without context (the same unless given) and whatever further labellers."""
     labellers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
@@ -56,7 +56,7 @@ def evaluated(
         {name: one.videos for name, one in measured.items()},
         compare(measured[MODEL], measured[NO_CONTEXT]),
         background,
-        compare(measured[MODEL], measured[PREVIOUS]) if previous else {},
+        minus_previous=compare(measured[MODEL], measured[PREVIOUS]) if previous else {},
     )
 
 

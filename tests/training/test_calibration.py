@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from tests.support.labelled_videos import joined, random_videos, video
+from tests.support.labeled_videos import joined, random_videos, video
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.training.calibration import (
     best_macro_f1,

@@ -10,7 +10,7 @@ import pytest
 from tests.support.numbered_clips import make_clip
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
-from videoseq.evaluation.metrics import LabelledVideo, measure
+from videoseq.evaluation.metrics import LabeledVideo, measure
 from videoseq.models.decoding import DecodingParameters, MarkovChain
 from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
 
@@ -21,7 +21,7 @@ def settings_of(**decoding: object) -> TrainSettings:
     return TrainSettings.model_validate({"decoding": decoding})
 
 
-def make_video(seed: int, noise: float, num_frames: int = 200) -> LabelledVideo:
+def make_video(seed: int, noise: float, num_frames: int = 200) -> LabeledVideo:
     """A light that is on and off for two seconds each, seen through noise."""
     random = np.random.default_rng(seed)
     targets = (np.arange(num_frames) // 20) % 2
@@ -29,15 +29,15 @@ def make_video(seed: int, noise: float, num_frames: int = 200) -> LabelledVideo:
     probabilities = np.stack([1 - on, on], axis=1).astype(np.float32)
     seconds = np.arange(num_frames) / 10
     labels = probabilities.argmax(axis=1)
-    return LabelledVideo(f"{seed}.mp4", str(seed), seconds, num_frames / 10, targets, labels, probabilities)
+    return LabeledVideo(f"{seed}.mp4", str(seed), seconds, num_frames / 10, targets, labels, probabilities)
 
 
-def unseen_of(videos: list[LabelledVideo]) -> list[Unseen]:
+def unseen_of(videos: list[LabeledVideo]) -> list[Unseen]:
     chain = MarkovChain.estimate([video.targets for video in videos], 2)
     return [Unseen(np.ones(len(video.labels), np.int64), chain) for video in videos]
 
 
-def headline(videos: list[LabelledVideo]) -> tuple[float, float]:
+def headline(videos: list[LabeledVideo]) -> tuple[float, float]:
     found = measure(videos, CLASSES).metrics.headline
     return found["macro_f1"].value, found["f1_at_50"].value
 

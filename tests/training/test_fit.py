@@ -16,8 +16,9 @@ from videoseq.data.dataset import Clip
 from videoseq.data.sequences import LaneBatch
 from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
-from videoseq.evaluation.evaluate import evaluate_heads, label_agreement, label_clips
+from videoseq.evaluation.evaluate import evaluate_heads, label_clips
 from videoseq.evaluation.metrics.since_start import accuracy_since_start
+from videoseq.evaluation.precision import label_agreement
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training.fit import FitPlace, fit
 from videoseq.training.lightning_module import SequenceModule
@@ -43,7 +44,7 @@ def test_memory_is_learnt_and_no_context_cannot(clips, fitted):
     """Unlike the chunks of training, the clips are met whole: what is learnt must hold beyond a chunk."""
     baseline = fit_switch(clips, HEAD.model_copy(update={"cell": "none"}))
     unseen = [make_clip(seed, num_frames=300) for seed in (100, 101)]
-    metrics = evaluate_heads(fitted.head, baseline.head, OFF, unseen, ClassNames(["off", "on"])).metrics
+    metrics = evaluate_heads(fitted.head, baseline.head, (OFF,), unseen, ClassNames(["off", "on"])).metrics
     assert metrics["model"].accuracy > 0.97
     assert metrics["no context"].accuracy < 0.75
 
@@ -64,8 +65,8 @@ def test_agreement_is_the_share_of_frames_with_the_same_label(clips, fitted):
     assert label_agreement(fitted.head, [(features, features)] * 3, classes) == 1.0
     silent = dataclasses.replace(features, features=np.zeros_like(features.features))
     never_switched = dataclasses.replace(clips[0], features=silent)
-    (seen,) = evaluate_heads(fitted.head, fitted.head, OFF, [clips[0]], classes).clips
-    (unseen,) = evaluate_heads(fitted.head, fitted.head, OFF, [never_switched], classes).clips
+    (seen,) = evaluate_heads(fitted.head, fitted.head, (OFF,), [clips[0]], classes).clips
+    (unseen,) = evaluate_heads(fitted.head, fitted.head, (OFF,), [never_switched], classes).clips
     expected = float((seen.labels == unseen.labels).mean())
     assert 0.1 < expected < 0.9
     assert label_agreement(fitted.head, [(features, silent)], classes) == expected

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pipelines.beside import load_previous
 from tests.support.commands import check_one_line
 from tests.support.model_edits import edit_tensors, refusal
 from tests.support.multilabel_clips import CLIPS, label_at, write_overlapping
@@ -22,8 +20,10 @@ from videoseq.config.schema import BackboneSettings, DataSettings, TrainSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.statistics import describe_clips
 from videoseq.errors import AnnotationError, ModelError
-from videoseq.evaluation.evaluate import label_clips, label_clips_as, label_features
+from videoseq.evaluation.comparison import label_clips_as, load_previous
+from videoseq.evaluation.evaluate import label_clips, label_features
 from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
+from videoseq.evaluation.metrics_json import metrics_json
 from videoseq.features.backbones import load_backbone
 from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.frame_labels import FrameLabelSets
@@ -36,7 +36,7 @@ from videoseq.training.calibration import best_thresholds, with_thresholds
 from videoseq.training.fit import fit
 from videoseq.training.lightning_module import loss_weights
 from videoseq.training.sweep import sweep
-from videoseq.training.train import metrics_json, train_model
+from videoseq.training.train import train_model
 
 CLASSES = ClassNames(["left", "right"])
 TRAINING = SETTINGS.model_copy(update={"max_epochs": 12, "patience": None})
@@ -142,11 +142,10 @@ def test_frames_one_by_one_have_the_labels_of_the_whole(trained, clips):
 
 
 def test_a_model_of_the_other_task_does_not_stand_beside(contents, model_folder):
-    given = SimpleNamespace(contents=contents, classes=CLASSES)
     with pytest.raises(
         ModelError, match=r": expected a model of the task multilabel, as the other is, got multiclass$"
     ):
-        load_previous(model_folder, given, RuntimeChoice(device="cpu"))
+        load_previous(model_folder, contents, RuntimeChoice(device="cpu"))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])

@@ -1,45 +1,24 @@
-"""A head against annotated clips: the same labels that a user would get, compared with what people wrote down."""
+"""A head against annotated clips: the labels that a user would get, compared with the annotations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int64
 
 from videoseq.annotations.types import ClassNames
 from videoseq.data.dataset import Clip
-from videoseq.errors import ModelError
-from videoseq.evaluation.metrics import Difference, LabelledVideo, Measurement, Metrics, VideoMetrics, compare, measure
+from videoseq.data.splits import count_classes
+from videoseq.evaluation.metrics import LabeledVideo, compare, measure
+from videoseq.evaluation.results import MAJORITY, MAJORITY_SET, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.features.store import VideoFeatures
-from videoseq.inference.labels import LabeledFrames, num_equal_answers
+from videoseq.inference.labels import LabeledFrames
 from videoseq.inference.whole_video import label_chunks
 from videoseq.models.head import Head
 
-MODEL, PREVIOUS, NO_CONTEXT, MAJORITY = "model", "previous model", "no context", "majority class"
-"""The names of the labellers that stand side by side in every result; the previous model where there is one."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A model measured, beside its baselines.
-
-    Attributes:
-        metrics: By labeller (:data:`MODEL`, :data:`PREVIOUS`, :data:`NO_CONTEXT`, :data:`MAJORITY`).
-        clips: The model's labels.
-        videos: What each labeller comes to on each of the clips.
-        differences: The model's headline numbers minus those of the baseline without context.
-        background: The class that has no segments, if there is one.
-        minus_previous: The model's headline numbers minus those of the previous model; empty without one.
-    """
-
-    metrics: Mapping[str, Metrics]
-    clips: tuple[LabelledVideo, ...]
-    videos: Mapping[str, tuple[VideoMetrics, ...]]
-    differences: Mapping[str, Difference]
-    background: str | None = None
-    minus_previous: Mapping[str, Difference] = field(default_factory=dict)
+ClassSet = tuple[int, ...]
+"""The classes of a frame as indices in ascending order: one in multiclass, any number in multilabel."""
 
 
 def label_features(head: Head, features: VideoFeatures, classes: ClassNames) -> Iterator[LabeledFrames]:
@@ -50,134 +29,79 @@ def label_features(head: Head, features: VideoFeatures, classes: ClassNames) -> 
 def evaluate_heads(
     head: Head,
     no_context: Head,
-    majority: int,
+    majority: ClassSet,
     clips: Sequence[Clip],
     classes: ClassNames,
     background: str | None = None,
-    previous: Sequence[LabelledVideo] = (),
+    previous: Sequence[LabeledVideo] = (),
 ) -> Evaluation:
-    """The head on every native frame of the clips, beside the baseline without context and the majority class.
+    """The head on every native frame of the clips, next to the baseline without context and the constant baseline.
 
-    The probabilities of two labellers are held in memory, or of three: 4 bytes each per frame and class.
+    The probabilities of two labelers are held in memory, or of three: 4 bytes each per frame and class.
 
     Args:
         head: The model's.
         no_context: The baseline's.
-        majority: The class that the other baseline always says.
+        majority: What the constant baseline gives every frame (:func:`majority_baseline`).
         clips: With features and targets.
         classes: In the order of the logits.
         background: A class that has no segments, no bouts and no part in the mean average precision.
-        previous: The same clips as a previous model labels them (:func:`label_clips`), to stand beside.
+        previous: The same clips as a previous model labels them, to compare with.
     """
-    return evaluate_labels(
-        label_clips(head, clips, classes),
-        label_clips(no_context, clips, classes),
-        majority,
-        classes,
-        background,
-        previous=previous,
-    )
+    labelled, blind = label_clips(head, clips, classes), label_clips(no_context, clips, classes)
+    thresholds = thresholds_by_class(head, classes)
+    return evaluate_labels(labelled, blind, majority, classes, background, thresholds=thresholds, previous=previous)
 
 
 def evaluate_labels(
-    labelled: Sequence[LabelledVideo],
-    no_context: Sequence[LabelledVideo],
-    majority: int,
+    labelled: Sequence[LabeledVideo],
+    no_context: Sequence[LabeledVideo],
+    majority: ClassSet,
     classes: ClassNames,
     background: str | None = None,
     *,
-    previous: Sequence[LabelledVideo] = (),
+    thresholds: Mapping[str, float] | None = None,
+    previous: Sequence[LabeledVideo] = (),
 ) -> Evaluation:
-    """What was labelled already, by one head or, in cross-validation, each clip by the one that had not seen it."""
-    measurements: dict[str, Measurement] = {MODEL: measure(labelled, classes, background)}
-    if previous:
-        measurements[PREVIOUS] = measure(previous, classes, background)
-    measurements[NO_CONTEXT] = measure(no_context, classes, background)
-    measurements[MAJORITY] = measure([_always(majority, video) for video in labelled], classes, background)
+    """Clips that are labeled already: by one head or, in cross-validation, each by a head that was not fitted on it."""
+    labellers = {MODEL: labelled, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: no_context}
+    constant = MAJORITY if thresholds is None else MAJORITY_SET
+    labellers[constant] = [_always(majority, video) for video in labelled]
+    found = {name: measure(videos, classes, background) for name, videos in labellers.items()}
     return Evaluation(
-        metrics={name: measurement.metrics for name, measurement in measurements.items()},
+        metrics={name: one.metrics for name, one in found.items()},
         clips=tuple(labelled),
-        videos={name: measurement.videos for name, measurement in measurements.items()},
-        differences=compare(measurements[MODEL], measurements[NO_CONTEXT]),
+        videos={name: one.videos for name, one in found.items()},
+        differences=compare(found[MODEL], found[NO_CONTEXT]),
         background=background,
-        minus_previous=compare(measurements[MODEL], measurements[PREVIOUS]) if previous else {},
+        thresholds=thresholds,
+        minus_previous=compare(found[MODEL], found[PREVIOUS]) if previous else {},
     )
 
 
-def label_clips(head: Head, clips: Sequence[Clip], classes: ClassNames) -> list[LabelledVideo]:
+def thresholds_by_class(head: Head, classes: ClassNames) -> dict[str, float] | None:
+    """By class, the probability from which on a multilabel head gives it to a frame; None for other heads."""
+    if head.thresholds is None:
+        return None
+    return {name: round(float(value), 6) for name, value in zip(classes, head.thresholds, strict=True)}
+
+
+def majority_baseline(clips: Sequence[Clip], num_classes: int) -> ClassSet:
+    """What most labeled frames have: a class, or in multilabel a set of classes, which may be empty."""
+    if not clips[0].is_multilabel:
+        return (int(count_classes(clips, num_classes).argmax()),)
+    sets, counts = np.unique(np.concatenate([c.targets[c.is_labelled] for c in clips]), axis=0, return_counts=True)
+    return tuple(np.flatnonzero(sets[counts.argmax()]).tolist())
+
+
+def label_clips(head: Head, clips: Sequence[Clip], classes: ClassNames) -> list[LabeledVideo]:
     """The clips as a head labels them; ``classes`` are in the order of its logits and of the clips' targets."""
     return [_label_clip(head, clip, classes) for clip in clips]
 
 
-def label_clips_as(
-    head: Head, clips: Sequence[Clip], head_classes: ClassNames, classes: ClassNames
-) -> list[LabelledVideo]:
-    """The clips as a head labels them whose logits have the same classes in another order.
-
-    Args:
-        head: Of another model.
-        clips: With that model's features, and targets in the order of ``classes``.
-        head_classes: In the order of the head's logits.
-        classes: In the order that the result has.
-
-    Raises:
-        ModelError: The classes are not the same.
-    """
-    check_same_classes(head_classes, classes)
-    place = np.array([classes.index(name) for name in head_classes])
-    order = np.argsort(place)
-    return [
-        replace(
-            video,
-            labels=video.labels[:, order] if video.is_multilabel else place[video.labels],
-            probabilities=_columns(video, order),
-        )
-        for video in label_clips(head, clips, head_classes)
-    ]
-
-
-def check_same_classes(got: ClassNames, expected: ClassNames) -> None:
-    """Holds two models to the same classes, in whatever order.
-
-    Raises:
-        ModelError: The message names those that are missing and those that are too many.
-    """
-    missing, extra = (
-        ", ".join(map(repr, names))
-        for names in ([name for name in expected if name not in got], [name for name in got if name not in expected])
-    )
-    if missing or extra:
-        what = " and ".join([*([f"lacks {missing}"] if missing else []), *([f"also has {extra}"] if extra else [])])
-        raise ModelError(f"expected the classes {', '.join(expected)} in any order, got a model that {what}")
-
-
-def spread_clips(clips: Sequence[Clip], num_frames: int = 50_000) -> list[Clip]:
-    """Clips from all over a dataset with about so many frames: enough to tell an agreement of 99.5 % from 99 %."""
-    chosen: list[Clip] = []
-    for clip in sorted(clips, key=lambda clip: clip.features.video_sha256):
-        if num_frames > 0:
-            chosen.append(clip)
-            num_frames -= len(clip.features.seconds)
-    return chosen
-
-
-def label_agreement(head: Head, pairs: Iterable[tuple[VideoFeatures, VideoFeatures]], classes: ClassNames) -> float:
-    """The share of frames to which a head gives one label, whichever of two features of a video it sees."""
-    num_equal = num_frames = 0
-    for pair in pairs:
-        one, other = (_labels_of(head, features, classes) for features in pair)
-        num_equal += num_equal_answers(one, other)
-        num_frames += len(one)
-    return num_equal / num_frames
-
-
-def _labels_of(head: Head, features: VideoFeatures, classes: ClassNames) -> Int64[np.ndarray, "frames ..."]:
-    return np.concatenate([labels.answers for labels in label_features(head, features, classes)])
-
-
-def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
+def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabeledVideo:
     parts = list(label_features(head, clip.features, classes))
-    return LabelledVideo(
+    return LabeledVideo(
         name=clip.entry.video.name,
         group=clip.entry.group,
         seconds=clip.features.seconds,
@@ -189,9 +113,11 @@ def _label_clip(head: Head, clip: Clip, classes: ClassNames) -> LabelledVideo:
     )
 
 
-def _columns(video: LabelledVideo, order: Int64[np.ndarray, " classes"]) -> Float[np.ndarray, "frames classes"] | None:
-    return None if video.probabilities is None else video.probabilities[:, order]
-
-
-def _always(label: int, video: LabelledVideo) -> LabelledVideo:
-    return replace(video, labels=np.full_like(video.labels, label), probabilities=None)
+def _always(majority: ClassSet, video: LabeledVideo) -> LabeledVideo:
+    """The video with the same label on every frame."""
+    labels = np.zeros_like(video.labels)
+    if video.is_multilabel:
+        labels[:, list(majority)] = 1
+    else:
+        (labels[:],) = majority
+    return replace(video, labels=labels, probabilities=None)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64
 from videoseq.annotations.targets import find_classes, make_targets
 from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.errors import AnnotationError, Notice, did_you_mean
-from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION, LabelledVideo, Metrics, VideoMetrics, measure
+from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION, LabeledVideo, Metrics, VideoMetrics, measure
 from videoseq.evaluation.metrics.segments import segment_video
 
 ANNOTATOR = "other annotator"
@@ -76,7 +76,7 @@ class Agreement:
 
     metrics: Metrics
     classes: ClassNames
-    compared: tuple[LabelledVideo, ...]
+    compared: tuple[LabeledVideo, ...]
     videos: tuple[VideoMetrics, ...]
     targets: Annotator
     labels: Annotator
@@ -129,7 +129,7 @@ def annotator_agreement(
 
 def _label(
     videos: Sequence[AnnotatedTwice], classes: ClassNames, background: str | None
-) -> tuple[list[LabelledVideo], list[Notice]]:
+) -> tuple[list[LabeledVideo], list[Notice]]:
     """Both annotations of every video frame by frame, and what does not fit."""
     labelled, notices = [], []
     for video in videos:
@@ -138,7 +138,7 @@ def _label(
             side, found = make_targets(annotation, video.seconds, video.duration_seconds, classes, background)
             sides.append(side)
             notices += found
-        one = LabelledVideo(video.name, video.group or video.name, video.seconds, video.duration_seconds, *sides)
+        one = LabeledVideo(video.name, video.group or video.name, video.seconds, video.duration_seconds, *sides)
         labelled.append(one)
         if not _is_common(one).any():
             text = f"{video.labels.path} and {video.targets.path} have no labelled frame in common"
@@ -146,13 +146,13 @@ def _label(
     return labelled, notices
 
 
-def _is_common(video: LabelledVideo) -> np.ndarray:
+def _is_common(video: LabeledVideo) -> np.ndarray:
     both: np.ndarray = (video.targets != IGNORE_INDEX) & (video.labels != IGNORE_INDEX)
     return both
 
 
 def _annotators(
-    videos: Sequence[LabelledVideo], classes: ClassNames, background: str | None
+    videos: Sequence[LabeledVideo], classes: ClassNames, background: str | None
 ) -> tuple[Annotator, Annotator]:
     one, other = [video.targets for video in videos], [video.labels for video in videos]
     return _annotator(one, other, classes, background), _annotator(other, one, classes, background)

@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from videoseq.annotations.types import ClassNames, Segment
+from videoseq.annotations.segments import Segment
+from videoseq.annotations.types import ClassNames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,8 @@ import numpy as np
 
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, Evaluation
 from videoseq.evaluation.metrics import Metrics
-from videoseq.evaluation.tasks import AnyEvaluation, AnyMetrics, background_of, looks_at_nothing, share_right
+from videoseq.evaluation.results import MODEL, NO_CONTEXT, Evaluation
 from videoseq.report.verdicts import COMPARED, Advice, percent, signed_points
 
 _FEW_BOUTS = 5  # of a class, to learn from or to measure on
@@ -24,9 +23,7 @@ _MANY_PIECES = 1.5  # labelled segments for each true one
 _VIDEO_FAR_BELOW = 0.25  # of accuracy below the mean of the videos
 
 
-def advise(
-    evaluation: AnyEvaluation, notices: Sequence[Notice], overview: Sequence[ClassOverview] = ()
-) -> list[Advice]:
+def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence[ClassOverview] = ()) -> list[Advice]:
     """What to do next, the most important first.
 
     Args:
@@ -38,16 +35,16 @@ def advise(
     found = [
         *_on_what_was_measured(evaluation, notices),
         *_on_baselines(evaluation),
-        *_on_classes(model, background_of(evaluation), {one.name: one for one in overview}),
-        *(_on_confusions(model) if isinstance(model, Metrics) else ()),
+        *_on_classes(model, evaluation.background, {one.name: one for one in overview}),
+        *(_on_confusions(model) if model.confusion else ()),
         *_on_pieces(model),
-        *_on_calibration(model),
+        *_on_calibration(evaluation),
         *_on_videos(evaluation),
     ]
     return found or [_all_well(model)]
 
 
-def _on_what_was_measured(evaluation: AnyEvaluation, notices: Sequence[Notice]) -> Iterator[Advice]:
+def _on_what_was_measured(evaluation: Evaluation, notices: Sequence[Notice]) -> Iterator[Advice]:
     model = evaluation.metrics[MODEL]
     codes = {notice.code for notice in notices}
     if "measured_on_training" in codes:
@@ -73,12 +70,12 @@ def _on_what_was_measured(evaluation: AnyEvaluation, notices: Sequence[Notice]) 
         )
 
 
-def _on_baselines(evaluation: AnyEvaluation) -> Iterator[Advice]:
+def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
     model = evaluation.metrics[MODEL].headline[COMPARED].value
-    blind = looks_at_nothing(evaluation)
-    majority = evaluation.metrics[blind].headline[COMPARED].value if blind in evaluation.metrics else None
+    constant = evaluation.constant_baseline_name
+    majority = evaluation.metrics[constant].headline[COMPARED].value if constant in evaluation.metrics else None
     if model is not None and majority is not None and model <= majority:
-        one = "one class" if isinstance(evaluation, Evaluation) else "the same classes"
+        one = "the same classes" if evaluation.is_multilabel else "one class"
         yield Advice(
             "Look whether annotations fit their videos (videoseq check), then annotate more.",
             f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always {one}.",
@@ -93,7 +90,7 @@ def _on_baselines(evaluation: AnyEvaluation) -> Iterator[Advice]:
         )
 
 
-def _on_classes(model: AnyMetrics, background: str | None, overview: Mapping[str, ClassOverview]) -> Iterator[Advice]:
+def _on_classes(model: Metrics, background: str | None, overview: Mapping[str, ClassOverview]) -> Iterator[Advice]:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
     others = {
         name: float(np.mean([score for other, score in scores.items() if other != name]))
@@ -143,7 +140,7 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
         )
 
 
-def _on_pieces(model: AnyMetrics) -> Iterator[Advice]:
+def _on_pieces(model: Metrics) -> Iterator[Advice]:
     true = sum(one.num_segments for one in model.segments.values())
     labelled = sum(one.num_labelled_segments for one in model.segments.values())
     if true and labelled > _MANY_PIECES * true:
@@ -153,14 +150,15 @@ def _on_pieces(model: AnyMetrics) -> Iterator[Advice]:
         )
 
 
-def _on_calibration(model: AnyMetrics) -> Iterator[Advice]:
+def _on_calibration(evaluation: Evaluation) -> Iterator[Advice]:
+    model = evaluation.metrics[MODEL]
     error = model.headline["expected_calibration_error"].value
     if error is None or error < _BAD_CALIBRATION or model.reliability is None:
         return
     frames = max(1, sum(one.num_frames for one in model.reliability))
     confidence = sum(one.num_frames * (one.confidence or 0.0) for one in model.reliability) / frames
     right = sum(one.num_frames * (one.accuracy or 0.0) for one in model.reliability) / frames
-    if not isinstance(model, Metrics):
+    if evaluation.is_multilabel:
         yield Advice(
             "Do not take the probabilities at their word.",
             f"They miss what is seen by {percent(error)} on average: classes have a mean probability of "
@@ -174,8 +172,8 @@ def _on_calibration(model: AnyMetrics) -> Iterator[Advice]:
     )
 
 
-def _on_videos(evaluation: AnyEvaluation) -> Iterator[Advice]:
-    shares = [share_right(one) for one in evaluation.videos[MODEL]]
+def _on_videos(evaluation: Evaluation) -> Iterator[Advice]:
+    shares = [one.video_accuracy for one in evaluation.videos[MODEL]]
     known = [(share, clip.name) for share, clip in zip(shares, evaluation.clips, strict=True) if share is not None]
     if len(known) < 2:
         return
@@ -187,7 +185,7 @@ def _on_videos(evaluation: AnyEvaluation) -> Iterator[Advice]:
         )
 
 
-def _all_well(model: AnyMetrics) -> Advice:
+def _all_well(model: Metrics) -> Advice:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
     if not scores:
         return Advice("Annotate the videos that are to be measured on.", "0 of their frames are labelled.")

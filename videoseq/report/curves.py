@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.evaluation.metrics.calibration import ReliabilityBin
 from videoseq.evaluation.metrics.ranking import precision_recall
 from videoseq.inference.drawing import COLORS, color_of, plain
@@ -60,7 +60,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin], said: str = "confidence", s
     return figure
 
 
-def draw_precision_recall(videos: Sequence[LabelledVideo], classes: ClassNames) -> Figure | None:
+def draw_precision_recall(videos: Sequence[LabeledVideo], classes: ClassNames) -> Figure | None:
     """Precision against recall of every class that occurs, over all thresholds; None without probabilities."""
     probabilities = [video.probabilities for video in videos if video.probabilities is not None]
     if len(probabilities) < len(videos):

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from videoseq.annotations.types import ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
-from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES, Headline, MultilabelVideoMetrics, VideoMetrics
-from videoseq.evaluation.tasks import AnyEvaluation, background_of, looks_at_nothing, share_right
+from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES, Headline, VideoMetrics
+from videoseq.evaluation.metrics_json import FoldResult
+from videoseq.evaluation.results import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.inference.drawing import color_of, hatch_of, visible
 from videoseq.report import curves
 from videoseq.report.advice import advise
@@ -22,7 +22,6 @@ from videoseq.report.drawing import to_svg
 from videoseq.report.mistakes import WrongSpan, wrong_spans
 from videoseq.report.timeline import draw_class_rows, draw_comparison
 from videoseq.report.verdicts import context_verdict, previous_verdict
-from videoseq.training.validation import FoldResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +71,7 @@ _MULTILABEL = _Look(
 
 def render_report(
     title: str,
-    evaluation: AnyEvaluation,
+    evaluation: Evaluation,
     classes: ClassNames,
     facts: Mapping[str, Any],
     notices: Sequence[Notice],
@@ -98,7 +97,7 @@ def render_report(
         folds: The turns of a cross-validation.
     """
     model = evaluation.metrics[MODEL]
-    look = _MULTICLASS if isinstance(evaluation, Evaluation) else _MULTILABEL
+    look = _MULTILABEL if evaluation.is_multilabel else _MULTICLASS
     videos = _videos(evaluation, classes)
     pictures = pictures or {}
     bins = model.reliability
@@ -111,9 +110,9 @@ def render_report(
         no_context=NO_CONTEXT,
         has_no_context=NO_CONTEXT in evaluation.videos,
         has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
-        looks_at_nothing=looks_at_nothing(evaluation),
-        thresholds={} if isinstance(evaluation, Evaluation) else evaluation.thresholds,
-        is_multilabel=look is _MULTILABEL,
+        constant_baseline=evaluation.constant_baseline_name,
+        thresholds=evaluation.thresholds or {},
+        is_multilabel=evaluation.is_multilabel,
         cards=look.cards,
         headlines=look.headlines,
         videos_template=look.videos,
@@ -124,7 +123,7 @@ def render_report(
         },
         verdicts=[context_verdict(evaluation), *previous_verdict(evaluation)],
         advice=advise(evaluation, notices, overview),
-        background=background_of(evaluation),
+        background=evaluation.background,
         classes=classes,
         reliability=_svg(reliability, f"Reliability: {look.seen} against {look.said}", "reliability"),
         precision_recall=_svg(
@@ -157,18 +156,18 @@ class _Video(NamedTuple):
     row: int
     name: str
     group: str
-    metrics: VideoMetrics | MultilabelVideoMetrics
+    metrics: VideoMetrics
     right: float | None
     no_context: float | None
     anchor: str | None
     timeline: Markup | None
 
 
-def _videos(evaluation: AnyEvaluation, classes: ClassNames) -> list[_Video]:
+def _videos(evaluation: Evaluation, classes: ClassNames) -> list[_Video]:
     """The videos, the worst first, the first of them with their timelines."""
     measured = evaluation.videos[MODEL]
-    draw = draw_comparison if isinstance(evaluation, Evaluation) else draw_class_rows
-    right = [share_right(one) for one in measured]
+    draw = draw_class_rows if evaluation.is_multilabel else draw_comparison
+    right = [one.video_accuracy for one in measured]
     order = sorted(range(len(measured)), key=lambda row: _or_last(right[row]))
     found = []
     for place, row in enumerate(order):
@@ -176,7 +175,7 @@ def _videos(evaluation: AnyEvaluation, classes: ClassNames) -> list[_Video]:
         if place < _MAX_TIMELINES:
             anchor = f"video-{row + 1}"
             timeline = _svg(draw(clip, classes), f"Truth and labels of {clip.name} over time", anchor)
-        blind = share_right(evaluation.videos[NO_CONTEXT][row]) if NO_CONTEXT in evaluation.videos else None
+        blind = evaluation.videos[NO_CONTEXT][row].video_accuracy if NO_CONTEXT in evaluation.videos else None
         found.append(_Video(row, clip.name, clip.group, measured[row], right[row], blind, anchor, timeline))
     return found
 

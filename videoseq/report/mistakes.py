@@ -12,7 +12,7 @@ import numpy as np
 from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.errors import VideoError
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.video.frames import FrameReader, Image
 from videoseq.video.reader import VideoReader
 
@@ -59,7 +59,7 @@ class WrongSpan:
         return (self.start_frame + self.stop_frame) // 2
 
 
-def wrong_spans(videos: Sequence[LabelledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
+def wrong_spans(videos: Sequence[LabeledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
     """The longest spans that were labelled wrongly, the longest first."""
     spans = [
         span
@@ -72,7 +72,7 @@ def wrong_spans(videos: Sequence[LabelledVideo], limit: int = NUM_SPANS) -> list
 
 def read_pictures(
     spans: Sequence[WrongSpan],
-    videos: Sequence[LabelledVideo],
+    videos: Sequence[LabeledVideo],
     open_video: Callable[[Path], FrameReader] = VideoReader,
     max_frames: int = MAX_FRAMES_READ,
 ) -> dict[WrongSpan, bytes]:
@@ -101,7 +101,7 @@ def read_pictures(
     return found
 
 
-def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
+def _spans_of(row: int, video: LabeledVideo) -> list[WrongSpan]:
     edges = np.append(video.seconds, video.duration_seconds)
     runs = find_runs(np.stack((video.targets, video.labels), axis=1))
     runs = runs.where((runs.value[:, 0] != runs.value[:, 1]) & (runs.value != IGNORE_INDEX).all(axis=1))
@@ -120,7 +120,7 @@ def _spans_of(row: int, video: LabelledVideo) -> list[WrongSpan]:
     ]
 
 
-def _class_spans_of(row: int, video: LabelledVideo) -> Iterator[WrongSpan]:
+def _class_spans_of(row: int, video: LabeledVideo) -> Iterator[WrongSpan]:
     """Of each class, where it is missed and where it is made up."""
     for index in range(video.targets.shape[1]):
         probabilities = None if video.probabilities is None else video.probabilities[:, index]

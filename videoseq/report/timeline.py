@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.inference.drawing import bar_style, ink_on, plain, set_class_rows
 
 _ROW_INCHES = 0.32
@@ -42,7 +42,7 @@ def draw_timeline(bands: Sequence[Band], classes: ClassNames, title: str) -> Fig
     return figure
 
 
-def draw_comparison(video: LabelledVideo, classes: ClassNames) -> Figure:
+def draw_comparison(video: LabeledVideo, classes: ClassNames) -> Figure:
     """A video's targets over its labels, named where there is room, and below, in black, where the two differ."""
     is_wrong = (video.targets != video.labels) & (video.targets != IGNORE_INDEX) & (video.labels != IGNORE_INDEX)
     rows = {"truth": video.targets, "label": video.labels, "differs": np.where(is_wrong, 0, IGNORE_INDEX)}
@@ -61,7 +61,7 @@ def draw_comparison(video: LabelledVideo, classes: ClassNames) -> Figure:
     return figure
 
 
-def draw_class_rows(video: LabelledVideo, classes: ClassNames) -> Figure:
+def draw_class_rows(video: LabeledVideo, classes: ClassNames) -> Figure:
     """For each class of a multilabel video when it is there, above in truth and below in the labels.
 
     In black below both stands where they differ; what is unlabelled is grey.

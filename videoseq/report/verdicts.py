@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from videoseq.evaluation.evaluate import MODEL, PREVIOUS
 from videoseq.evaluation.metrics import Difference
-from videoseq.evaluation.tasks import AnyEvaluation
+from videoseq.evaluation.results import MODEL, PREVIOUS, Evaluation
 
 COMPARED = "macro_f1"
 """The headline number by which labellers are compared."""
@@ -33,14 +32,14 @@ def signed_points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
-def context_verdict(evaluation: AnyEvaluation) -> Advice:
+def context_verdict(evaluation: Evaluation) -> Advice:
     """Whether context helps, from the difference to the same network without it."""
     whom = "that of the same network seeing one frame alone"
     words = _Words("Context helps", "Context harms", "Context seems to help", "Context seems to harm", "Context")
     return _compared(evaluation, evaluation.differences.get(COMPARED), whom, words)
 
 
-def previous_verdict(evaluation: AnyEvaluation) -> list[Advice]:
+def previous_verdict(evaluation: Evaluation) -> list[Advice]:
     """Whether the model is better than the previous one, if there is one."""
     if PREVIOUS not in evaluation.metrics:
         return []
@@ -59,7 +58,7 @@ class _Words(NamedTuple):
     what: str
 
 
-def _compared(evaluation: AnyEvaluation, difference: Difference | None, whom: str, words: _Words) -> Advice:
+def _compared(evaluation: Evaluation, difference: Difference | None, whom: str, words: _Words) -> Advice:
     if difference is None or difference.value is None:
         return Advice(f"{words.what} cannot be judged.", "One of the two has no macro F1.")
     points = f"{abs(100 * difference.value):.1f} points {'above' if difference.value >= 0 else 'below'}"

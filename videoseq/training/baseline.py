@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from videoseq.config.schema import HeadSettings, TrainSettings
 from videoseq.data.dataset import Clip
-from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT
-from videoseq.evaluation.tasks import check_learnable
+from videoseq.data.splits import count_classes
+from videoseq.errors import AnnotationError
+from videoseq.evaluation.results import MODEL, NO_CONTEXT
 from videoseq.training.finetuning import Finetuner, TunedBackbone
 from videoseq.training.fit import HERE, FitPlace, FitResult, fit
 from videoseq.training.loop import EpochRecord
@@ -78,6 +81,21 @@ class Fitter:
 
     def _named(self, name: str) -> Callable[[EpochRecord], None] | None:
         return None if self._on_epoch is None else partial(self._on_epoch, name)
+
+
+def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> None:
+    """Holds training clips to showing something that can be told apart; ``note`` says in the message which they are.
+
+    Raises:
+        AnnotationError: They have labelled frames of one class only, or in multilabel no class has some of them.
+    """
+    counts = count_classes(clips, num_classes)
+    wanted, is_there = "labelled frames of two classes or more", np.count_nonzero(counts) > 1
+    if clips and clips[0].is_multilabel:
+        num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
+        wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labelled].any()
+    if not is_there:
+        raise AnnotationError(f"training clips{note}: expected {wanted}; annotate more clips")
 
 
 def without_context(head: HeadSettings) -> HeadSettings:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from videoseq.annotations.types import IGNORE_INDEX
-from videoseq.evaluation.metrics.headline import LabelledVideo
+from videoseq.evaluation.metrics.headline import LabeledVideo
 from videoseq.evaluation.metrics.multilabel import class_confusions, class_f1
 from videoseq.evaluation.metrics.ratios import known, known_mean, ratio
 from videoseq.models.head import Head
@@ -26,7 +26,7 @@ _THRESHOLDS = np.arange(1, 100) / 100
 _USUAL = 0.5
 
 
-def best_temperature(videos: Sequence[LabelledVideo]) -> float | None:
+def best_temperature(videos: Sequence[LabeledVideo]) -> float | None:
     """The temperature for videos as a head with a temperature of 1 labels them that had not learned from them.
 
     Returns:
@@ -46,7 +46,7 @@ def _cautious(temperature: float) -> float:
     return min(max(temperature, 1 / _CAUTION), _CAUTION)
 
 
-def tempered(video: LabelledVideo, temperature: float) -> LabelledVideo:
+def tempered(video: LabeledVideo, temperature: float) -> LabeledVideo:
     """The same labels with the probabilities of a head whose logits are divided by the temperature."""
     if video.probabilities is None:
         return video
@@ -66,7 +66,8 @@ def fit_temperature(logits: Float[np.ndarray, "frames classes"], targets: Int[np
         targets: Their classes; unlabelled frames are left out.
 
     Returns:
-        T within 0.01 to 100, the nearer end where the minimum lies outside (logits that are always right, or always wrong); None without a labelled frame.
+        T within 0.01 to 100, the nearer end where the minimum lies outside (logits that are always right, or always
+        wrong); None without a labelled frame.
     """
     is_labelled = targets != IGNORE_INDEX
     if not is_labelled.any():
@@ -91,7 +92,7 @@ def fit_temperature(logits: Float[np.ndarray, "frames classes"], targets: Int[np
     return 1 / inverse
 
 
-def multilabel_temperature(videos: Sequence[LabelledVideo]) -> float | None:
+def multilabel_temperature(videos: Sequence[LabeledVideo]) -> float | None:
     """The temperature for videos as a head with a temperature of 1 labels them that had not learned from them.
 
     Returns:
@@ -106,7 +107,7 @@ def multilabel_temperature(videos: Sequence[LabelledVideo]) -> float | None:
     return None if best is None else _cautious(best)
 
 
-def best_thresholds(videos: Sequence[LabelledVideo], num_classes: int) -> Float[np.ndarray, " classes"]:
+def best_thresholds(videos: Sequence[LabeledVideo], num_classes: int) -> Float[np.ndarray, " classes"]:
     """For each class the threshold with the best F1 on these videos, in hundredths; of equals that nearest to 0.5.
 
     It is 0.5 for a class that is there in none of the labelled frames, or in all of them.
@@ -126,9 +127,7 @@ def best_thresholds(videos: Sequence[LabelledVideo], num_classes: int) -> Float[
     return thresholds
 
 
-def with_thresholds(
-    video: LabelledVideo, temperature: float, thresholds: Float[np.ndarray, " classes"]
-) -> LabelledVideo:
+def with_thresholds(video: LabeledVideo, temperature: float, thresholds: Float[np.ndarray, " classes"]) -> LabeledVideo:
     """What a head would have said whose logits are divided by the temperature, and which has these thresholds."""
     if video.probabilities is None:
         return video
@@ -137,7 +136,7 @@ def with_thresholds(
     return replace(video, labels=labels, probabilities=probabilities.astype(np.float32))
 
 
-def best_macro_f1(videos: Sequence[LabelledVideo], num_classes: int) -> float:
+def best_macro_f1(videos: Sequence[LabeledVideo], num_classes: int) -> float:
     """The macro F1 that a head comes to on these videos with the thresholds that are best on them."""
     thresholds = best_thresholds(videos, num_classes)
     confusions = sum(class_confusions(with_thresholds(video, 1.0, thresholds)) for video in videos)
@@ -145,8 +144,8 @@ def best_macro_f1(videos: Sequence[LabelledVideo], num_classes: int) -> float:
 
 
 def fit_thresholds(
-    heads: Mapping[str, Head], labelled: Mapping[str, Sequence[LabelledVideo]]
-) -> dict[str, list[LabelledVideo]]:
+    heads: Mapping[str, Head], labelled: Mapping[str, Sequence[LabeledVideo]]
+) -> dict[str, list[LabeledVideo]]:
     """Fits temperature and thresholds of multilabel heads, and sets them.
 
     Args:

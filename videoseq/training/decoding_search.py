@@ -11,7 +11,7 @@ from jaxtyping import Int
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import DECODING_PARAMETERS, DECODING_WITH_CHAIN, DecodingSettings, TrainSettings
 from videoseq.data.dataset import Clip
-from videoseq.evaluation.metrics import LabelledVideo, measure
+from videoseq.evaluation.metrics import LabeledVideo, measure
 from videoseq.models.decoding import Decoding, DecodingParameters, MarkovChain
 from videoseq.video.sampling import step_rows
 
@@ -56,7 +56,7 @@ def _step_targets(clip: Clip) -> np.ndarray:
 
 
 def settle_decoding(
-    videos: Sequence[LabelledVideo], unseen: Sequence[Unseen], classes: ClassNames, settings: TrainSettings
+    videos: Sequence[LabeledVideo], unseen: Sequence[Unseen], classes: ClassNames, settings: TrainSettings
 ) -> DecodingParameters:
     """The decoding that was given, or the one that gives the best segments; none if there are no videos to tune it on.
 
@@ -80,18 +80,18 @@ def settle_decoding(
 
 
 def decode_videos(
-    videos: Sequence[LabelledVideo],
+    videos: Sequence[LabeledVideo],
     unseen: Sequence[Unseen],
     parameters: DecodingParameters,
     sample_hz: float | None,
-) -> list[LabelledVideo]:
+) -> list[LabeledVideo]:
     """The videos as they are labelled by the same probabilities with another decoding."""
     return [_decoded(*pair, parameters, sample_hz) for pair in zip(videos, unseen, strict=True)]
 
 
 def _decoded(
-    video: LabelledVideo, unseen: Unseen, parameters: DecodingParameters, sample_hz: float | None
-) -> LabelledVideo:
+    video: LabeledVideo, unseen: Unseen, parameters: DecodingParameters, sample_hz: float | None
+) -> LabeledVideo:
     if video.probabilities is None or parameters.method == "none":
         return video
     decoder = Decoding(parameters, sample_hz, unseen.chain).start(video.probabilities.shape[1])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from videoseq.annotations.multilabel import joined
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
-from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import MODEL, Evaluation
-from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION
-from videoseq.evaluation.tasks import AnyEvaluation, majority_name
+from videoseq.evaluation.metrics_json import headline_values
+from videoseq.evaluation.results import MODEL
 from videoseq.features.backbones import Backbone
 from videoseq.models.model_folder import ModelConfig, ModelFolder
 from videoseq.system.hardware import library_versions
@@ -20,13 +18,7 @@ from videoseq.training.baseline import Fitter, without_context
 from videoseq.training.finetuning import Finetuner
 from videoseq.training.fit import HERE, FitPlace
 from videoseq.training.loop import EpochRecord
-from videoseq.training.validation import (
-    FoldResult,
-    Measured,
-    headline_values,
-    measure_in_folds,
-    measure_on_split,
-)
+from videoseq.training.validation import Measured, measure_in_folds, measure_on_split
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,41 +67,9 @@ def train_model(
         head=settings.head,
         num_members=settings.training.ensemble,
         no_context_head=without_context(settings.head),
-        majority_class=majority_name(measured.majority, classes),
+        majority_class=joined(classes[index] for index in measured.majority),
         settings=settings,
         metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
     return TrainedModel(ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone), measured)
-
-
-def metrics_json(
-    evaluation: AnyEvaluation, measured_on: str, notices: Sequence[Notice], folds: Sequence[FoldResult] = ()
-) -> dict[str, Any]:
-    """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
-    minus_previous = {name: one.model_dump() for name, one in evaluation.minus_previous.items()}
-    return {
-        "schema_version": METRICS_SCHEMA_VERSION,
-        "measured_on": measured_on,
-        **_of_task(evaluation),
-        "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
-        "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
-        **({"model_minus_previous": minus_previous} if minus_previous else {}),
-        "videos": [
-            {
-                "video": clip.name,
-                "group": clip.group,
-                "labellers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
-            }
-            for row, clip in enumerate(evaluation.clips)
-        ],
-        "folds": [asdict(fold) for fold in folds],
-        "notices": [notice.as_dict() for notice in notices],
-    }
-
-
-def _of_task(evaluation: AnyEvaluation) -> dict[str, Any]:
-    """The task, and what there is in it alone."""
-    if isinstance(evaluation, Evaluation):
-        return {"task": "multiclass", "background": evaluation.background}
-    return {"task": "multilabel", "thresholds": dict(evaluation.thresholds)}

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.splits import count_classes, leave_groups_out, split_clips, split_notices
 from videoseq.errors import Notice
-from videoseq.evaluation.evaluate import MODEL, NO_CONTEXT, label_clips
-from videoseq.evaluation.metrics import LabelledVideo
-from videoseq.evaluation.tasks import (
-    AnyEvaluation,
-    AnyMetrics,
-    Majority,
+from videoseq.evaluation.evaluate import (
+    ClassSet,
     evaluate_heads,
     evaluate_labels,
-    majority_of,
-    measured_metrics,
+    label_clips,
+    majority_baseline,
+    thresholds_by_class,
 )
+from videoseq.evaluation.metrics import LabeledVideo, measure
+from videoseq.evaluation.metrics_json import FoldResult, headline_values
+from videoseq.evaluation.results import MODEL, NO_CONTEXT, Evaluation
 from videoseq.models.decoding import Decoding, MarkovChain
 from videoseq.training.baseline import Fitter, Pair
 from videoseq.training.calibration import best_temperature, fit_thresholds, tempered
@@ -39,14 +38,6 @@ _THRESHOLDS_TUNED = Notice(
     "the classes' thresholds were tuned on the clips that measure, so that F1 is a little too good; mark clips as test "
     "to know better",
 )
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """One turn of a cross-validation: the groups left out, and what came out on them by labeller."""
-
-    groups: tuple[str, ...]
-    headline: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +56,9 @@ class Measured:
 
     kept: Pair
     fit: FitResult
-    evaluation: AnyEvaluation
+    evaluation: Evaluation
     measured_on: str
-    majority: Majority
+    majority: ClassSet
     notices: tuple[Notice, ...]
     folds: tuple[FoldResult, ...] = ()
 
@@ -103,7 +94,7 @@ def measure_on_split(clips: Sequence[Clip], classes: ClassNames, settings: Train
     seen = measured.seen(splits[measured_on])
     if settings.data.task == "multilabel" and measured_on == "val":
         notices.append(_THRESHOLDS_TUNED)
-    majority = majority_of(splits["train"], len(classes))
+    majority = majority_baseline(splits["train"], len(classes))
     evaluation = evaluate_heads(
         measured.head.head, measured.no_context.head, majority, seen, classes, settings.data.background
     )
@@ -117,7 +108,7 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
     """
     limit = settings.data.cross_validation
     folds = leave_groups_out(clips, len(classes), None if limit == "groups" else limit)
-    labelled: dict[str, list[LabelledVideo]] = {MODEL: [], NO_CONTEXT: []}
+    labelled: dict[str, list[LabeledVideo]] = {MODEL: [], NO_CONTEXT: []}
     unseen: list[Unseen] = []
     results = []
     for number, fold in enumerate(folds, start=1):
@@ -125,7 +116,7 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         held_out = pair.seen(fold.held_out)
         found = {name: label_clips(one.head, held_out, classes) for name, one in _named(pair)}
         headline = {
-            name: headline_values(measured_metrics(videos, classes, settings.data.background))
+            name: headline_values(measure(videos, classes, settings.data.background).metrics)
             for name, videos in found.items()
         }
         results.append(FoldResult(fold.groups, headline))
@@ -135,22 +126,14 @@ def measure_in_folds(clips: Sequence[Clip], classes: ClassNames, settings: Train
         unseen += [Unseen(clip.features.steps, chain) for clip in fold.held_out]
     kept = fit_pair(clips, [], ", on all clips")
     settled = _settle(kept, labelled, unseen, learn_chain(clips, len(classes), settings), classes, settings)
-    majority = majority_of(clips, len(classes))
+    majority = majority_baseline(clips, len(classes))
     evaluation = evaluate_labels(
-        kept.head.head, settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background
-    )
+        settled[MODEL], settled[NO_CONTEXT], majority, classes, settings.data.background,
+        thresholds=thresholds_by_class(kept.head.head, classes),
+    )  # fmt: skip
     text = "each clip was labelled by a model fitted without its group; the one kept was then fitted on all clips"
     notices = [Notice("cross_validated", text), *([_THRESHOLDS_TUNED] if settings.data.task == "multilabel" else [])]
     return Measured(kept, kept.head, evaluation, CROSS_VALIDATED, majority, tuple(notices), tuple(results))
-
-
-def headline_values(metrics: AnyMetrics) -> dict[str, Any]:
-    """The headline numbers without intervals, and how much they are of."""
-    return {
-        "num_videos": metrics.num_videos,
-        "num_frames": metrics.num_frames,
-        **{name: estimate.value for name, estimate in metrics.headline.items()},
-    }
 
 
 def _named(pair: Pair) -> list[tuple[str, FitResult]]:
@@ -159,12 +142,12 @@ def _named(pair: Pair) -> list[tuple[str, FitResult]]:
 
 def _settle(
     pair: Pair,
-    labelled: dict[str, list[LabelledVideo]],
+    labelled: dict[str, list[LabeledVideo]],
     unseen: Sequence[Unseen],
     chain: MarkovChain | None,
     classes: ClassNames,
     settings: TrainSettings,
-) -> dict[str, list[LabelledVideo]]:
+) -> dict[str, list[LabeledVideo]]:
     """Sets what is fitted after the weights: temperature and decoding.
 
     Args:

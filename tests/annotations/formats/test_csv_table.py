@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from videoseq.annotations.formats import read_annotation, write_annotation
+from videoseq.annotations.segments import Segment
 from videoseq.annotations.targets import find_classes, make_targets
-from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval, Segment
+from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames, Interval
 from videoseq.errors import AnnotationError, OutputError
 from videoseq.inference.frame_labels import FrameLabels
 from videoseq.inference.paths import label_paths

@@ -14,7 +14,6 @@ from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import (
     confusion_matrix,
     frame_metrics,
-    majority_class,
 )
 
 
@@ -129,11 +128,6 @@ def test_the_frames_of_several_videos_add_up():
 def test_metrics_survive_json():
     found = frame_metrics(np.array([[3, 1], [0, 0]]), names(2))
     assert type(found).model_validate_json(found.model_dump_json()) == found
-
-
-def test_the_majority_class_is_the_first_of_the_most_frequent():
-    assert majority_class(np.array([2, 7, 3])) == 1
-    assert majority_class(np.array([4, 4])) == 0
 
 
 def test_kappa_and_balanced_accuracy_by_hand():

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from tests.support.labelled_videos import joined, random_videos, video
+from tests.support.labeled_videos import joined, random_videos, video
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
-from videoseq.evaluation.metrics import MULTILABEL_HEADLINES, LabelledVideo, compare_multilabel, measure_multilabel
+from videoseq.evaluation.metrics import MULTILABEL_HEADLINES, LabeledVideo, compare, measure
 
 CLASSES = ClassNames(["groom", "rear", "sit"])
 
@@ -19,7 +19,7 @@ CLASSES = ClassNames(["groom", "rear", "sit"])
 @given(st.integers(0, 1 << 16))
 def test_they_are_scikit_learns(seed):
     videos = random_videos(seed)
-    found = measure_multilabel(videos, CLASSES).metrics
+    found = measure(videos, CLASSES).metrics
     targets, labels, scores = joined(videos)
     headline = {name: one.value for name, one in found.headline.items()}
     ap = reference.average_precision_score(targets, scores, average=None)
@@ -48,7 +48,7 @@ def test_by_hand():
     labels = targets.copy()
     labels[1:3, 0], labels[7, 1] = 0, 1
     targets[6], labels[6] = IGNORE_INDEX, 1
-    found = measure_multilabel([video(targets, labels)], CLASSES)
+    found = measure([video(targets, labels)], CLASSES)
     metrics, headline = found.metrics, {name: one.value for name, one in found.metrics.headline.items()}
     assert (metrics.num_frames, metrics.labelled_seconds) == (9, pytest.approx(0.9))
     groom, rear, sit = metrics.per_class.values()
@@ -71,7 +71,7 @@ def test_by_hand():
 
 
 def test_what_has_no_meaning_is_absent():
-    metrics = measure_multilabel(random_videos(1), CLASSES).metrics
+    metrics = measure(random_videos(1), CLASSES).metrics
     assert list(metrics.headline) == list(MULTILABEL_HEADLINES)
     assert not {"accuracy", "kappa", "edit", "balanced_accuracy"} & set(metrics.headline)
     assert not {"confusion", "since_start"} & set(metrics.model_dump())
@@ -80,7 +80,7 @@ def test_what_has_no_meaning_is_absent():
 def test_calibration_is_over_pairs_of_frame_and_class():
     """Said 0.8 twice, there once; said 0.2 four times, there once: off by 0.3 and 0.05."""
     targets, labels = [[1, 0, 0], [0, 0, 1]], [[1, 0, 0], [1, 0, 0]]
-    found = measure_multilabel([video(targets, labels, [[0.8, 0.2, 0.2], [0.8, 0.2, 0.2]])], CLASSES).metrics
+    found = measure([video(targets, labels, [[0.8, 0.2, 0.2], [0.8, 0.2, 0.2]])], CLASSES).metrics
     assert found.headline["expected_calibration_error"].value == pytest.approx((2 * 0.3 + 4 * 0.05) / 6)
     seen = [(one.num_frames, one.accuracy) for one in found.reliability if one.num_frames]
     assert seen == [(4, 0.25), (2, 0.5)]
@@ -89,11 +89,11 @@ def test_calibration_is_over_pairs_of_frame_and_class():
 def test_better_labels_are_better_and_equal_ones_are_not():
     videos = random_videos(3, 8)
     perfect = [video(np.maximum(one.targets, 0), np.maximum(one.targets, 0), name=one.name) for one in videos]
-    right = [LabelledVideo(v.name, v.group, v.seconds, v.duration_seconds, v.targets, p.labels) for v, p in
+    right = [LabeledVideo(v.name, v.group, v.seconds, v.duration_seconds, v.targets, p.labels) for v, p in
              zip(videos, perfect, strict=True)]  # fmt: skip
-    one, other = measure_multilabel(right, CLASSES), measure_multilabel(videos, CLASSES)
-    found = compare_multilabel(one, other)
+    one, other = measure(right, CLASSES), measure(videos, CLASSES)
+    found = compare(one, other)
     assert one.metrics.headline["exact_match"].value == 1.0
     assert found["macro_f1"].low > 0
     assert found["macro_f1"].p_value < 0.05
-    assert compare_multilabel(other, other)["macro_f1"].p_value == 1.0
+    assert compare(other, other)["macro_f1"].p_value == 1.0

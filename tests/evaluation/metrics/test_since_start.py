@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videoseq.annotations.types import IGNORE_INDEX
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.evaluation.metrics.since_start import EDGES_SECONDS, accuracy_since_start
 
 LABELS = st.sampled_from([IGNORE_INDEX, 0, 1])
@@ -24,7 +24,7 @@ def test_each_labelled_frame_counts_in_the_span_it_falls_into(drawn):
         seconds = offset + np.cumsum([step for step, _, _ in frames])
         targets = np.array([target for _, target, _ in frames], np.int64)
         labels = np.array([label for _, _, label in frames], np.int64)
-        videos.append(LabelledVideo("a", "a", seconds, float(seconds[-1]) if frames else 0.0, targets, labels))
+        videos.append(LabeledVideo("a", "a", seconds, float(seconds[-1]) if frames else 0.0, targets, labels))
         for second, target, label in zip(seconds, targets, labels, strict=True):
             span = max(i for i, edge in enumerate(EDGES_SECONDS) if second - seconds[0] >= edge)
             if target != IGNORE_INDEX:

@@ -10,13 +10,13 @@ import pytest
 from sklearn import metrics as sk
 
 from videoseq.annotations.types import IGNORE_INDEX, AnnotationError, ClassNames
-from videoseq.evaluation.metrics import HEADLINES, LabelledVideo, Metrics, compare, measure
+from videoseq.evaluation.metrics import HEADLINES, LabeledVideo, Metrics, compare, measure
 from videoseq.evaluation.metrics.segments import edit_score, segment_counts, segment_f1, segment_video
 
 CLASSES = ClassNames(["rest", "walk", "run"])
 
 
-def make_video(seed: int, num_frames: int = 300, group: str | None = None, skill: float = 2.0) -> LabelledVideo:
+def make_video(seed: int, num_frames: int = 300, group: str | None = None, skill: float = 2.0) -> LabeledVideo:
     """Bouts of 5 to 40 frames, some unlabelled, and probabilities that know them the better, the greater the skill."""
     random = np.random.default_rng(seed)
     targets = np.concatenate([np.full(random.integers(5, 40), random.integers(0, 3)) for _ in range(num_frames // 5)])
@@ -26,13 +26,13 @@ def make_video(seed: int, num_frames: int = 300, group: str | None = None, skill
     targets[50:60] = IGNORE_INDEX
     labels = probabilities.argmax(axis=1)
     name = f"clip{seed}.mp4"
-    return LabelledVideo(
+    return LabeledVideo(
         name, group or name, np.arange(num_frames) / 10, num_frames / 10, targets, labels, probabilities
     )
 
 
 @pytest.fixture(scope="module")
-def videos() -> list[LabelledVideo]:
+def videos() -> list[LabeledVideo]:
     return [make_video(seed, 200 + 40 * seed) for seed in range(8)]
 
 

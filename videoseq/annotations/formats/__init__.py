@@ -8,7 +8,8 @@ from pathlib import Path
 
 from videoseq.annotations.formats import csv_table
 from videoseq.annotations.multilabel import split_labels
-from videoseq.annotations.types import Annotation, Interval, Segment
+from videoseq.annotations.segments import Segment
+from videoseq.annotations.types import Annotation, Interval
 from videoseq.config.schema import Task
 from videoseq.errors import AnnotationError
 from videoseq.storage.files import check_free

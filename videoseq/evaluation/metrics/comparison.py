@@ -1,15 +1,35 @@
-"""One labeller beside another, and each beside what other videos might have brought: intervals and p-values."""
+"""One labeler's numbers with their intervals, and the difference between two labelers with its p-value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from videoseq.evaluation.metrics.results import Difference, Estimate
+from videoseq.evaluation.metrics.results import Difference, Estimate, Metrics, VideoMetrics
 from videoseq.evaluation.metrics.uncertainty import Measure, Statistics, exchange_p_values, percentile_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Metrics and what they came from.
+
+    Attributes:
+        metrics: Of all videos.
+        videos: Of each video by itself.
+        statistics: What is drawn for intervals, see :mod:`videoseq.evaluation.metrics.uncertainty`.
+        resampled: The headline numbers of each resample.
+        numbers: Computes the headline numbers from sums of the statistics.
+    """
+
+    metrics: Metrics
+    videos: tuple[VideoMetrics, ...]
+    statistics: Statistics
+    resampled: Mapping[str, Float[np.ndarray, " resamples"]]
+    numbers: Measure
 
 
 class Units(NamedTuple):
@@ -22,14 +42,6 @@ class Units(NamedTuple):
 
     kind: Literal["videos", "groups"]
     of_videos: Sequence[str] | range
-
-
-class Compared(NamedTuple):
-    """What is known of a labeller that is compared with another on the same videos, drawn with the same seed."""
-
-    headline: Mapping[str, Estimate]
-    statistics: Statistics
-    resampled: Mapping[str, Float[np.ndarray, " resamples"]]
 
 
 def resampled_units(groups: Sequence[str]) -> Units:
@@ -51,15 +63,19 @@ def estimated(value: float | None, resampled: Float[np.ndarray, " resamples"] | 
     return Estimate(value=value) if interval is None else Estimate(value=value, low=interval.low, high=interval.high)
 
 
-def differences(one: Compared, other: Compared, numbers: Measure) -> dict[str, Difference]:
-    """Each headline number of one labeller minus the other's; ``numbers`` computes them from sums of statistics."""
+def compare(one: Measurement, other: Measurement) -> dict[str, Difference]:
+    """Each headline number of one labeler minus the other's, both measured on the same videos with the same seed.
+
+    The interval is of a paired bootstrap: both are computed on the same resamples. The p-value is of exchanging the two
+    in each video; average precision ranks the frames of all videos together, which cannot be exchanged, and has none.
+    """
     shared = one.statistics.keys() & other.statistics.keys() - {"ranking"}
     p_values = exchange_p_values(
-        {name: one.statistics[name] for name in shared}, {name: other.statistics[name] for name in shared}, numbers
+        {name: one.statistics[name] for name in shared}, {name: other.statistics[name] for name in shared}, one.numbers
     )
     found = {}
-    for name in one.headline:
-        first, second = one.headline[name].value, other.headline[name].value
+    for name in one.metrics.headline:
+        first, second = one.metrics.headline[name].value, other.metrics.headline[name].value
         if first is not None and second is not None:
             drawn = one.resampled[name] - other.resampled[name] if name in one.resampled else None
             p_value = p_values.get(name) if drawn is not None else None

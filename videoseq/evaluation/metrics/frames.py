@@ -140,10 +140,5 @@ def frame_metrics(confusion: Confusion, classes: ClassNames) -> FrameMetrics:
     )
 
 
-def majority_class(target_counts: Int64[np.ndarray, " classes"]) -> int:
-    """The class of most frames in training: what labelling without looking would always say."""
-    return int(np.argmax(target_counts))
-
-
 def _right(confusions: Confusions) -> Num[np.ndarray, "sets classes"]:
     return np.diagonal(confusions, axis1=1, axis2=2)

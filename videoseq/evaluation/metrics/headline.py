@@ -51,7 +51,7 @@ HEADLINES: Final[dict[str, Headline]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledVideo:
+class LabeledVideo:
     """One video's targets and one labeller's labels, frame by frame.
 
     Attributes:
@@ -94,7 +94,7 @@ class VideoParts:
     bouts: BoutTimes
 
 
-def count_video(video: LabelledVideo, num_classes: int, background: int | None) -> VideoParts:
+def count_video(video: LabeledVideo, num_classes: int, background: int | None) -> VideoParts:
     """Counts what one video adds to the sums."""
     segmented = video.segments(background)
     return VideoParts(
@@ -106,7 +106,7 @@ def count_video(video: LabelledVideo, num_classes: int, background: int | None) 
 
 
 def video_statistics(
-    videos: Sequence[LabelledVideo], parts: Sequence[VideoParts], background: int | None
+    videos: Sequence[LabeledVideo], parts: Sequence[VideoParts], background: int | None
 ) -> dict[str, Num[np.ndarray, "videos ..."]]:
     """What each video adds to the sums, by name, for :func:`headline_numbers`."""
     confusion = np.stack([part.confusion for part in parts])

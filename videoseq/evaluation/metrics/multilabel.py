@@ -17,18 +17,18 @@ from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import frames, ranking
 from videoseq.evaluation.metrics.bouts import BoutTimes, bout_metrics, bout_times, join_bout_times
 from videoseq.evaluation.metrics.calibration import multilabel_calibration_counts, reliability_curve
-from videoseq.evaluation.metrics.comparison import Compared, by_unit, differences, estimated, resampled_units
+from videoseq.evaluation.metrics.comparison import Measurement, by_unit, estimated, resampled_units
 from videoseq.evaluation.metrics.frames import ClassMetrics
 from videoseq.evaluation.metrics.headline import (
     HEADLINES,
     Headline,
-    LabelledVideo,
+    LabeledVideo,
     bout_sums,
     probability_numbers,
     segment_numbers,
 )
 from videoseq.evaluation.metrics.ratios import known, known_mean, ratio
-from videoseq.evaluation.metrics.results import Difference, MultilabelMetrics, MultilabelVideoMetrics
+from videoseq.evaluation.metrics.results import Metrics, VideoMetrics
 from videoseq.evaluation.metrics.segments import segment_counts, segment_f1, segment_metrics, segment_video
 from videoseq.evaluation.metrics.uncertainty import Statistics, measured, percentile_interval, resampling_weights
 
@@ -51,16 +51,6 @@ MULTILABEL_HEADLINES: Final[dict[str, Headline]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class MultilabelMeasurement:
-    """Metrics and what they came from, as :class:`videoseq.evaluation.metrics.summary.Measurement`."""
-
-    metrics: MultilabelMetrics
-    videos: tuple[MultilabelVideoMetrics, ...]
-    statistics: Statistics
-    resampled: Mapping[str, Float[np.ndarray, " resamples"]]
-
-
-@dataclass(frozen=True, eq=False)
 class _Counts:
     """What was counted in one video: of each class confusion, segments and bouts; frames, and those that are exact."""
 
@@ -70,7 +60,7 @@ class _Counts:
     exact: Int64[np.ndarray, " 2"]
 
 
-def measure_multilabel(videos: Sequence[LabelledVideo], classes: ClassNames, seed: int = 0) -> MultilabelMeasurement:
+def measure_multilabel(videos: Sequence[LabeledVideo], classes: ClassNames, seed: int = 0) -> Measurement:
     """Measures one labeller.
 
     Args:
@@ -91,7 +81,7 @@ def measure_multilabel(videos: Sequence[LabelledVideo], classes: ClassNames, see
     for name in ("average_precision", "calibrated_average_precision"):
         found = np.array([getattr(one, name) for one in per_class.values()], np.float64)  # None becomes NaN
         values[f"mean_{name}"] = known(known_mean(found))
-    metrics = MultilabelMetrics(
+    metrics = Metrics(
         num_videos=len(videos),
         num_frames=int(statistics["exact"][:, 0].sum()),
         labelled_seconds=sum(one.bouts[0].compared_seconds for one in counts),
@@ -108,16 +98,8 @@ def measure_multilabel(videos: Sequence[LabelledVideo], classes: ClassNames, see
         },
         reliability=reliability_curve(statistics["bins"].sum(axis=0)) if "bins" in statistics else None,
     )
-    return MultilabelMeasurement(metrics, tuple(_video_metrics(one) for one in counts), statistics, resampled)
-
-
-def compare_multilabel(one: MultilabelMeasurement, other: MultilabelMeasurement) -> dict[str, Difference]:
-    """One labeller minus another, as :func:`videoseq.evaluation.metrics.summary.compare`."""
-    return differences(
-        Compared(one.metrics.headline, one.statistics, one.resampled),
-        Compared(other.metrics.headline, other.statistics, other.resampled),
-        multilabel_numbers,
-    )
+    of_videos = tuple(_video_metrics(one) for one in counts)
+    return Measurement(metrics, of_videos, statistics, resampled, multilabel_numbers)
 
 
 def multilabel_numbers(totals: Statistics) -> dict[str, Float[np.ndarray, " sets"]]:
@@ -136,7 +118,7 @@ def class_f1(confusions: Num[np.ndarray, "*sets 2 2"]) -> Float[np.ndarray, "*se
     return ratio(hits, hits + confusions[..., _NO, _YES] + confusions[..., _YES, _NO])
 
 
-def class_confusions(video: LabelledVideo) -> Int64[np.ndarray, "classes 2 2"]:
+def class_confusions(video: LabeledVideo) -> Int64[np.ndarray, "classes 2 2"]:
     """For each class, how many frames are there or not there in the targets (rows) and in the labels (columns)."""
     columns = zip(video.targets.T, video.labels.T, strict=True)
     return np.stack([frames.confusion_matrix(target, label, 2) for target, label in columns])
@@ -147,7 +129,7 @@ def two_way(probabilities: Float[np.ndarray, " frames"]) -> Float[np.ndarray, "f
     return np.stack((1 - probabilities, probabilities), axis=1)
 
 
-def _count(video: LabelledVideo) -> _Counts:
+def _count(video: LabeledVideo) -> _Counts:
     segments, bouts = [], []
     for target, label in zip(video.targets.T, video.labels.T, strict=True):
         segmented = segment_video(target, label, _NO)
@@ -159,7 +141,7 @@ def _count(video: LabelledVideo) -> _Counts:
     return _Counts(class_confusions(video), np.stack(segments, axis=1), bouts, exact)
 
 
-def _statistics(videos: Sequence[LabelledVideo], counts: Sequence[_Counts]) -> dict[str, Num[np.ndarray, "videos ..."]]:
+def _statistics(videos: Sequence[LabeledVideo], counts: Sequence[_Counts]) -> dict[str, Num[np.ndarray, "videos ..."]]:
     statistics: dict[str, np.ndarray] = {
         "confusions": np.stack([one.confusions for one in counts]),
         "exact": np.stack([one.exact for one in counts]),
@@ -214,7 +196,7 @@ def _per_class(
     return per_class
 
 
-def _with_ranking(per_class: Mapping[str, ClassMetrics], videos: Sequence[LabelledVideo]) -> dict[str, ClassMetrics]:
+def _with_ranking(per_class: Mapping[str, ClassMetrics], videos: Sequence[LabeledVideo]) -> dict[str, ClassMetrics]:
     """The same with each class's average precision, if there are probabilities: exact, from all frames."""
     probabilities = [video.probabilities for video in videos if video.probabilities is not None]
     if len(probabilities) < len(videos):
@@ -233,9 +215,9 @@ def _with_ranking(per_class: Mapping[str, ClassMetrics], videos: Sequence[Labell
     return found
 
 
-def _video_metrics(counts: _Counts) -> MultilabelVideoMetrics:
+def _video_metrics(counts: _Counts) -> VideoMetrics:
     f1 = segment_f1(counts.segments.sum(axis=1))
-    return MultilabelVideoMetrics(
+    return VideoMetrics(
         num_frames=int(counts.exact[0]),
         exact_match=known(ratio(counts.exact[1], counts.exact[0])),
         macro_f1=known(known_mean(class_f1(counts.confusions))),

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from videoseq.annotations.types import IGNORE_INDEX
-from videoseq.evaluation.metrics.headline import LabelledVideo
+from videoseq.evaluation.metrics.headline import LabeledVideo
 from videoseq.evaluation.metrics.ratios import known, ratio
 
 EDGES_SECONDS = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0, 1800.0)
@@ -30,7 +30,7 @@ class SinceStart(BaseModel):
     accuracy: float | None
 
 
-def accuracy_since_start(videos: Sequence[LabelledVideo]) -> list[SinceStart]:
+def accuracy_since_start(videos: Sequence[LabeledVideo]) -> list[SinceStart]:
     """Accuracy by time since the start, up to the longest video's; spans without a labelled frame have none."""
     frames, right = np.zeros(len(EDGES_SECONDS), np.int64), np.zeros(len(EDGES_SECONDS), np.int64)
     for video in videos:

@@ -1,9 +1,8 @@
-"""Labelled videos → all that is said of one labeller, and of two beside each other."""
+"""Labeled videos → all numbers of one labeler."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -11,57 +10,43 @@ from jaxtyping import Float
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics.bouts import BoutMetrics, bout_metrics, join_bout_times
 from videoseq.evaluation.metrics.calibration import reliability_curve
-from videoseq.evaluation.metrics.comparison import Compared, by_unit, differences, estimated, resampled_units
+from videoseq.evaluation.metrics.comparison import Measurement, by_unit, estimated, resampled_units
 from videoseq.evaluation.metrics.frames import FrameMetrics, f1_scores, frame_metrics
 from videoseq.evaluation.metrics.headline import (
     HEADLINES,
-    LabelledVideo,
+    LabeledVideo,
     VideoParts,
     count_video,
     headline_numbers,
     video_statistics,
 )
+from videoseq.evaluation.metrics.multilabel import measure_multilabel
 from videoseq.evaluation.metrics.ranking import average_precision
 from videoseq.evaluation.metrics.ratios import known, known_mean
-from videoseq.evaluation.metrics.results import Difference, Metrics, VideoMetrics
+from videoseq.evaluation.metrics.results import Metrics, VideoMetrics
 from videoseq.evaluation.metrics.segments import segment_f1, segment_metrics
 from videoseq.evaluation.metrics.since_start import accuracy_since_start
 from videoseq.evaluation.metrics.uncertainty import (
-    Statistics,
     measured,
     percentile_interval,
     resampling_weights,
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """Metrics and what they came from.
-
-    Attributes:
-        metrics: Of all videos.
-        videos: Of each video by itself.
-        statistics: What is drawn for intervals, see :mod:`videoseq.evaluation.metrics.uncertainty`.
-        resampled: The headline numbers of each resample.
-    """
-
-    metrics: Metrics
-    videos: tuple[VideoMetrics, ...]
-    statistics: Statistics
-    resampled: Mapping[str, Float[np.ndarray, " resamples"]]
-
-
 def measure(
-    videos: Sequence[LabelledVideo], classes: ClassNames, background: str | None = None, seed: int = 0
+    videos: Sequence[LabeledVideo], classes: ClassNames, background: str | None = None, seed: int = 0
 ) -> Measurement:
-    """Measures one labeller.
+    """Measures one labeler, of one class per frame or, where the videos are multilabel, of any number of classes.
 
     Args:
         videos: One or more.
         classes: What the indices mean.
-        background: A class that has no segments, no bouts and no part in the mean average precision.
+        background: A class that has no segments, no bouts and no part in the mean average precision; in multilabel
+            there is none.
         seed: Of the resamples; the same makes the intervals of two labellers comparable.
     """
+    if videos[0].is_multilabel:
+        return measure_multilabel(videos, classes, seed)
     hidden = None if background is None else classes.index_of(background, "background")
     parts = [count_video(video, len(classes), hidden) for video in videos]
     units = resampled_units([video.group for video in videos])
@@ -90,23 +75,11 @@ def measure(
         reliability=reliability_curve(statistics["bins"].sum(axis=0)) if "bins" in statistics else None,
         since_start=accuracy_since_start(videos),
     )
-    return Measurement(metrics, tuple(_video_metrics(part, classes) for part in parts), statistics, resampled)
+    of_videos = tuple(_video_metrics(part, classes) for part in parts)
+    return Measurement(metrics, of_videos, statistics, resampled, headline_numbers)
 
 
-def compare(one: Measurement, other: Measurement) -> dict[str, Difference]:
-    """One labeller minus another, both measured on the same videos with the same seed.
-
-    The interval is of a paired bootstrap: both are computed on the same resamples. The p-value is of exchanging the two
-    per video; average precision ranks all videos' frames together, which cannot be exchanged, and has none.
-    """
-    return differences(
-        Compared(one.metrics.headline, one.statistics, one.resampled),
-        Compared(other.metrics.headline, other.statistics, other.resampled),
-        headline_numbers,
-    )
-
-
-def _with_ranking(of_frames: FrameMetrics, videos: Sequence[LabelledVideo]) -> FrameMetrics:
+def _with_ranking(of_frames: FrameMetrics, videos: Sequence[LabeledVideo]) -> FrameMetrics:
     """The same with each class's average precision, if there are probabilities: exact, from all frames."""
     probabilities = [video.probabilities for video in videos if video.probabilities is not None]
     if len(probabilities) < len(videos):

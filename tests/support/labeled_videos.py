@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from videoseq.annotations.types import IGNORE_INDEX
-from videoseq.evaluation.metrics import LabelledVideo
+from videoseq.evaluation.metrics import LabeledVideo
 
 
-def video(targets, labels, probabilities=None, *, name="a", fps=10.0) -> LabelledVideo:
+def video(targets, labels, probabilities=None, *, name="a", fps=10.0) -> LabeledVideo:
     targets, labels = np.array(targets, np.int64), np.array(labels, np.int64)
     given = None if probabilities is None else np.array(probabilities, np.float32)
     seconds = np.arange(len(targets)) / fps
-    return LabelledVideo(name, name, seconds, len(targets) / fps, targets, labels, given)
+    return LabeledVideo(name, name, seconds, len(targets) / fps, targets, labels, given)
 
 
-def random_videos(seed: int, num_videos: int = 3, *, num_frames: int = 40) -> list[LabelledVideo]:
+def random_videos(seed: int, num_videos: int = 3, *, num_frames: int = 40) -> list[LabeledVideo]:
     """Some unlabelled frames, and probabilities that know something."""
     random = np.random.default_rng(seed)
     found = []
@@ -27,7 +27,7 @@ def random_videos(seed: int, num_videos: int = 3, *, num_frames: int = 40) -> li
     return found
 
 
-def joined(videos: list[LabelledVideo]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def joined(videos: list[LabeledVideo]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     targets, labels, scores = (
         np.concatenate([getattr(one, name) for one in videos]) for name in ("targets", "labels", "probabilities")
     )

@@ -32,7 +32,7 @@ from videoseq.features.backbones import load_backbone
 from videoseq.models.decoding import DecodingParameters
 from videoseq.models.head import Head
 from videoseq.training.calibration import best_temperature, tempered
-from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
+from videoseq.training.decoding_search import HeldOutClip, decode_videos, fit_decoding, learn_chain
 from videoseq.training.fit import fit
 
 METHODS = {
@@ -93,9 +93,9 @@ def decode(
     """The labels of all folds' unseen clips by one method, and what was tuned in each fold."""
     classes, num_classes = dataset.classes, len(dataset.classes)
 
-    def unseen(fold: Fold) -> list[Unseen]:
+    def unseen(fold: Fold) -> list[HeldOutClip]:
         chain = learn_chain(fold.train, num_classes, settings)
-        return [Unseen(clip.features.steps, chain) for clip in fold.test]
+        return [HeldOutClip(clip.features.steps, chain) for clip in fold.test]
 
     labelled: list[LabeledVideo] = []
     chosen = []
@@ -104,7 +104,7 @@ def decode(
         said = [video for one in inner for video in label(heads.fitted_on(one.train), one, classes)]
         temperature = best_temperature(said) or 1.0
         said = [tempered(video, temperature) for video in said]
-        parameters = settle_decoding(said, [one for part in inner for one in unseen(part)], classes, settings)
+        parameters = fit_decoding(said, [one for part in inner for one in unseen(part)], classes, settings)
         videos = [tempered(video, temperature) for video in label(heads.fitted_on(fold.train), fold, classes)]
         labelled += decode_videos(videos, unseen(fold), parameters, settings.sample_hz)
         chosen.append(parameters)

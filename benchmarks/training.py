@@ -35,7 +35,8 @@ from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
 from videoseq.features.store import VideoFeatures
-from videoseq.training.fit import fit
+from videoseq.jobs.events import Listener, Progress
+from videoseq.training.fit import FitEnvironment, fit
 
 OPPONENTS = Path(__file__).resolve().parents[1] / ".venv" / "opponents"
 FEATURE_SIZE = 1280
@@ -81,15 +82,25 @@ def draw_clips(folder: Path) -> list[Clip]:
     return clips
 
 
+class _Epochs(Listener):
+    """Calls a function after every epoch."""
+
+    def __init__(self, note_epoch: Callable[[], None]) -> None:
+        self._note_epoch = note_epoch
+
+    def on_progress(self, progress: Progress) -> None:
+        if "epoch" in progress.facts:
+            self._note_epoch()
+
+
 def ours(clips: list[Clip]) -> Run:
     """A run of `fit` with its defaults, but for the number of epochs."""
     settings = TrainingSettings(max_epochs=EPOCHS)
     amount = float(EPOCHS * sum(len(clip.targets) for clip in clips))
 
     def run(note_epoch: Callable[[], None]) -> float:
-        result = fit(
-            clips[:-4], clips[-4:], len(CLASSES), HeadSettings(), settings, on_epoch=lambda _: note_epoch()
-        )  # fmt: skip
+        environment = FitEnvironment(listener=_Epochs(note_epoch))
+        result = fit(clips[:-4], clips[-4:], len(CLASSES), HeadSettings(), settings, environment=environment)
         assert len(result.history) == EPOCHS
         return amount
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from videoseq.video.access import open_videos
 
-from .agreement_screen import agreement_screen
 from .console import Console, print_json
+from .screens import agreement_screen
 
 if TYPE_CHECKING:
     from videoseq.annotations.types import Annotation

@@ -109,7 +109,7 @@ class Console(Listener):
 
     def on_notice(self, notice: Notice) -> None:
         """A notice, which is in the output files too."""
-        text = f"warning: {notice.code}: {notice.message}"
+        text = f"warning: {notice.code}: {notice.message}" if notice.is_warning else notice.message
         self.on_message(text, event="warning", code=notice.code, message=notice.message)
 
     def on_progress(self, progress: Progress) -> None:

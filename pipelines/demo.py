@@ -38,7 +38,7 @@ def demo(
     settings = load_settings(overrides=[f"sample_hz={_SAMPLE_HZ}", f"training.seed={seed}"])
     choice = options.runtime_choice(device)
     train.run(
-        manifest, settings, out / "model", console, choice=choice, cache=out / "features", overwrite=True, pictures=True
+        manifest, settings, out / "model", console, choice=choice, cache=out / "features", overwrite=True, images=True
     )
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from videoseq.storage.cache import cache_folder
 
 from . import agreement, options
-from . import dataset as datasets
 from .console import Console, print_json
-from .extraction import Workers
-from .train_screen import difference_table, looks_ahead, metrics_table
-
-if TYPE_CHECKING:
-    from videoseq.errors import Notice
-    from videoseq.evaluation.comparison import Previous
-    from videoseq.evaluation.metrics import LabeledVideo
-    from videoseq.evaluation.results import Evaluation
-    from videoseq.inference.model import Model
+from .screens import difference_table, metrics_table
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder; or the same videos as somebody else annotated them.")],
+    model: Annotated[Path, typer.Argument(help="A model folder; or the same videos annotated by a second person.")],
     dataset: Annotated[Path, typer.Argument(help="A folder of annotated clips, or a manifest CSV.")],
     out: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads the annotation at run time, on Python 3.10 too)
@@ -55,18 +45,21 @@ def evaluate(
     agree, which is what a model's numbers are to be read beside.
     """
     from videoseq.data.dataset import load_dataset
-    from videoseq.data.statistics import describe_clips
-    from videoseq.errors import AnnotationError, ConfigError
+    from videoseq.errors import ConfigError
     from videoseq.evaluation.comparison import load_previous
-    from videoseq.evaluation.evaluate import evaluate_heads
+    from videoseq.evaluation.model_evaluation import evaluate_model
     from videoseq.inference.model import open_model
+    from videoseq.jobs.feature_provider import Resources
+    from videoseq.report.evaluation_files import write_evaluation
+    from videoseq.report.mistakes import read_mistakes
 
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
     if not _is_model(model, dataset, baseline):
         agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
-    choice, cache = options.runtime_choice(device, runtime, precision, threads), cache_folder(cache)
+    choice = options.runtime_choice(device, runtime, precision, threads)
+    resources = Resources(choice, cache_folder(cache), workers, console)
     loaded = open_model(model, choice)
     previous = None if baseline is None else load_previous(baseline, loaded.contents, choice)
     config = loaded.contents.config
@@ -74,45 +67,18 @@ def evaluate(
         raise ConfigError(
             f"--background: expected none, got {background!r}; {model} is multilabel and knows no such class"
         )
-    task = config.settings.data.task
-    background_class = background or config.settings.data.background
-    annotated = load_dataset(dataset, task=task, background=background_class, classes=loaded.classes, split=split)
-    clips, notices = datasets.load(
-        annotated,
-        runtime=loaded.runtime,
-        sample_hz=loaded.sample_hz,
-        cache=cache,
-        console=console,
-        workers=Workers(workers, model, choice) if workers > 1 else None,
+    data = config.settings.data
+    annotated = load_dataset(
+        dataset, task=data.task, background=background or data.background, classes=loaded.classes, split=split
     )
-    if not clips:
-        raise AnnotationError(f"{dataset}: expected at least one labelled frame, got none")
-    majority = tuple(loaded.classes.index(name) for name in config.majority_names)
-    labelled: Sequence[LabeledVideo] = ()
-    if previous is not None:
-        what, videos = "features of the previous model", [clip.entry.video for clip in clips]
-        used, crew = previous.model, Workers(workers, previous.folder, choice) if workers > 1 else None
-        with datasets.shown_features(what, videos, used.runtime, used.sample_hz, cache, console, crew) as features_of:
-            labelled = previous.label(clips, loaded.classes, features_of)
-    evaluation = evaluate_heads(
-        loaded.contents.head, loaded.contents.no_context, majority, clips, loaded.classes, background_class, labelled
-    )
-    for line in [*metrics_table(evaluation), *difference_table(evaluation)]:
+    result = evaluate_model(loaded, model, annotated, resources, previous)
+    for line in [*metrics_table(result.evaluation), *difference_table(result.evaluation)]:
         console.say(line)
-    facts = {"model": model, "model sha256": loaded.contents.sha256}
-    facts |= previous.facts if previous is not None else {}
-    facts |= {"looks ahead": looks_ahead(loaded.contents)}
-    facts |= {"dataset": dataset, "runtime": loaded.runtime.description}
-    facts |= {"decoding": loaded.contents.head.decoding.parameters.text}
-    shown = {
-        "overview": describe_clips(clips, loaded.classes),
-        "pictures": datasets.read_pictures(evaluation, console) if images and out is not None else None,
-    }
-    metrics = _save(evaluation, loaded, previous, out, split or "all", facts, notices, **shown)
     if out is not None:
+        write_evaluation(result, out, read_mistakes(result.evaluation.clips, console) if images else None)
         console.say(f"look at {out / 'report.html'}")
     if json:
-        print_json(metrics)
+        print_json(result.as_dict())
 
 
 def _check_split(split: str) -> None:
@@ -143,33 +109,3 @@ def _is_model(model: Path, dataset: Path, baseline: Path | None) -> bool:
 
 def _has_model(folder: Path) -> bool:
     return os.path.exists(folder / "model.json")  # noqa: PTH110 (as above)
-
-
-def _save(
-    evaluation: Evaluation,
-    loaded: Model,
-    previous: Previous | None,
-    out: Path | None,
-    measured_on: str,
-    facts: dict[str, Any],
-    notices: Sequence[Notice],
-    **shown: Any,  # noqa: ANN401 (what the report shows besides)
-) -> dict[str, Any]:
-    """Writes both files where ``out`` says; returns what ``metrics.json`` holds."""
-    import json
-
-    from videoseq.config.yaml_file import dump_settings
-    from videoseq.evaluation.metrics_json import metrics_json
-    from videoseq.report.html import render_report
-    from videoseq.storage.files import write_text
-
-    metrics = metrics_json(evaluation, measured_on, notices)
-    if previous is not None:
-        metrics["previous_model"] = previous.as_dict()
-    if out is not None:
-        title = f"Model {facts['model'].name} on {facts['dataset'].name}"
-        settings = dump_settings(loaded.contents.config.settings)
-        page = render_report(title, evaluation, loaded.classes, facts, notices, settings=settings, **shown)
-        write_text(out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-        write_text(out / "report.html", page)
-    return metrics

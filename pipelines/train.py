@@ -1,8 +1,7 @@
-"""Annotated clips → a model folder with its metrics and its report."""
+"""Annotated clips → a model folder with its metrics and its report: options, progress and the table at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -10,24 +9,13 @@ import typer
 
 from videoseq.storage.cache import cache_folder
 
-from . import dataset as datasets
 from . import options
-from .console import Console, Exit, percent, print_json, table
-from .extraction import Workers
-from .sweep import swept
-from .train_screen import EpochLines
-from .trained import save, with_agreement
+from .console import Console, Exit, print_json
+from .screens import fold_lines, metrics_table
 
 if TYPE_CHECKING:
-    from videoseq.annotations.types import ClassNames
     from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import TrainSettings
-    from videoseq.data.dataset import Clip
-    from videoseq.data.statistics import ClassOverview
-    from videoseq.errors import Notice
-    from videoseq.features.backbones import Backbone
-    from videoseq.training.checkpoints import CheckpointFolder
-    from videoseq.training.fit import FitPlace
 
 
 def train(
@@ -87,7 +75,6 @@ def train(
     Groups are never split; validation clips measure, and choose the epoch only where training.patience is set.
     """
     from videoseq.config.yaml_file import dump_settings, load_settings
-    from videoseq.storage.lock import locked_folder
 
     shorthands = {"data.cross_validation": cv, "training.ensemble": ensemble}
     overrides = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
@@ -100,14 +87,13 @@ def train(
     if resume not in (None, "auto"):
         raise typer.BadParameter(f"--resume: expected auto, got {resume!r}")
     console = Console(quiet=quiet, verbose=verbose)
-    with locked_folder(_kept(out), on_notice=console.warn):
-        metrics = run(
-            dataset, settings, out, console,
-            choice=options.runtime_choice(device, runtime, precision, threads),
-            cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, pictures=images,
-            resume=resume is not None,
-            num_workers=workers,
-        )  # fmt: skip
+    metrics = run(
+        dataset, settings, out, console,
+        choice=options.runtime_choice(device, runtime, precision, threads),
+        cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, images=images,
+        resume=resume is not None,
+        num_workers=workers,
+    )  # fmt: skip
     if json:
         print_json(metrics)
 
@@ -122,136 +108,34 @@ def run(
     cache: Path,
     overwrite: bool,
     num_trials: int = 0,
-    pictures: bool = False,
+    images: bool = False,
     resume: bool = False,
     num_workers: int = 1,
 ) -> dict[str, Any]:
-    """Trains, measures and saves a model; returns what ``metrics.json`` holds.
-
-    ``pictures`` puts frames of the videos into its report, which is passed on with the model. With ``resume`` it goes
-    on with what a training that was interrupted has left beside ``out``. ``num_workers`` processes compute features, or
-    one: this.
-    """
+    """Trains, measures and saves a model, and shows its numbers; returns what ``metrics.json`` holds."""
     from videoseq.data.dataset import load_dataset
-    from videoseq.data.statistics import describe_clips
-    from videoseq.features.backbones import load_backbone
-    from videoseq.features.runtimes import select_runtime
+    from videoseq.jobs.feature_provider import Resources
     from videoseq.models.model_folder import check_target
-    from videoseq.training.finetuning import check_finetuning
-    from videoseq.training.train import train_model
+    from videoseq.report.mistakes import read_mistakes
+    from videoseq.report.model_files import MEASURED_ON, save_model
+    from videoseq.storage.lock import locked_folder
+    from videoseq.training.checkpoints import remove_checkpoints
+    from videoseq.training.run import train_dataset
 
-    check_target(out, overwrite=overwrite)
-    data = settings.data
-    annotated = load_dataset(dataset, task=data.task, background=data.background, classes=data.classes)
-    classes = annotated.classes
-    num_clips, num_groups = len(annotated.entries), len(annotated.groups)
-    console.say(f"{num_clips} clips in {num_groups} groups; classes: {', '.join(classes)}")
-    backbone = load_backbone(settings.backbone)
-    check_finetuning(settings, backbone)
-    workers = Workers(num_workers, settings.backbone, choice) if num_workers > 1 else None
-    clips, notices = datasets.load(
-        annotated,
-        runtime=select_runtime(backbone, choice),
-        sample_hz=settings.sample_hz,
-        cache=cache,
-        console=console,
-        on_bad_clip=settings.data.on_bad_clip,
-        workers=workers,
-    )
-    overview = describe_clips(clips, classes)
-    notices += _show_overview(overview, console)
-    checkpoints = _checkpoints(out, clips, classes, settings, backbone, choice, num_trials, console, resume=resume)
-    place = _place(checkpoints, settings, choice, notices, console)
-    if num_trials:
-        settings, notice = swept(clips, classes, settings, num_trials, place, console)
-        notices.append(notice)
-    with datasets.finetuning(clips, backbone, settings, choice, cache, console) as finetuner:
-        with console.progress("") as bar:
-            trained = train_model(
-                clips,
-                classes,
-                settings,
-                backbone,
-                place=place,
-                on_epoch=EpochLines(console, bar, settings.training),
-                finetuner=finetuner,
-            )
-        for notice in trained.measured.notices:
-            console.warn(notice)
-        trained = with_agreement(trained, clips, choice, cache, console, num_workers)
-    shown = {
-        "overview": overview,
-        "pictures": datasets.read_pictures(trained.measured.evaluation, console) if pictures else None,
-    }
-    metrics = save(trained, out, [*notices, *trained.measured.notices], console, overwrite=overwrite, **shown)
-    checkpoints.remove()
-    return metrics
-
-
-def _kept(out: Path) -> Path:
-    """The folder beside a model's in which its training is kept."""
-    return out.with_name(f"{out.name}.training")
-
-
-def _checkpoints(
-    out: Path,
-    clips: Sequence[Clip],
-    classes: ClassNames,
-    settings: TrainSettings,
-    backbone: Backbone,
-    choice: RuntimeChoice,
-    num_trials: int,
-    console: Console,
-    *,
-    resume: bool,
-) -> CheckpointFolder:
-    """What is kept of the training beside its model; says what an interrupted one has left there."""
-    from videoseq.system.torch_devices import choose_device
-    from videoseq.training.checkpoints import CheckpointFolder, training_digest
-
-    device = choose_device(choice.device)
-    digest = training_digest(clips, classes, settings, backbone.identity, device, num_trials)
-    checkpoints = CheckpointFolder(_kept(out), digest, resume)
-    for notice in checkpoints.take_stock():
-        console.warn(notice)
-    if resume:
-        console.say(f"{checkpoints.path}: {checkpoints.num_done} networks are fitted already; training goes on")
-    return checkpoints
-
-
-def _place(
-    checkpoints: CheckpointFolder,
-    settings: TrainSettings,
-    choice: RuntimeChoice,
-    notices: list[Notice],
-    console: Console,
-) -> FitPlace:
-    """Where networks are fitted; what is told there is said, and joins the notices, once."""
-    from videoseq.system.torch_devices import choose_device
-    from videoseq.training.fit import FitPlace
-
-    def note(notice: Notice) -> None:
-        if notice not in notices:
-            notices.append(notice)
-            console.warn(notice)
-
-    return FitPlace(choose_device(choice.device), settings.trainer, checkpoints, note)
-
-
-def _show_overview(overview: Sequence[ClassOverview], console: Console) -> list[Notice]:
-    """Says what was annotated, class by class, and what is wrong with it."""
-    from videoseq.data.statistics import dataset_notices
-
-    rows = [
-        [
-            one.name, str(one.num_frames), percent(one.share), str(one.num_bouts),
-            "–" if one.median_bout_seconds is None else f"{one.median_bout_seconds:.1f}", str(len(one.groups)),
-        ]
-        for one in overview
-    ]  # fmt: skip
-    for line in table(["annotated", "frames", "%", "bouts", "median s", "groups"], rows):
+    data, checkpoints = settings.data, out.with_name(f"{out.name}.training")
+    with locked_folder(checkpoints, on_notice=console.on_notice):
+        check_target(out, overwrite=overwrite)
+        annotated = load_dataset(dataset, task=data.task, background=data.background, classes=data.classes)
+        resources = Resources(choice, cache, num_workers, console)
+        trained = train_dataset(
+            annotated, settings, resources, num_trials=num_trials, checkpoints=checkpoints, may_resume=resume
+        )
+        result = trained.validation
+        shown = read_mistakes(result.evaluation.clips, console) if images else None
+        metrics = save_model(trained, out, overwrite=overwrite, images=shown)
+        remove_checkpoints(checkpoints)
+    console.say(f"on {MEASURED_ON[result.measured_on]} ({len(result.evaluation.clips)} clips):")
+    for line in [*metrics_table(result.evaluation), *fold_lines(result.folds)]:
         console.say(line)
-    notices = dataset_notices(overview)
-    for notice in notices:
-        console.warn(notice)
-    return notices
+    console.say(f"model: {out}; look at {out / 'report.html'}")
+    return metrics

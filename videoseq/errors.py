@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 class VideoseqError(Exception):
@@ -56,14 +56,16 @@ class Notice:
     Attributes:
         code: A stable word for programs, such as ``labels_past_end``.
         message: One line for people, naming the file and, where there is one, the row.
+        is_warning: Whether something may be wrong; False for plain information.
     """
 
     code: str
     message: str
+    is_warning: bool = True
 
     def as_dict(self) -> dict[str, str]:
-        """The notice as JSON-ready fields."""
-        return asdict(self)
+        """Code and message, for JSON."""
+        return {"code": self.code, "message": self.message}
 
 
 def did_you_mean(got: str, known: Iterable[str]) -> str:

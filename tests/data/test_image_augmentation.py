@@ -1,4 +1,4 @@
-"""Pictures are changed as they should be, all of a clip in the same way, and only where it was asked for."""
+"""Images are changed as they should be, all of a clip in the same way, and only where it was asked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from videoseq.data.image_augmentation import ImageAugmentation, ImageChange
 
 
-def pictures(*levels: int) -> torch.Tensor:
-    """Evenly coloured pictures of 4 × 4."""
+def plain_images(*levels: int) -> torch.Tensor:
+    """Evenly coloured images of 4 × 4."""
     return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous()
 
 
@@ -33,7 +33,7 @@ def test_mirrored_left_to_right():
     ids=str,
 )
 def test_light_by_hand(change, expected):
-    assert torch.equal(ImageChange(**change)(pictures(0, 100, 200)), pictures(*expected))
+    assert torch.equal(ImageChange(**change)(plain_images(0, 100, 200)), plain_images(*expected))
 
 
 def test_without_saturation_a_colour_is_its_grey():
@@ -41,7 +41,7 @@ def test_without_saturation_a_colour_is_its_grey():
     assert ImageChange(saturation=0.0)(red).flatten().tolist() == [60, 60, 60]  # 0.299 · 200
 
 
-def test_a_window_is_stretched_over_the_whole_picture():
+def test_a_window_is_stretched_over_the_whole_image():
     image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
     image[..., 4:, :4] = 90
     assert torch.equal(ImageChange(window=(0.5, 0.0, 0.5, 0.5))(image), torch.full_like(image, 90))
@@ -70,5 +70,5 @@ def test_every_second_clip_is_mirrored():
 
 
 def test_nothing_asked_for_is_nothing_changed():
-    images = pictures(3, 200)
+    images = plain_images(3, 200)
     assert ImageAugmentation().draw(np.random.default_rng(0))(images) is images

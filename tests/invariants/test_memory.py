@@ -105,7 +105,7 @@ from videoseq.config.yaml_file import load_settings
 from videoseq.features.store import VideoFeatures
 from videoseq.training.finetuning import Finetuner
 from videoseq.video.frames import FrameStamp, SampledFrame
-from videoseq.training.image_store import PictureStore
+from videoseq.training.image_store import ImageStore
 from videoseq.features.runtimes import TorchRuntime
 from videoseq.training.fit import fit
 
@@ -123,7 +123,7 @@ backbone = Backbone(network, identity, weights_are_packaged=False, blocks=blocks
 settings = load_settings(overrides=["backbone.trainable=all", "head.components=8", "head.hidden_size=16",
     "training.max_epochs=1", "training.finetune_epochs=1", "training.flip=true"])
 steps, clips = np.ones(int(sys.argv[2]), np.int64), []
-with PictureStore(Path(sys.argv[1]), preprocessing) as pictures:
+with ImageStore(Path(sys.argv[1]), preprocessing) as pictures:
     for number in range(4):
         noise = np.random.default_rng(number).standard_normal((len(steps), 32), dtype=np.float32)
         features = VideoFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, noise, 1.0, ())
@@ -133,7 +133,7 @@ with PictureStore(Path(sys.argv[1]), preprocessing) as pictures:
     fitted = fit(clips, [], 3, settings.head, settings.training)
     runtime = lambda tuned: TorchRuntime(tuned, torch.device("cpu"), "float32", 1)
     _, tuned = Finetuner(backbone, pictures, settings, runtime)(fitted, clips, [])
-    tuned.seen(clips)
+    tuned.with_own_features(clips)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
 """
 

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.heads import CELLS, CLASSES, INPUTS, make_features, make_head
+from tests.support.listeners import EpochListener
 from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.models.causal_rnn import RNNState
 from videoseq.models.ensemble import Ensemble
-from videoseq.training.fit import fit
+from videoseq.training.fit import FitEnvironment, fit
 
 
 def make_members(cell: str = "gru", inputs: str = "two_streams", number: int = 3) -> list:
@@ -64,9 +65,9 @@ def test_members_are_fitted_each_from_a_seed_of_its_own():
     clips, training = [make_clip(seed) for seed in range(4)], SETTINGS.model_copy(update={"max_epochs": 2})
     head = HEAD.model_copy(update={"components": 3})
     told = []
-    together = fit(
-        clips, [], 2, head, training.model_copy(update={"ensemble": 2, "seed": 5}), on_epoch=told.append
-    ).head
+    environment = FitEnvironment(listener=EpochListener(lambda _, record: told.append(record)))
+    of_two = training.model_copy(update={"ensemble": 2, "seed": 5})
+    together = fit(clips, [], 2, head, of_two, environment=environment).head
     assert isinstance(together, Ensemble)
     assert not together.training
     assert [(record.member, record.epoch) for record in told] == [(0, 0), (0, 1), (1, 0), (1, 1)]

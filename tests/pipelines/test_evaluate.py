@@ -102,7 +102,7 @@ def test_many_that_only_one_has_are_all_in_the_json(call, light_dataset, ben):
 def test_the_table_is_on_stdout_and_quiet_is_quiet(call, light_dataset, ben):
     ended = call("evaluate", ben, light_dataset)
     assert ended.status == 0
-    for words in (f"A: {ben}", f"B: {light_dataset}", "Cohen's kappa", "bouts A", "100 frames that both labelled"):
+    for words in (f"A: {ben}", f"B: {light_dataset}", "Cohen's kappa", "bouts A", "100 frames that both labeled"):
         assert words in ended.out
     assert all(line.startswith("warning: ") for line in ended.err.splitlines())
     assert call("evaluate", ben, light_dataset, "--quiet") == (0, "", "")
@@ -110,7 +110,7 @@ def test_the_table_is_on_stdout_and_quiet_is_quiet(call, light_dataset, ben):
 
 def test_frames_that_only_one_labelled_are_counted_until_they_have_a_name(call, light_dataset, ben):
     write(ben / "clip0.csv", "start_frame,stop_frame,label", "14,40,bright")
-    assert "not compared: 0 frames that only A labelled, 14 that only B did" in call("evaluate", ben, light_dataset).out
+    assert "not compared: 0 frames that only A labeled, 14 that only B did" in call("evaluate", ben, light_dataset).out
     ended = call("evaluate", ben, light_dataset, "--background", "dark", "--json")
     metrics = json.loads(ended.out)
     assert metrics["background"] == "dark"
@@ -164,7 +164,7 @@ def clip_of_two(light_dataset, tmp_path):
 
 def test_copies_of_a_video_are_one_video(call, clip_of_two):
     ann, ben = clip_of_two("0,10,dark", "0,20,dark")
-    assert "10 frames that both labelled, in 1 video;" in call("evaluate", ben, ann).out
+    assert "10 frames that both labeled, in 1 video;" in call("evaluate", ben, ann).out
 
 
 def test_a_video_that_cannot_be_read_is_one_line(call, clip_of_two):

@@ -78,7 +78,7 @@ def test_one_class_alone_is_not_trained_on(call, clip, tmp_path):
     shutil.copy(clip, tmp_path)
     (tmp_path / "clip.csv").write_text("start_s,stop_s,label\n0,1,dark\n")
     ended = call("train", tmp_path, "--out", tmp_path / "model", "--cache", tmp_path / "cache", "--quiet")
-    check_one_line(ended, 2, "expected labelled frames of two classes or more")
+    check_one_line(ended, 2, "expected labeled frames of two classes or more")
     assert not (tmp_path / "model").exists()
 
 
@@ -137,7 +137,9 @@ def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, lig
     metrics = json.loads(ended.out)
     assert {"swept", "cross_validated"} <= {notice["code"] for notice in metrics["notices"]}
     assert (metrics["measured_on"], len(metrics["folds"]), len(metrics["videos"])) == ("cross-validation", 2, 6)
-    for line in ("sweep: trial 1: macro F1", "head, fold 2 of 2, network 2: epoch 1", "macro F1 over the 2 folds: "):
+    networks = "cross-validation: 2 folds and then all clips, 12 networks to fit"
+    epoch, spread = "head, fold 2 of 2, network 2: epoch 1", "macro F1 over the 2 folds: "
+    for line in ("sweep: trial 2 of 2: macro F1", networks, epoch, spread):
         assert line in ended.err
     described = json.loads((out / "model.json").read_text())
     assert (described["num_members"], described["settings"]["decoding"]["margin"]) == (2, "tuned")

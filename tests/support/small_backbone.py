@@ -1,4 +1,4 @@
-"""The real CNN on pictures of 32 × 32, and clips of such pictures: what fine-tuning does is seen in seconds."""
+"""The real CNN on images of 32 × 32, and clips of such images: what fine-tuning does is seen in seconds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from videoseq.data.manifest import ClipEntry
 from videoseq.features.backbones import Backbone, efficientnet_lite
 from videoseq.features.runtimes import TorchRuntime
 from videoseq.features.store import FeatureStore
-from videoseq.training.image_store import PictureStore
+from videoseq.training.image_store import ImageStore
 from videoseq.video.reader import VideoReader
 
 SAMPLE_HZ = 10.0
 
 
 @contextmanager
-def small_pictures() -> Iterator[None]:
-    """Inside, EfficientNet-Lite0 takes pictures of 32 × 32, wherever it is loaded."""
+def small_images() -> Iterator[None]:
+    """Inside, EfficientNet-Lite0 takes images of 32 × 32, wherever it is loaded."""
     with pytest.MonkeyPatch.context() as patch:
         small = efficientnet_lite.VARIANTS["efficientnet_lite0"]._replace(input_size=32)
         patch.setitem(efficientnet_lite.VARIANTS, "efficientnet_lite0", small)
@@ -61,7 +61,7 @@ def make_clips(folder: Path, backbone: Backbone, num_clips: int = 3) -> list[Cli
     return clips
 
 
-def store_pictures(pictures: PictureStore, clips: list[Clip]) -> None:
+def store_images(images: ImageStore, clips: list[Clip]) -> None:
     for clip in clips:
         with VideoReader(clip.entry.video) as reader:
-            pictures.add(clip, reader, SAMPLE_HZ)
+            images.add(clip, reader, SAMPLE_HZ)

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.interruption import PowerCutError, place_at
+from tests.support.interruption import PowerCutError, environment_at
+from tests.support.listeners import EpochListener
 from tests.support.switch_clips import HEAD, SETTINGS, make_clip, weights_of
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, TrainerSettings, TrainSettings
 from videoseq.errors import ConfigError, OutputError
 from videoseq.features.backbones import load_backbone
 from videoseq.training import checkpoints
-from videoseq.training.checkpoints import CheckpointFolder, training_digest
-from videoseq.training.fit import FitPlace, fit
+from videoseq.training.checkpoints import CheckpointFolder, remove_checkpoints, training_digest
+from videoseq.training.fit import FitEnvironment, fit
 from videoseq.training.train import train_model
 
 CLIPS = [make_clip(seed) for seed in range(6)]
@@ -28,17 +29,18 @@ CHANGED = {"max_epochs": 5, "patience": 3, "ensemble": 2, "time_stretch": 0.2, "
 TRAINING = SETTINGS.model_copy(update=CHANGED)
 
 
-def fit_clips(place: FitPlace, stop_at: tuple[int, int] | None = None):
+def fit_clips(environment: FitEnvironment, stop_at: tuple[int, int] | None = None):
     """A fit that is interrupted at the end of an epoch of a member, and the epochs that it went through."""
     epochs = []
 
-    def on_epoch(record):
+    def on_epoch(_, record):
         epochs.append((record.member, record.epoch))
         if epochs[-1] == stop_at:
             raise PowerCutError
 
     try:
-        fitted = fit(CLIPS[:4], CLIPS[4:], 2, HEAD_WITH_DROPOUT, TRAINING, place=place, on_epoch=on_epoch)
+        environment = replace(environment, listener=EpochListener(on_epoch))
+        fitted = fit(CLIPS[:4], CLIPS[4:], 2, HEAD_WITH_DROPOUT, TRAINING, environment=environment)
     except PowerCutError:
         fitted = None
     return fitted, epochs
@@ -46,7 +48,7 @@ def fit_clips(place: FitPlace, stop_at: tuple[int, int] | None = None):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return fit_clips(FitPlace())
+    return fit_clips(FitEnvironment())
 
 
 @pytest.mark.parametrize("stop_at", [(0, 0), (0, 3), (1, 2)])
@@ -54,10 +56,10 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, undisturbed, stop
     """Dropout, order, speed and noise of the clips, schedule, patience and the best epoch so far: all go on."""
     whole, all_epochs = undisturbed
     assert len(all_epochs) == 10  # the validation loss falls, so that patience does not end it before
-    stopped, epochs = fit_clips(place_at(tmp_path), stop_at)
+    stopped, epochs = fit_clips(environment_at(tmp_path), stop_at)
     assert stopped is None
     assert epochs == all_epochs[: all_epochs.index(stop_at) + 1]
-    resumed, rest = fit_clips(place_at(tmp_path, may_resume=True))
+    resumed, rest = fit_clips(environment_at(tmp_path, may_resume=True))
     # The epoch at whose end the power went is repeated; of a member that was fitted, the last epoch is shown.
     assert rest == ([(0, 4)] if stop_at[0] else []) + all_epochs[all_epochs.index(stop_at) :]
     assert torch.equal(weights_of(resumed), weights_of(whole))
@@ -65,9 +67,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, undisturbed, stop
 
 
 def test_keeping_changes_nothing_and_a_fit_that_is_done_is_not_repeated(tmp_path, undisturbed):
-    kept, epochs = fit_clips(place_at(tmp_path))
+    kept, epochs = fit_clips(environment_at(tmp_path))
     assert (torch.equal(weights_of(kept), weights_of(undisturbed[0])), epochs) == (True, undisturbed[1])
-    again, shown = fit_clips(place_at(tmp_path, may_resume=True))
+    again, shown = fit_clips(environment_at(tmp_path, may_resume=True))
     assert shown == [(0, 4), (1, 4)]
     assert torch.equal(weights_of(again), weights_of(kept))
 
@@ -81,7 +83,7 @@ def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=changed)})
     backbone, classes = load_backbone(BackboneSettings()), ClassNames(["off", "on"])
 
-    def train(place: FitPlace, num_epochs: int = 1000):
+    def train(environment: FitEnvironment, num_epochs: int = 1000):
         seen = []
 
         def on_epoch(name, record):
@@ -89,14 +91,15 @@ def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
             if len(seen) == num_epochs:
                 raise PowerCutError
 
-        return train_model(clips, classes, settings, backbone, place=place, on_epoch=on_epoch), seen
+        environment = replace(environment, listener=EpochListener(on_epoch))
+        return train_model(clips, classes, settings, backbone, environment=environment), seen
 
-    whole, names = train(FitPlace())
+    whole, names = train(FitEnvironment())
     assert len(set(names)) == len(names) / 2 == (6 if changed else 4)
     for num_shown in (3, 5, 7) if changed else (3, 5, 4):  # what was fitted before is shown by its last epoch
         with pytest.raises(PowerCutError):
-            train(place_at(tmp_path, may_resume=True), num_shown)
-    resumed, shown = train(place_at(tmp_path, may_resume=True))
+            train(environment_at(tmp_path, may_resume=True), num_shown)
+    resumed, shown = train(environment_at(tmp_path, may_resume=True))
     assert len(shown) < len(names)
     for one, other in (
         (whole.contents.head, resumed.contents.head),
@@ -104,7 +107,7 @@ def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
     ):
         for name, tensor in one.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[name]), name
-    assert whole.measured.evaluation.metrics == resumed.measured.evaluation.metrics
+    assert whole.validation.evaluation.metrics == resumed.validation.evaluation.metrics
 
 
 def test_what_was_kept_is_read_without_running_code(tmp_path):
@@ -134,7 +137,7 @@ def test_a_damaged_checkpoint_is_told_and_not_gone_on_with(tmp_path, place):
     stored[place] ^= 1
     folder.of("head").path.write_bytes(stored)
     assert folder.of("head").read(is_done=True) is None
-    (notice,) = folder.take_stock()
+    (notice,) = folder.review()
     assert notice.code == "checkpoint_damaged"
     assert not folder.of("head").path.exists()
 
@@ -142,31 +145,31 @@ def test_a_damaged_checkpoint_is_told_and_not_gone_on_with(tmp_path, place):
 def test_what_another_training_has_left(tmp_path):
     left = CheckpointFolder(tmp_path, "one").of("head")
     left.write({}, is_done=True)
-    assert CheckpointFolder(tmp_path, "one", may_resume=True).take_stock() == []
+    assert CheckpointFolder(tmp_path, "one", may_resume=True).review() == []
     assert CheckpointFolder(tmp_path, "one", may_resume=True).num_done == 1
     with pytest.raises(ConfigError, match=r"got another's; give the same as then, or start anew without --resume"):
-        CheckpointFolder(tmp_path, "other", may_resume=True).take_stock()
-    (notice,) = CheckpointFolder(tmp_path, "one").take_stock()
+        CheckpointFolder(tmp_path, "other", may_resume=True).review()
+    (notice,) = CheckpointFolder(tmp_path, "one").review()
     assert notice.code == "not_resumed"
     assert "--resume auto would go on" in notice.message
     assert left.path.exists()  # there is time to think better of it
     assert CheckpointFolder(tmp_path, "one").of("head").read(is_done=True) is None
-    (notice,) = CheckpointFolder(tmp_path, "other").take_stock()
+    (notice,) = CheckpointFolder(tmp_path, "other").review()
     assert notice.code == "checkpoints_removed"
     assert not left.path.exists()
-    CheckpointFolder(tmp_path, "other").remove()
+    remove_checkpoints(tmp_path)
     assert not tmp_path.exists()
 
 
 def test_where_nothing_can_be_kept_training_goes_on_and_says_so(tmp_path, undisturbed):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("no folder", encoding="utf-8")
-    told = []
-    place = replace(place_at(in_the_way / "model.training"), on_notice=told.append)
-    fitted, _ = fit_clips(place)
+    listener = EpochListener()
+    environment = replace(environment_at(in_the_way / "model.training"), listener=listener)
+    fitted = fit(CLIPS[:4], CLIPS[4:], 2, HEAD_WITH_DROPOUT, TRAINING, environment=environment)
     assert torch.equal(weights_of(fitted), weights_of(undisturbed[0]))
-    assert {notice.code for notice in told} == {"checkpoint_not_kept"}
-    assert all(str(in_the_way) in notice.message for notice in told)
+    assert {notice.code for notice in listener.notices} == {"checkpoint_not_kept"}
+    assert all(str(in_the_way) in notice.message for notice in listener.notices)
 
 
 def test_what_was_written_is_read_back(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.evaluation.metrics import LabeledVideo, measure
 from videoseq.models.decoding import DecodingParameters, MarkovChain
-from videoseq.training.decoding_search import Unseen, decode_videos, learn_chain, settle_decoding
+from videoseq.training.decoding_search import HeldOutClip, decode_videos, fit_decoding, learn_chain
 
 CLASSES = ClassNames(["off", "on"])
 
@@ -32,9 +32,9 @@ def make_video(seed: int, noise: float, num_frames: int = 200) -> LabeledVideo:
     return LabeledVideo(f"{seed}.mp4", str(seed), seconds, num_frames / 10, targets, labels, probabilities)
 
 
-def unseen_of(videos: list[LabeledVideo]) -> list[Unseen]:
+def unseen_of(videos: list[LabeledVideo]) -> list[HeldOutClip]:
     chain = MarkovChain.estimate([video.targets for video in videos], 2)
-    return [Unseen(np.ones(len(video.labels), np.int64), chain) for video in videos]
+    return [HeldOutClip(np.ones(len(video.labels), np.int64), chain) for video in videos]
 
 
 def headline(videos: list[LabeledVideo]) -> tuple[float, float]:
@@ -65,7 +65,7 @@ def test_what_is_tuned_has_the_best_segments_of_those_that_cost_no_more_than_a_p
         unseen_of(videos),
         settings_of(method=method, **({"delay_seconds": 0.5} if method == "lag" else {})),
     )
-    chosen = settle_decoding(videos, unseen, CLASSES, settings)
+    chosen = fit_decoding(videos, unseen, CLASSES, settings)
     before, after = headline(videos), headline(decode_videos(videos, unseen, chosen, 10.0))
     assert after[0] >= before[0] - 0.01
     assert after[1] >= before[1]
@@ -83,7 +83,7 @@ def test_where_labels_are_right_already_there_is_nothing_to_decode():
     videos = [make_video(0, noise=0.1)]
     assert headline(videos) == (1.0, 1.0)
     for method in ("hysteresis", "min_duration", "lag"):
-        chosen = settle_decoding(videos, unseen_of(videos), CLASSES, settings_of(method=method))
+        chosen = fit_decoding(videos, unseen_of(videos), CLASSES, settings_of(method=method))
         assert chosen == DecodingParameters()
 
 
@@ -91,8 +91,8 @@ def test_what_is_given_is_taken_and_without_videos_nothing_is_tuned():
     given = settings_of(method="hysteresis", margin=0.3)
     videos = [make_video(0, noise=0.1)]
     for known in (videos, []):
-        assert settle_decoding(known, unseen_of(known), CLASSES, given).margin == 0.3
-    assert settle_decoding([], [], CLASSES, settings_of(method="hysteresis")) == DecodingParameters()
+        assert fit_decoding(known, unseen_of(known), CLASSES, given).margin == 0.3
+    assert fit_decoding([], [], CLASSES, settings_of(method="hysteresis")) == DecodingParameters()
 
 
 def test_a_video_without_probabilities_keeps_its_labels():

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from tests.support.commands import Cli
 from tests.support.interruption import PowerCutError
+from tests.support.listeners import EpochListener
 from tests.support.switch_clips import HEAD, SETTINGS, make_clip, weights_of
 from videoseq.config.schema import TrainerSettings, TrainingSettings
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.sequences import LaneBatches
 from videoseq.errors import ConfigError
 from videoseq.training.checkpoints import CheckpointFolder
-from videoseq.training.fit import FitPlace, fit
+from videoseq.training.fit import FitEnvironment, fit
 from videoseq.training.losses import chunk_loss, multilabel_chunk_loss
 
 CLIPS = [make_clip(seed, num_frames=40 + 9 * seed) for seed in range(6)]
@@ -35,7 +36,7 @@ TRAINING = SETTINGS.model_copy(
         "patience": None,
     }
 )
-TWO = FitPlace(trainer=TrainerSettings(devices=2))
+TWO = FitEnvironment(trainer=TrainerSettings(devices=2))
 
 
 @settings(max_examples=20)
@@ -87,16 +88,16 @@ def test_the_losses_of_processes_add_up_to_that_of_all_lanes(is_multilabel):
 
 
 def test_more_processes_than_lanes():
-    place = FitPlace(trainer=TrainerSettings(devices=6))
+    environment = FitEnvironment(trainer=TrainerSettings(devices=6))
     expected = r"trainer\.devices: expected no more processes than clips side by side \(5\), got 6"
     with pytest.raises(ConfigError, match=expected):
-        fit(CLIPS[:5], [], 2, HEAD, TRAINING, place=place)
+        fit(CLIPS[:5], [], 2, HEAD, TRAINING, environment=environment)
 
 
 def test_bfloat16_is_taken_where_it_is_asked_for():
-    place = FitPlace(trainer=TrainerSettings(precision="bfloat16"))
+    environment = FitEnvironment(trainer=TrainerSettings(precision="bfloat16"))
     short = TRAINING.model_copy(update={"max_epochs": 1})
-    one, other = (fit(CLIPS[:5], [], 2, HEAD, short, place=where) for where in (FitPlace(), place))
+    one, other = (fit(CLIPS[:5], [], 2, HEAD, short, environment=one) for one in (FitEnvironment(), environment))
     assert other.history[0].train_loss != one.history[0].train_loss
     assert other.history[0].train_loss == pytest.approx(one.history[0].train_loss, abs=0.05)
     assert {tensor.dtype for tensor in other.head.parameters()} == {torch.float32}
@@ -107,19 +108,20 @@ def test_two_processes_learn_what_one_does_and_go_on_where_they_were(tmp_path):
     """Five lanes on two processes, one clip to validate on, of which the second has none: weights to 1e-5."""
     whole = fit(CLIPS[:5], CLIPS[5:], 2, HEAD, TRAINING)
 
-    def cut(record):
+    def cut(_, record):
         if record.epoch == 1:
             raise PowerCutError
 
     def two(may_resume: bool, on_epoch):
         trainer = TrainerSettings(devices=2, checkpoint_seconds=0.0)
-        place = FitPlace(trainer=trainer, checkpoints=CheckpointFolder(tmp_path, "digest", may_resume))
-        return fit(CLIPS[:5], CLIPS[5:], 2, HEAD, TRAINING, place=place, on_epoch=on_epoch)
+        kept = CheckpointFolder(tmp_path, "digest", may_resume)
+        environment = FitEnvironment(trainer=trainer, checkpoints=kept, listener=EpochListener(on_epoch))
+        return fit(CLIPS[:5], CLIPS[5:], 2, HEAD, TRAINING, environment=environment)
 
     with pytest.raises(PowerCutError):
         two(False, cut)
     shown = []
-    shared = two(True, shown.append)
+    shared = two(True, lambda _, record: shown.append(record))
     assert shown[0].epoch == 1 or shown[0].epoch == 2  # the second epoch's end was told before the third was kept
     torch.testing.assert_close(weights_of(shared), weights_of(whole), rtol=0, atol=1e-5)
     for one, other in zip(whole.history, shared.history, strict=True):
@@ -138,7 +140,7 @@ def test_a_process_that_dies_is_an_error_of_one_line_and_none_is_left(monkeypatc
     )
     killer.start()
     with pytest.raises(ConfigError, match=r"^training: process 1 of trainer\.devices was killed by SIGKILL; if for"):
-        fit(CLIPS[:5], [], 2, HEAD, TRAINING, place=TWO)
+        fit(CLIPS[:5], [], 2, HEAD, TRAINING, environment=TWO)
     killer.join()
     assert all(process.poll() is not None for process in started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from torch import nn
 
 from pipelines import train as program
 from pipelines.console import Console
-from tests.support.interruption import PowerCutError, place_at
-from tests.support.small_backbone import make_clips, on_one_thread, small_pictures, store_pictures, write_clip
+from tests.support.interruption import PowerCutError, environment_at
+from tests.support.listeners import EpochListener
+from tests.support.small_backbone import make_clips, on_one_thread, small_images, store_images, write_clip
 from videoseq import load_model
 from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice
@@ -24,10 +26,11 @@ from videoseq.evaluation.evaluate import label_clips
 from videoseq.features.backbones import load_backbone
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.model_folder import load_model_folder, save_model_folder
-from videoseq.training import finetuning
-from videoseq.training.finetuning import Finetuner, FinetuningModule, check_finetuning
-from videoseq.training.fit import FitPlace, fit
-from videoseq.training.image_store import PictureStore
+from videoseq.training import finetuning_module
+from videoseq.training.finetuning import Finetuner, check_finetuning
+from videoseq.training.finetuning_module import FinetuningModule
+from videoseq.training.fit import FitEnvironment, fit
+from videoseq.training.image_store import ImageStore
 from videoseq.training.lightning_module import SequenceModule
 from videoseq.training.train import train_model
 
@@ -43,7 +46,7 @@ def settings_of(*overrides: str) -> TrainSettings:
 
 @pytest.fixture(scope="module")
 def backbone():
-    with small_pictures():
+    with small_images():
         yield load_backbone(BackboneSettings())
 
 
@@ -53,24 +56,24 @@ def clips(backbone, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(backbone, clips, tmp_path_factory):
-    with PictureStore(tmp_path_factory.mktemp("pictures"), backbone.identity.preprocessing) as store:
-        store_pictures(store, clips)
+def images(backbone, clips, tmp_path_factory):
+    with ImageStore(tmp_path_factory.mktemp("images"), backbone.identity.preprocessing) as store:
+        store_images(store, clips)
         yield store
 
 
-def make_module(backbone, clips, pictures, *overrides: str) -> FinetuningModule:
+def make_module(backbone, clips, images, *overrides: str) -> FinetuningModule:
     settings = settings_of("backbone.trainable=2", *overrides)
     torch.manual_seed(0)
     head = CausalRNN(backbone.identity.feature_size, 2, settings.head)
     weights, trainable = torch.tensor([1.0, 2.0]), settings.backbone.trainable
-    return FinetuningModule(head, weights, settings.training, copy.deepcopy(backbone), trainable, pictures)
+    return FinetuningModule(head, weights, settings.training, copy.deepcopy(backbone), trainable, images)
 
 
-def batches(clips, pictures=None):
-    """Chunks that begin with videos and within them, with features or with the numbers of pictures."""
-    if pictures is not None:
-        clips = [pictures.numbered(clip) for clip in clips]
+def batches(clips, images=None):
+    """Chunks that begin with videos and within them, with features or with the numbers of images."""
+    if images is not None:
+        clips = [images.numbered(clip) for clip in clips]
     return list(LaneBatches(clips, lanes=3, chunk_steps=7, shuffle=False))
 
 
@@ -79,10 +82,10 @@ def loss_of(module: SequenceModule, chunks) -> torch.Tensor:
     return torch.stack([module.training_step(batch, 0) for batch in chunks]).sum()
 
 
-def finetuned(backbone, clips, pictures, *overrides: str):
+def finetuned(backbone, clips, images, *overrides: str):
     settings = settings_of(*overrides)
     fitted = fit(clips, [], 2, settings.head, settings.training)
-    return Finetuner(backbone, pictures, settings, on_one_thread)(fitted, clips, [])
+    return Finetuner(backbone, images, settings, on_one_thread)(fitted, clips, [])
 
 
 def named_parts(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -93,9 +96,9 @@ def named_parts(network: nn.Module) -> dict[str, torch.Tensor]:
     ("trainable", "prefixes"),
     [("1", ("blocks.15.", "head.")), ("all", ("stem.", "blocks.", "head."))],
 )
-def test_exactly_the_chosen_blocks_change(backbone, clips, pictures, trainable, prefixes):
+def test_exactly_the_chosen_blocks_change(backbone, clips, images, trainable, prefixes):
     before = copy.deepcopy(named_parts(backbone.network))
-    _, tuned = finetuned(backbone, clips, pictures, f"backbone.trainable={trainable}")
+    _, tuned = finetuned(backbone, clips, images, f"backbone.trainable={trainable}")
     after, parameters = named_parts(tuned.backbone.network), dict(backbone.network.named_parameters())
     for name, tensor in after.items():
         changes = name in parameters and name.startswith(prefixes)
@@ -105,9 +108,9 @@ def test_exactly_the_chosen_blocks_change(backbone, clips, pictures, trainable, 
 
 
 @pytest.mark.parametrize("trainable", [3, "all"])
-def test_gradients_reach_exactly_the_chosen_blocks(backbone, clips, pictures, trainable):
-    module = make_module(backbone, clips, pictures, f"backbone.trainable={trainable}")
-    loss_of(module, batches(clips, pictures)).backward()
+def test_gradients_reach_exactly_the_chosen_blocks(backbone, clips, images, trainable):
+    module = make_module(backbone, clips, images, f"backbone.trainable={trainable}")
+    loss_of(module, batches(clips, images)).backward()
     chosen = {id(parameter) for parameter in module.backbone.last_parameters(trainable)}
     for name, parameter in module.backbone.network.named_parameters():
         assert (parameter.grad is not None) == (id(parameter) in chosen), name
@@ -115,39 +118,39 @@ def test_gradients_reach_exactly_the_chosen_blocks(backbone, clips, pictures, tr
     assert all(parameter.grad is not None for parameter in module.head.parameters())
 
 
-def test_batch_norm_stays_in_eval_mode(backbone, clips, pictures):
+def test_batch_norm_stays_in_eval_mode(backbone, clips, images):
     """That its statistics stay as they are is seen where exactly the chosen parameters change."""
-    module = make_module(backbone, clips, pictures, "backbone.trainable=all").train()
+    module = make_module(backbone, clips, images, "backbone.trainable=all").train()
     assert module.head.training
     norms = [one for one in module.backbone.modules() if isinstance(one, nn.BatchNorm2d)]
     assert len(norms) == 49
     assert not any(norm.training or norm.momentum is None for norm in norms)
 
 
-def test_the_loss_of_pictures_is_that_of_their_features(backbone, clips, pictures):
-    """Each step sees the picture of its own frame, and the state goes from chunk to chunk."""
-    module = make_module(backbone, clips, pictures, "head.components=8")
+def test_the_loss_of_images_is_that_of_their_features(backbone, clips, images):
+    """Each step sees the image of its own frame, and the state goes from chunk to chunk."""
+    module = make_module(backbone, clips, images, "head.components=8")
     plain = SequenceModule(module.head, module.class_weights, module.settings)
     with torch.no_grad():
-        of_pictures = loss_of(module, batches(clips, pictures))
+        of_images = loss_of(module, batches(clips, images))
         chunks = [batch._replace(features=module.head.reduce(batch.features)) for batch in batches(clips)]
-        torch.testing.assert_close(of_pictures, loss_of(plain, chunks), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(of_images, loss_of(plain, chunks), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("trainable", ["2", pytest.param("15", marks=pytest.mark.slow)], ids=["divided", "whole"])
-def test_computing_again_gives_the_same_gradients(backbone, clips, pictures, monkeypatch, trainable):
-    """A few pictures at a time and computed twice, or all at once and kept, or from what frozen blocks made of them."""
-    chunks, gradients, num_calls = batches(clips, pictures), [], []
-    stored = pictures.passed_through(before) if (before := backbone.divided(int(trainable))[0]) else None
+def test_computing_again_gives_the_same_gradients(backbone, clips, images, monkeypatch, trainable):
+    """A few images at a time and computed twice, or all at once and kept, or from what frozen blocks made of them."""
+    chunks, gradients, num_calls = batches(clips, images), [], []
+    stored = images.passed_through(before) if (before := backbone.divided(int(trainable))[0]) else None
     for images_at_once, keeps, handed_over in ((16, False, None), (5, False, stored), (1000, True, None)):
-        module = make_module(backbone, clips, pictures, f"backbone.trainable={trainable}")
+        module = make_module(backbone, clips, images, f"backbone.trainable={trainable}")
         module._handed_over = handed_over
         calls: list[None] = []
         module.backbone.network.blocks[-1].register_forward_hook(lambda *_, calls=calls: calls.append(None))
         with monkeypatch.context() as patch:
-            patch.setattr(finetuning, "_PICTURES_AT_ONCE", images_at_once)
+            patch.setattr(finetuning_module, "_IMAGES_AT_ONCE", images_at_once)
             if keeps:
-                patch.setattr(finetuning, "checkpoint", lambda part, given, use_reentrant: part(given))
+                patch.setattr(finetuning_module, "checkpoint", lambda part, given, use_reentrant: part(given))
             loss_of(module, chunks).backward()
         gradients.append([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
         num_calls.append(len(calls))
@@ -158,8 +161,8 @@ def test_computing_again_gives_the_same_gradients(backbone, clips, pictures, mon
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(one.abs().max()) + 1e-8)
 
 
-def test_two_learning_rates(backbone, clips, pictures):
-    module = make_module(backbone, clips, pictures, "training.learning_rate=0.003")
+def test_two_learning_rates(backbone, clips, images):
+    module = make_module(backbone, clips, images, "training.learning_rate=0.003")
     of_head, of_cnn = module.configure_optimizers()["optimizer"].param_groups
     assert (of_head["initial_lr"], of_cnn["initial_lr"]) == (0.003, 1e-3)
     assert {id(one) for one in of_head["params"]} == {id(one) for one in module.head.parameters()}
@@ -167,36 +170,36 @@ def test_two_learning_rates(backbone, clips, pictures):
     assert of_cnn["lr"] / of_head["lr"] == pytest.approx(1e-3 / 0.003)
 
 
-def test_the_head_goes_on_from_where_it_was(backbone, clips, pictures):
+def test_the_head_goes_on_from_where_it_was(backbone, clips, images):
     """With steps that are next to nothing it stays as it was fitted, and so do the CNN's features."""
     settings = settings_of(
         "backbone.trainable=1", "training.learning_rate=1e-12", "training.backbone_learning_rate=1e-12"
     )
     fitted = fit(clips, [], 2, settings.head, settings_of().training)
     before = copy.deepcopy(fitted.head.state_dict())
-    result, tuned = Finetuner(backbone, pictures, settings, on_one_thread)(fitted, clips, [])
+    result, tuned = Finetuner(backbone, images, settings, on_one_thread)(fitted, clips, [])
     for name, tensor in result.head.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=1e-9)
     assert [record.epoch for record in result.history] == [0, 1, 2]
     assert not result.head.training
-    for one, other in zip(tuned.seen(clips), clips, strict=True):
+    for one, other in zip(tuned.with_own_features(clips), clips, strict=True):
         np.testing.assert_allclose(one.features.features, other.features.features, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_cnn(backbone, clips, pictures):
+def test_the_same_seed_gives_the_same_cnn(backbone, clips, images):
     overrides = ("backbone.trainable=1", "training.flip=true", "training.crop=0.2")
-    hashes = [finetuned(backbone, clips, pictures, *overrides)[1].backbone.identity.weights_sha256 for _ in range(2)]
-    other = finetuned(backbone, clips, pictures, *overrides, "training.seed=1")[1]
+    hashes = [finetuned(backbone, clips, images, *overrides)[1].backbone.identity.weights_sha256 for _ in range(2)]
+    other = finetuned(backbone, clips, images, *overrides, "training.seed=1")[1]
     assert hashes[0] == hashes[1] != other.backbone.identity.weights_sha256
 
 
-def test_augmentation_is_drawn_once_for_a_clip_and_an_epoch(backbone, clips, pictures, monkeypatch):
+def test_augmentation_is_drawn_once_for_a_clip_and_an_epoch(backbone, clips, images, monkeypatch):
     module = make_module(
-        backbone, clips, pictures, "training.flip=true", "training.color_jitter=0.5", "training.crop=0.5"
+        backbone, clips, images, "training.flip=true", "training.color_jitter=0.5", "training.crop=0.5"
     )
-    same = pictures.read(torch.tensor([1]))
-    monkeypatch.setattr(pictures, "read", lambda numbers: same.repeat(len(numbers), 1, 1, 1))
+    same = images.read(torch.tensor([1]))
+    monkeypatch.setattr(images, "read", lambda numbers: same.repeat(len(numbers), 1, 1, 1))
     numbers = torch.arange(1, 25)
     epochs = {}
     for epoch in (0, 1):
@@ -212,9 +215,9 @@ def test_augmentation_is_drawn_once_for_a_clip_and_an_epoch(backbone, clips, pic
 
 
 @pytest.mark.slow
-def test_what_is_augmented_is_not_computed_once(backbone, clips, pictures):
+def test_what_is_augmented_is_not_computed_once(backbone, clips, images):
     plain, augmented = (
-        finetuned(backbone, clips, pictures, "backbone.trainable=1", f"training.color_jitter={jitter}")[1]
+        finetuned(backbone, clips, images, "backbone.trainable=1", f"training.color_jitter={jitter}")[1]
         for jitter in (0.0, 0.5)
     )
     assert plain.backbone.identity != augmented.backbone.identity
@@ -224,7 +227,7 @@ def test_what_is_augmented_is_not_computed_once(backbone, clips, pictures):
     ("overrides", "words"),
     [
         (["backbone.trainable=17"], r"trainable: expected a number up to 16 or all, got 17; .*lite0 has 16 blocks"),
-        (["training.flip=true"], r"training.flip, .*: change the pictures .*; set backbone.trainable, or leave"),
+        (["training.flip=true"], r"training.flip, .*: change the images .*; set backbone.trainable, or leave"),
         (["backbone.trainable=1", "training.ensemble=3"], r"ensemble: expected 1 with backbone.trainable, got 3"),
         (["backbone.trainable=-1"], r"backbone.trainable"),
         (["backbone.trainable=some"], r"backbone.trainable"),
@@ -246,20 +249,20 @@ def test_a_cnn_without_known_blocks_is_fine_tuned_whole_or_not_at_all(backbone):
 
 
 @pytest.mark.slow
-def test_in_cross_validation_no_cnn_has_seen_what_it_labels(backbone, clips, pictures):
+def test_in_cross_validation_no_cnn_has_seen_what_it_labels(backbone, clips, images):
     settings = settings_of("backbone.trainable=1", "data.cross_validation=groups")
-    finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
+    finetuner = Finetuner(backbone, images, settings, on_one_thread)
     trained = train_model(clips, CLASSES, settings, backbone, finetuner=finetuner)
-    labelled = {video.name: video for video in trained.measured.evaluation.clips}
+    labelled = {video.name: video for video in trained.validation.evaluation.clips}
     for group in ("g0", "g1"):
         rest = [clip for clip in clips if clip.entry.group != group]
         fitted = fit(rest, [], 2, settings.head, settings.training)
         result, tuned = finetuner(fitted, rest, [])
         result.head.temperature.copy_(trained.contents.head.temperature)
-        held_out = tuned.seen([clip for clip in clips if clip.entry.group == group])
+        held_out = tuned.with_own_features([clip for clip in clips if clip.entry.group == group])
         for video in label_clips(result.head, held_out, CLASSES):
             np.testing.assert_allclose(labelled[video.name].probabilities, video.probabilities, atol=1e-5)
-    assert trained.contents.backbone is trained.measured.kept.tuned.backbone
+    assert trained.contents.backbone is trained.validation.kept.tuned.backbone
 
 
 def test_a_recipe_that_needs_a_finetuner_gets_one(backbone, clips):
@@ -302,13 +305,13 @@ def test_the_program_makes_a_model_that_carries_its_cnn(backbone, trained):
     assert len(list((trained / "features").glob("*/*/entry.json"))) == 3  # none of the tuned CNN
 
 
-def test_a_saved_model_labels_as_the_one_in_memory(backbone, clips, pictures, tmp_path):
+def test_a_saved_model_labels_as_the_one_in_memory(backbone, clips, images, tmp_path):
     settings = settings_of("backbone.trainable=2", "data.refit=false")
-    finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
+    finetuner = Finetuner(backbone, images, settings, on_one_thread)
     made = train_model(clips, CLASSES, settings, backbone, finetuner=finetuner).contents
     save_model_folder(made, tmp_path / "model")
     video = clips[1].entry.video
-    seen = pictures.seen_by(on_one_thread(made.backbone), clips[1])
+    seen = images.seen_by(on_one_thread(made.backbone), clips[1])
     (expected,) = label_clips(made.head, [seen], CLASSES)
     labels = load_model(tmp_path / "model", device="cpu", runtime="torch", precision="float32", threads=1).label(video)
     np.testing.assert_allclose(labels.probabilities, expected.probabilities, atol=1e-6)
@@ -327,27 +330,28 @@ def test_tensors_that_are_not_its_own_are_refused(trained, backbone, tmp_path):
 
 
 @pytest.mark.slow
-def test_fine_tuning_that_was_interrupted_goes_on_to_the_same_bits(backbone, clips, pictures, tmp_path):
-    """CNN and head, each with its learning rate, and what is drawn for pictures in each pass."""
+def test_fine_tuning_that_was_interrupted_goes_on_to_the_same_bits(backbone, clips, images, tmp_path):
+    """CNN and head, each with its learning rate, and what is drawn for images in each pass."""
     told = ("backbone.trainable=1", "training.finetune_epochs=3", "head.dropout=0.3", "training.color_jitter=0.2")
     settings = settings_of(*told)
-    finetuner = Finetuner(backbone, pictures, settings, on_one_thread)
+    finetuner = Finetuner(backbone, images, settings, on_one_thread)
 
-    def tune(place, stop_at=None):
+    def tune(environment, stop_at=None):
         seen = []
 
-        def on_epoch(record):
+        def on_epoch(_, record):
             seen.append(record.epoch)
             if record.epoch == stop_at:
                 raise PowerCutError
 
-        head = fit(clips, [], 2, settings.head, settings.training, place=place)
-        result, tuned = finetuner(head, clips, [], place, "fine-tuning", on_epoch)
+        head = fit(clips, [], 2, settings.head, settings.training, environment=environment)
+        told = replace(environment, listener=EpochListener(on_epoch))
+        result, tuned = finetuner(head, clips, [], told, "fine-tuning")
         return [*result.head.state_dict().values(), *tuned.backbone.state_dict().values()], seen
 
-    whole, _ = tune(FitPlace())
+    whole, _ = tune(FitEnvironment())
     with pytest.raises(PowerCutError):
-        tune(place_at(tmp_path), stop_at=1)
-    resumed, seen = tune(place_at(tmp_path, may_resume=True))
+        tune(environment_at(tmp_path), stop_at=1)
+    resumed, seen = tune(environment_at(tmp_path, may_resume=True))
     assert seen == [1, 2]
     assert all(torch.equal(one, other) for one, other in zip(whole, resumed, strict=True))

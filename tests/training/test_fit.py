@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.listeners import EpochListener
 from tests.support.switch_clips import HEAD, SETTINGS, SIZE, make_clip, weights_of
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
@@ -20,7 +21,7 @@ from videoseq.evaluation.evaluate import evaluate_heads, label_clips
 from videoseq.evaluation.metrics.since_start import accuracy_since_start
 from videoseq.evaluation.precision import label_agreement
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.training.fit import FitPlace, fit
+from videoseq.training.fit import FitEnvironment, fit
 from videoseq.training.lightning_module import SequenceModule
 
 OFF, ON = 0, 1
@@ -216,11 +217,11 @@ def test_a_device_without_room_gets_half_the_batch_size_and_says_so(clips, monke
 
     expected = fit(clips[:9], [], 2, head, short.model_copy(update={"batch_size": 2}))
     monkeypatch.setattr(SequenceModule, "training_step", with_room_for_two)
-    told = []
-    found = fit(clips[:9], [], 2, head, short, place=FitPlace(on_notice=told.append))
+    listener = EpochListener()
+    found = fit(clips[:9], [], 2, head, short, environment=FitEnvironment(listener=listener))
     assert torch.equal(weights_of(found), weights_of(expected))
-    assert {notice.code for notice in told} == {"batch_size_halved"}
-    assert "fitted with training.batch_size=2" in told[0].message
+    assert {notice.code for notice in listener.notices} == {"batch_size_halved"}
+    assert "fitted with training.batch_size=2" in listener.notices[0].message
     monkeypatch.setattr(SequenceModule, "training_step", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
     with pytest.raises(ConfigError, match=r"room for one video on cpu, got none; lower training\.tbptt_steps"):
         fit(clips[:9], [], 2, head, short)

@@ -71,7 +71,7 @@ def trained(clips, backbone):
 
 
 def test_both_are_learnt_and_one_frame_alone_cannot_tell(trained):
-    metrics = trained.measured.evaluation.metrics
+    metrics = trained.validation.evaluation.metrics
     assert metrics["model"].headline["macro_f1"].value > 0.9
     assert metrics["model"].headline["exact_match"].value > 0.75
     assert metrics["no context"].headline["exact_match"].value < 0.6
@@ -79,19 +79,19 @@ def test_both_are_learnt_and_one_frame_alone_cannot_tell(trained):
 
 
 def test_thresholds_are_those_of_validation_and_the_model_that_is_kept_has_them(trained, clips):
-    measured, kept = trained.measured.fit.head, trained.contents.head
+    measured, kept = trained.validation.fit.head, trained.contents.head
     assert torch.equal(measured.thresholds, kept.thresholds)
     assert measured.temperature == kept.temperature
-    assert "thresholds_tuned" in {notice.code for notice in trained.measured.notices}
-    names = {clip.name for clip in trained.measured.evaluation.clips}
+    assert "thresholds_tuned" in {notice.code for notice in trained.validation.notices}
+    names = {clip.name for clip in trained.validation.evaluation.clips}
     found = label_clips(measured, [clip for clip in clips if clip.entry.video.name in names], CLASSES)
     assert best_thresholds(found, 2) == pytest.approx(measured.thresholds.numpy())
-    for video, evaluated in zip(found, trained.measured.evaluation.clips, strict=True):
+    for video, evaluated in zip(found, trained.validation.evaluation.clips, strict=True):
         assert np.array_equal(video.labels, evaluated.labels)
 
 
 def test_metrics_json_names_its_task_and_has_no_more_than_has_a_meaning(trained):
-    found = json.loads(json.dumps(metrics_json(trained.measured.evaluation, "val", [])))
+    found = json.loads(json.dumps(metrics_json(trained.validation.evaluation, "val", [])))
     assert (found["task"], "background" in found) == ("multilabel", False)
     assert list(found["thresholds"]) == list(CLASSES)
     model = found["labellers"]["model"]
@@ -163,20 +163,20 @@ def test_a_folder_without_thresholds_is_refused(contents, tmp_path):
 
 def test_cross_validation_measures_all_clips_and_several_networks_answer_together(clips, backbone):
     trained = train_model(clips[:4], CLASSES, settings_of(max_epochs=2, cross_validation=2, ensemble=2), backbone)
-    evaluation = trained.measured.evaluation
+    evaluation = trained.validation.evaluation
     assert len(evaluation.clips) == 4
     assert isinstance(trained.contents.head, Ensemble)
     assert evaluation.thresholds == pytest.approx(
         dict(zip(CLASSES, trained.contents.head.thresholds.tolist(), strict=True))
     )
-    assert [set(fold.headline["model"]) >= {"micro_f1"} for fold in trained.measured.folds] == [True, True]
+    assert [set(fold.headline["model"]) >= {"micro_f1"} for fold in trained.validation.folds] == [True, True]
     assert set(trained.contents.config.majority_names) <= set(CLASSES)
 
 
 def test_test_clips_are_measured_with_thresholds_that_they_did_not_tune(backbone):
     kinds = ["train"] * 4 + ["val", "test"]
     clips = [two_switches(seed, split=split) for seed, split in enumerate(kinds)]
-    measured = train_model(clips, CLASSES, settings_of(max_epochs=2), backbone).measured
+    measured = train_model(clips, CLASSES, settings_of(max_epochs=2), backbone).validation
     assert (measured.measured_on, [clip.name for clip in measured.evaluation.clips]) == ("test", ["clip5.mp4"])
     assert "thresholds_tuned" not in {notice.code for notice in measured.notices}
 
@@ -231,7 +231,7 @@ def test_what_was_annotated_is_counted_by_class(clips):
 
 
 def test_applying_the_same_thresholds_again_changes_nothing(trained):
-    video = trained.measured.evaluation.clips[0]
+    video = trained.validation.evaluation.clips[0]
     again = with_thresholds(video, 1.0, trained.contents.head.thresholds.double().numpy())
     assert np.array_equal(again.labels, video.labels)
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.support.listeners import Recorder
 from tests.support.switch_clips import HEAD, SETTINGS, make_clip
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import TrainSettings
@@ -13,7 +14,7 @@ from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation.evaluate import label_clips
 from videoseq.evaluation.metrics import measure
-from videoseq.training.fit import fit
+from videoseq.training.fit import FitEnvironment, fit
 from videoseq.training.sweep import possible_choices, sweep, with_changes
 
 CLASSES = ClassNames(["off", "on"])
@@ -28,9 +29,12 @@ def cross_validated(settings: TrainSettings) -> TrainSettings:
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [SWEPT, cross_validated(SWEPT)], ids=["split", "folds"])
 def test_the_best_of_all_trials_is_taken_and_the_first_is_as_given(settings):
-    told = []
-    best, trials = sweep(CLIPS, CLASSES, settings, 4, on_trial=told.append)
-    assert told == trials
+    listener = Recorder()
+    best, trials = sweep(CLIPS, CLASSES, settings, 4, environment=FitEnvironment(listener=listener))
+    assert [(one.stage, one.num_done, one.num_total) for one in listener.progress] == [
+        ("sweep", n, 4) for n in (1, 2, 3, 4)
+    ]
+    assert [trial.text in told for trial, told in zip(trials, listener.messages, strict=True)] == [True] * 4
     assert [trial.number for trial in trials] == [0, 1, 2, 3]
     assert trials[0].changed == {}
     assert all(trial.changed for trial in trials[1:])

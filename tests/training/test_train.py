@@ -39,50 +39,50 @@ def weights_of(head) -> torch.Tensor:
 
 
 def codes(trained) -> set[str]:
-    return {notice.code for notice in trained.measured.notices}
+    return {notice.code for notice in trained.validation.notices}
 
 
 def test_where_validation_was_drawn_the_model_kept_has_seen_all_clips(backbone):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
     trained = train(clips, backbone)
-    assert trained.measured.measured_on == "val"
+    assert trained.validation.measured_on == "val"
     assert "refitted_on_all_clips" in codes(trained)
     assert "measured_on_validation" not in codes(trained)  # it chose nothing
-    validated = {clip.name for clip in trained.measured.evaluation.clips}
+    validated = {clip.name for clip in trained.validation.evaluation.clips}
     kept = [clip for clip in clips if clip.entry.video.name not in validated]
     expected = fit([*kept, *(c for c in clips if c not in kept)], [], 2, HEAD, TRAINING).head
     assert torch.equal(weights_of(trained.contents.head), weights_of(expected))
     measured = fit(kept, [], 2, HEAD, TRAINING).head
-    assert torch.equal(weights_of(trained.measured.fit.head), weights_of(measured))
+    assert torch.equal(weights_of(trained.validation.fit.head), weights_of(measured))
 
 
 def test_a_split_that_was_given_is_kept_out(backbone):
     clips = [make_clip(seed, split="val" if seed > 5 else "train") for seed in range(8)]
     trained = train(clips, backbone)
-    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.validation.fit.head))
     assert "refitted_on_all_clips" not in codes(trained)
 
 
 def test_the_second_fit_can_be_left_out(backbone):
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone, refit=False)
-    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.validation.fit.head))
 
 
 def test_test_clips_measure_the_model_that_is_kept(backbone):
     clips = [make_clip(seed, split="test" if seed > 5 else "train", group=f"g{seed}") for seed in range(8)]
     trained = train(clips, backbone)
-    assert trained.measured.measured_on == "test"
-    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.measured.fit.head))
+    assert trained.validation.measured_on == "test"
+    assert torch.equal(weights_of(trained.contents.head), weights_of(trained.validation.fit.head))
     everything_else = fit([clip for clip in clips if clip.entry.split == "train"], [], 2, HEAD, TRAINING).head
     assert weights_of(everything_else).shape == weights_of(trained.contents.head).shape
-    assert {clip.name for clip in trained.measured.evaluation.clips} == {"clip6.mp4", "clip7.mp4"}
+    assert {clip.name for clip in trained.validation.evaluation.clips} == {"clip6.mp4", "clip7.mp4"}
     assert codes(trained) == set()
 
 
 def test_cross_validation_labels_each_clip_by_a_model_that_has_not_seen_its_group(backbone):
     clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
     trained = train(clips, backbone, cross_validation="groups")
-    measured = trained.measured
+    measured = trained.validation
     assert (measured.measured_on, codes(trained)) == ("cross-validation", {"cross_validated"})
     assert [fold.groups for fold in measured.folds] == [("g0",), ("g1",), ("g2",)]
     assert torch.equal(weights_of(trained.contents.head), weights_of(fit(clips, [], 2, HEAD, TRAINING).head))
@@ -99,19 +99,19 @@ def test_cross_validation_labels_each_clip_by_a_model_that_has_not_seen_its_grou
 
 def test_folds_can_be_fewer_than_groups(backbone):
     clips = [make_clip(seed, group=f"g{seed}") for seed in range(6)]
-    measured = train(clips, backbone, cross_validation=2).measured
+    measured = train(clips, backbone, cross_validation=2).validation
     assert [len(fold.groups) for fold in measured.folds] == [3, 3]
 
 
 def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbone):
     """The temperature of validation is the one that its clips like best, and the model that is kept has it too."""
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone)
-    head = trained.measured.fit.head
+    head = trained.validation.fit.head
     assert head.temperature != 1
     assert trained.contents.head.temperature == head.temperature
     loss = {}
     for factor in (0.8, 1.0, 1.25):
-        scaled = [tempered(clip, factor) for clip in trained.measured.evaluation.clips]
+        scaled = [tempered(clip, factor) for clip in trained.validation.evaluation.clips]
         loss[factor] = measure(scaled, CLASSES).metrics.headline["negative_log_likelihood"].value
     assert min(loss, key=loss.get) == 1.0 or head.temperature in (0.25, 4.0)
 
@@ -119,7 +119,9 @@ def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbon
 def test_cross_validation_calibrates_on_all_clips_together(backbone):
     clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
     trained = train(clips, backbone, cross_validation="groups")
-    known = [tempered(clip, 1 / float(trained.contents.head.temperature)) for clip in trained.measured.evaluation.clips]
+    known = [
+        tempered(clip, 1 / float(trained.contents.head.temperature)) for clip in trained.validation.evaluation.clips
+    ]
     assert float(trained.contents.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
 
 
@@ -132,14 +134,14 @@ def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, 
     for given in ({"method": "hysteresis"}, {"method": "lag", "delay_seconds": 0.5}):
         tuned = train(clips, backbone, given, **data)
         decoding = tuned.contents.head.decoding
-        assert decoding.parameters == tuned.measured.fit.head.decoding.parameters
+        assert decoding.parameters == tuned.validation.fit.head.decoding.parameters
         assert decoding.parameters.method == given["method"]
         assert torch.equal(weights_of(plain.contents.head), weights_of(tuned.contents.head))
-        before, after = (trained.measured.evaluation.metrics["model"].headline for trained in (plain, tuned))
+        before, after = (trained.validation.evaluation.metrics["model"].headline for trained in (plain, tuned))
         assert after["f1_at_50"].value > before["f1_at_50"].value
         assert after["macro_f1"].value >= before["macro_f1"].value - 0.01
-        for clip in tuned.measured.evaluation.clips:
-            assert np.array_equal(clip.labels, _decoded(tuned.measured, clips, clip, decoding, data))
+        for clip in tuned.validation.evaluation.clips:
+            assert np.array_equal(clip.labels, _decoded(tuned.validation, clips, clip, decoding, data))
 
 
 def _decoded(measured, clips, video, decoding, data):

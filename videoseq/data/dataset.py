@@ -30,6 +30,8 @@ class Dataset:
         classes: All classes; every label is one of them.
         background: The class of frames that no row covers; None leaves them unlabeled.
         task: Whether a frame has one class or any number of them.
+        split: The split that all entries are of, if only one was asked for; empty for all.
+        source: The folder or manifest; None for a dataset that was not read from one.
     """
 
     entries: tuple[ClipEntry, ...]
@@ -37,6 +39,8 @@ class Dataset:
     classes: ClassNames
     background: str | None = None
     task: Task = "multiclass"
+    split: str = ""
+    source: Path | None = None
 
     def __repr__(self) -> str:
         return f"Dataset({len(self.entries)} videos, {len(self.groups)} groups, classes: {', '.join(self.classes)})"
@@ -88,7 +92,7 @@ def load_dataset(
     for annotation in annotations:
         for interval in annotation.intervals:
             names.index_of(interval.label, f"{annotation.path}: row {interval.row}")
-    return Dataset(tuple(entries), tuple(annotations), names, background, task)
+    return Dataset(tuple(entries), tuple(annotations), names, background, task, split, Path(path))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
-"""Pictures as they might have been: mirrored, in another light, a little nearer; all those of a clip in the same way.
+"""Images as they might have been: mirrored, in another light, a little nearer; all those of a clip in the same way.
 
-What is drawn is drawn for a clip and a pass, never for a picture: movement that is no one's would be learnt else.
+What is drawn is drawn for a clip and a pass, never for a image: movement that is no one's would be learnt else.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 _GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
-_MIDDLE = 127.5  # contrast turns about it, and not about a picture's own mean, which changes from frame to frame
+_MIDDLE = 127.5  # contrast turns about it, and not about a image's own mean, which changes from frame to frame
 
 
 @dataclass(frozen=True)
 class ImageChange:
-    """What all pictures of a clip undergo in one pass.
+    """What all images of a clip undergo in one pass.
 
     Attributes:
         is_mirrored: Left to right.
         brightness: What grey levels are multiplied by.
         contrast: What their distance to the middle of the scale is.
         saturation: What their distance to the pixel's grey is.
-        window: The part that is kept and stretched over the whole picture: top, left, height, width as shares of it.
+        window: The part that is kept and stretched over the whole image: top, left, height, width as shares of it.
     """
 
     is_mirrored: bool = False
@@ -35,7 +35,7 @@ class ImageChange:
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     def __call__(self, images: UInt8[Tensor, "images 3 height width"]) -> UInt8[Tensor, "images 3 height width"]:
-        """The pictures changed; those given stay as they are."""
+        """The images changed; those given stay as they are."""
         if self.window[2:] != (1.0, 1.0):
             images = self._cut(images)
         if (self.brightness, self.contrast, self.saturation) != (1.0, 1.0, 1.0):

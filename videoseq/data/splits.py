@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import DataSettings
 from videoseq.data.dataset import Clip
+from videoseq.data.manifest import ClipEntry
 from videoseq.errors import AnnotationError, Notice
 
 
@@ -83,10 +84,7 @@ def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | N
     counts: dict[str, np.ndarray] = {}
     for clip in clips:
         counts[clip.entry.group] = counts.get(clip.entry.group, 0) + clip.class_counts(num_classes)
-    if len(counts) < 2:
-        raise AnnotationError("cross-validation: expected clips of two groups or more, got one group")
-    if any(clip.entry.split is not None for clip in clips):
-        raise AnnotationError("cross-validation: expected a dataset without splits, got some; leave out the column")
+    check_folds([clip.entry for clip in clips])
     total = np.maximum(np.sum(list(counts.values()), axis=0), 1)
     shares = {group: of_group / total for group, of_group in counts.items()}
     folds: list[list[str]] = [[] for _ in range(min(max_folds or len(counts), len(counts)))]
@@ -100,6 +98,18 @@ def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | N
         )
         for groups in sorted(tuple(sorted(fold)) for fold in folds)
     ]
+
+
+def check_folds(entries: Sequence[ClipEntry]) -> None:
+    """Raises an error if no folds can be made of a dataset.
+
+    Raises:
+        AnnotationError: There is one group only, or the dataset names splits.
+    """
+    if len({entry.group for entry in entries}) < 2:
+        raise AnnotationError("cross-validation: expected clips of two groups or more, got one group")
+    if any(entry.split is not None for entry in entries):
+        raise AnnotationError("cross-validation: expected a dataset without splits, got some; leave out the column")
 
 
 def count_classes(clips: Sequence[Clip], num_classes: int) -> Int64[np.ndarray, " classes"]:

@@ -52,3 +52,32 @@ class Listener:
 
     def on_result(self, result: Result, *, is_new: bool = True) -> None:
         """One video is done or failed; ``is_new`` is False where an earlier run left it so."""
+
+
+class NoticeRecorder(Listener):
+    """Passes everything on, and keeps the notices.
+
+    Args:
+        listener: Hears everything, each notice once.
+
+    Attributes:
+        notices: Each once, in their order.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.notices: list[Notice] = []
+
+    def on_message(self, text: str, *, event: str = "message", is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401, D102 (as above)
+        self.listener.on_message(text, event=event, is_detail=is_detail, **facts)
+
+    def on_notice(self, notice: Notice) -> None:  # noqa: D102 (as above)
+        if notice not in self.notices:
+            self.notices.append(notice)
+            self.listener.on_notice(notice)
+
+    def on_progress(self, progress: Progress) -> None:  # noqa: D102 (as above)
+        self.listener.on_progress(progress)
+
+    def on_result(self, result: Result, *, is_new: bool = True) -> None:  # noqa: D102 (as above)
+        self.listener.on_result(result, is_new=is_new)

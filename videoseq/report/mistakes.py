@@ -13,6 +13,8 @@ from videoseq.annotations.segments import find_runs
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.errors import VideoError
 from videoseq.evaluation.metrics import LabeledVideo
+from videoseq.jobs.events import Listener
+from videoseq.video.access import open_videos
 from videoseq.video.frames import FrameReader, Image
 from videoseq.video.reader import VideoReader
 
@@ -68,6 +70,13 @@ def wrong_spans(videos: Sequence[LabeledVideo], limit: int = NUM_SPANS) -> list[
     ]
     spans.sort(key=lambda span: round(span.start_seconds - span.stop_seconds, 6))  # equal ones stay in order
     return spans[:limit]
+
+
+def read_mistakes(videos: Sequence[LabeledVideo], listener: Listener) -> dict[WrongSpan, bytes]:
+    """Images of the longest spans that were labeled wrongly, for a report; their videos are decoded in isolation."""
+    listener.on_message("reading images of the longest mistakes", is_detail=True)
+    with open_videos() as access:
+        return read_pictures(wrong_spans(videos), videos, access.open)
 
 
 def read_pictures(

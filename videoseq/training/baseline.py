@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -13,13 +12,13 @@ from videoseq.data.dataset import Clip
 from videoseq.data.splits import count_classes
 from videoseq.errors import AnnotationError
 from videoseq.evaluation.results import MODEL, NO_CONTEXT
+from videoseq.jobs.events import Listener
 from videoseq.training.finetuning import Finetuner, TunedBackbone
-from videoseq.training.fit import HERE, FitPlace, FitResult, fit
-from videoseq.training.loop import EpochRecord
+from videoseq.training.fit import FitEnvironment, FitResult, fit
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class HeadAndBaseline:
     """A head and its baseline without context, fitted on the same clips.
 
     Attributes:
@@ -32,35 +31,43 @@ class Pair:
     no_context: FitResult
     tuned: TunedBackbone | None = None
 
-    def seen(self, clips: Sequence[Clip]) -> Sequence[Clip]:
-        """The clips with the features that the two see."""
-        return clips if self.tuned is None else self.tuned.seen(clips)
+    def with_own_features(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """The clips with the features that these two networks read."""
+        return clips if self.tuned is None else self.tuned.with_own_features(clips)
 
     @property
-    def by_labeller(self) -> dict[str, FitResult]:
+    def by_labeler(self) -> dict[str, FitResult]:
         """The two by the names that they have in results."""
         return {MODEL: self.head, NO_CONTEXT: self.no_context}
 
 
-class Fitter:
-    """Fits pairs as the settings say."""
+class BaselineFitter:
+    """Fits a head and its baseline as the settings say."""
 
     def __init__(
         self,
         num_classes: int,
         settings: TrainSettings,
-        place: FitPlace = HERE,
-        on_epoch: Callable[[str, EpochRecord], None] | None = None,
+        environment: FitEnvironment | None = None,
         finetuner: Finetuner | None = None,
     ) -> None:
         self._finetuner = finetuner
         self._num_classes = num_classes
         self._settings = settings
-        self._place = place
-        self._on_epoch = on_epoch
+        self._environment = environment or FitEnvironment()
 
-    def __call__(self, train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> Pair:
-        """A pair; ``note`` is added to the names of the two as ``on_epoch`` hears them.
+    @property
+    def listener(self) -> Listener:
+        """Hears every epoch."""
+        return self._environment.listener
+
+    @property
+    def num_networks(self) -> int:
+        """How many fits one call makes: head and baseline, each with the members of an ensemble, and the CNN."""
+        return 2 * self._settings.training.ensemble + (self._finetuner is not None)
+
+    def __call__(self, train: Sequence[Clip], val: Sequence[Clip], note: str = "") -> HeadAndBaseline:
+        """Fits both; ``note`` is added to their names in the progress.
 
         Raises:
             AnnotationError: The training clips have labelled frames of fewer than two classes.
@@ -69,18 +76,14 @@ class Fitter:
         settings = self._settings.head
         head, tuned = self._fit(f"head{note}", settings, train, val), None
         if self._finetuner is not None:
-            name = f"fine-tuning{note}"
-            head, tuned = self._finetuner(head, train, val, self._place, name, self._named(name))
-            train, val = tuned.seen(train), tuned.seen(val)
+            head, tuned = self._finetuner(head, train, val, self._environment, f"fine-tuning{note}")
+            train, val = tuned.with_own_features(train), tuned.with_own_features(val)
         no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val)
-        return Pair(head, no_context, tuned)
+        return HeadAndBaseline(head, no_context, tuned)
 
     def _fit(self, name: str, head: HeadSettings, train: Sequence[Clip], val: Sequence[Clip]) -> FitResult:
-        training, show = self._settings.training, self._named(name)
-        return fit(train, val, self._num_classes, head, training, place=self._place, name=name, on_epoch=show)
-
-    def _named(self, name: str) -> Callable[[EpochRecord], None] | None:
-        return None if self._on_epoch is None else partial(self._on_epoch, name)
+        training, environment = self._settings.training, self._environment
+        return fit(train, val, self._num_classes, head, training, environment=environment, name=name)
 
 
 def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> None:
@@ -90,7 +93,7 @@ def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> 
         AnnotationError: They have labelled frames of one class only, or in multilabel no class has some of them.
     """
     counts = count_classes(clips, num_classes)
-    wanted, is_there = "labelled frames of two classes or more", np.count_nonzero(counts) > 1
+    wanted, is_there = "labeled frames of two classes or more", np.count_nonzero(counts) > 1
     if clips and clips[0].is_multilabel:
         num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
         wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labelled].any()

@@ -93,7 +93,7 @@ class CheckpointFolder:
         name = re.sub(r"[^a-z0-9]+", "-", fit.lower()).strip("-")
         return Checkpoint(self.path / f"{name}{_SUFFIX}", self.digest, self.may_resume)
 
-    def take_stock(self) -> list[Notice]:
+    def review(self) -> list[Notice]:
         """What to know of what an interrupted training has left; what cannot be used by this one is removed.
 
         Raises:
@@ -120,9 +120,10 @@ class CheckpointFolder:
         """How many fits are there with their results."""
         return sum(found is not None and found["is_done"] for found in map(_read, self.path.glob(f"*{_SUFFIX}")))
 
-    def remove(self) -> None:
-        """Removes them all, once the model is saved."""
-        shutil.rmtree(self.path, ignore_errors=True)
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes the folder and all that is in it; called when the model is saved."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def training_digest(

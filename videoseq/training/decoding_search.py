@@ -1,4 +1,4 @@
-"""How labels come about is settled on clips that were not learnt from: which decoding gives the best segments there."""
+"""Which decoding gives the best segments is found on clips that are held out from training."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MAX_COST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
-    """What decoding needs to know of a clip that was labelled by a network that had not learnt from it.
+class HeldOutClip:
+    """What decoding needs to know of a clip whose labels came from a network that was trained without it.
 
     Attributes:
         steps: Taken at each of its frames.
-        chain: Of the clips that the network had learnt from; None where the method needs none.
+        chain: Of the clips that the network was trained on; None where the method needs none.
     """
 
     steps: Int[np.ndarray, " frames"]
@@ -55,14 +55,14 @@ def _step_targets(clip: Clip) -> np.ndarray:
     return targets
 
 
-def settle_decoding(
-    videos: Sequence[LabeledVideo], unseen: Sequence[Unseen], classes: ClassNames, settings: TrainSettings
+def fit_decoding(
+    videos: Sequence[LabeledVideo], held_out: Sequence[HeldOutClip], classes: ClassNames, settings: TrainSettings
 ) -> DecodingParameters:
     """The decoding that was given, or the one that gives the best segments; none if there are no videos to tune it on.
 
     Args:
-        videos: As networks labelled them that had not learnt from them, with calibrated probabilities.
-        unseen: Of each of these.
+        videos: With the labels and calibrated probabilities of networks that were trained without them.
+        held_out: Of each of these.
         classes: In the order of the probabilities.
         settings: What was given, and what is to be tuned.
     """
@@ -71,7 +71,7 @@ def settle_decoding(
         return candidates[0]
     scores = []
     for candidate in candidates:
-        labelled = decode_videos(videos, unseen, candidate, settings.sample_hz)
+        labelled = decode_videos(videos, held_out, candidate, settings.sample_hz)
         headline = measure(labelled, classes, settings.data.background).metrics.headline
         scores.append((headline["macro_f1"].value or 0.0, headline["f1_at_50"].value or 0.0))
     most = max(of_frames for of_frames, _ in scores)
@@ -81,21 +81,21 @@ def settle_decoding(
 
 def decode_videos(
     videos: Sequence[LabeledVideo],
-    unseen: Sequence[Unseen],
+    held_out: Sequence[HeldOutClip],
     parameters: DecodingParameters,
     sample_hz: float | None,
 ) -> list[LabeledVideo]:
-    """The videos as they are labelled by the same probabilities with another decoding."""
-    return [_decoded(*pair, parameters, sample_hz) for pair in zip(videos, unseen, strict=True)]
+    """The videos with the labels that another decoding makes of the same probabilities."""
+    return [_decoded(*pair, parameters, sample_hz) for pair in zip(videos, held_out, strict=True)]
 
 
 def _decoded(
-    video: LabeledVideo, unseen: Unseen, parameters: DecodingParameters, sample_hz: float | None
+    video: LabeledVideo, held_out: HeldOutClip, parameters: DecodingParameters, sample_hz: float | None
 ) -> LabeledVideo:
     if video.probabilities is None or parameters.method == "none":
         return video
-    decoder = Decoding(parameters, sample_hz, unseen.chain).start(video.probabilities.shape[1])
-    first, rest = decoder.push(video.probabilities, unseen.steps), decoder.finish()
+    decoder = Decoding(parameters, sample_hz, held_out.chain).start(video.probabilities.shape[1])
+    first, rest = decoder.push(video.probabilities, held_out.steps), decoder.finish()
     return replace(video, labels=np.concatenate((first, rest)))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -13,6 +13,7 @@ from videoseq.config.schema import HeadSettings, TrainerSettings, TrainingSettin
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.dataset import Clip
 from videoseq.errors import ConfigError, Notice
+from videoseq.jobs.events import Listener, Progress
 from videoseq.models.bidirectional import make_network
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.head import Head, RNNHead
@@ -41,36 +42,45 @@ class FitResult:
 
 
 @dataclass(frozen=True)
-class FitPlace:
-    """Where networks are fitted, and what is told and kept of it.
+class FitEnvironment:
+    """Where networks are fitted and kept, and who hears of it.
 
     Attributes:
         device: The CPU by default.
         trainer: In how many processes, and in what precision.
         checkpoints: Where fits are kept while they run; by default nowhere.
-        on_notice: Told what a user should know.
+        listener: Hears every epoch as progress, with the fields of its :class:`EpochRecord` as facts, and notices.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     checkpoints: CheckpointFolder | None = None
-    on_notice: Callable[[Notice], None] | None = None
+    listener: Listener = field(default_factory=Listener)
 
-    def tell(self, on_epoch: Callable[[EpochRecord], None] | None) -> Tell:
-        """What tells epochs and notices apart."""
+    def tell(self, stage: str, num_members: int) -> Tell:
+        """What passes epochs and notices of one fit on to the listener.
+
+        Args:
+            stage: What the fit is called.
+            num_members: How many networks it has.
+        """
 
         def tell(what: EpochRecord | Notice) -> None:
             if isinstance(what, Notice):
-                if self.on_notice is not None:
-                    self.on_notice(what)
-            elif on_epoch is not None:
-                on_epoch(what)
+                self.listener.on_notice(what)
+                return
+            num_done = what.member * what.max_epochs + what.epoch + 1
+            num_total, facts = num_members * what.max_epochs, asdict(what)
+            self.listener.on_progress(Progress(stage, num_done, num_total, what.text, facts))
+            member = f", network {what.member + 1}" if num_members > 1 else ""
+            text = f"{stage}{member}: epoch {what.epoch}: {what.text}"
+            self.listener.on_message(text, event="epoch", is_detail=True, stage=stage, **facts)
 
         return tell
 
-
-HERE = FitPlace()
-"""This process, on the CPU."""
+    def end(self, stage: str) -> None:
+        """Tells the listener that a fit is done, however many epochs it took."""
+        self.listener.on_progress(Progress(stage, 1, 1))
 
 
 def fit(
@@ -80,9 +90,8 @@ def fit(
     head: HeadSettings,
     settings: TrainingSettings,
     *,
-    place: FitPlace = HERE,
+    environment: FitEnvironment | None = None,
     name: str = "head",
-    on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> FitResult:
     """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
 
@@ -95,15 +104,15 @@ def fit(
         num_classes: Size of the logits.
         head: The network.
         settings: How to fit it.
-        place: Where to train, and where that is kept.
-        name: Of this fit among those that are kept there.
-        on_epoch: Called with each epoch's record, to show progress.
+        environment: Where to train; by default this process, on the CPU.
+        name: Of this fit, in the progress and among the checkpoints.
 
     Raises:
         ConfigError: The loss became infinite or no number; the settings ask for too large steps, or for more room or
             more processes than there is.
         OutputError: There is no room for the clips' components.
     """
+    environment = environment or FitEnvironment()
     weights = loss_weights(train, num_classes, settings)
     networks: list[RNNHead] = []
     results: list[FitResult] = []
@@ -119,7 +128,8 @@ def fit(
             networks[-1].pca.load_state_dict(networks[0].pca.state_dict())
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
-            results.append(fit_module(module, data, settings, place, on_epoch, name, member))
+            results.append(fit_module(module, data, settings, environment, name, member))
+    environment.end(name)
     fitted = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
     if train[0].is_multilabel:
         fitted.add_thresholds()
@@ -130,8 +140,7 @@ def fit_module(
     module: SequenceModule,
     data: ClipData,
     settings: TrainingSettings,
-    place: FitPlace,
-    on_epoch: Callable[[EpochRecord], None] | None,
+    environment: FitEnvironment,
     name: str,
     member: int = 0,
 ) -> FitResult:
@@ -142,20 +151,20 @@ def fit_module(
     Raises:
         ConfigError: The loss became infinite or no number, or there is no room on the device.
     """
-    tell, checkpoint = place.tell(on_epoch), None
-    if place.checkpoints is not None:
-        checkpoint = place.checkpoints.of(name if settings.ensemble == 1 else f"{name}, network {member + 1}")
+    tell, checkpoint = environment.tell(name, settings.ensemble), None
+    if environment.checkpoints is not None:
+        checkpoint = environment.checkpoints.of(name if settings.ensemble == 1 else f"{name}, network {member + 1}")
     state = checkpoint.read(is_done=True) if checkpoint is not None else None
     if state is not None:
         fitted = Fitted.from_state(state)
         tell(fitted.history[-1])
     else:
-        job = FitJob(module, data, settings, place.trainer, place.device, member, checkpoint)
+        job = FitJob(module, data, settings, environment.trainer, environment.device, member, checkpoint)
         fitted = _fit_with_room(job, tell)
         if checkpoint is not None:
             write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
     if fitted.num_lanes != settings.batch_size:
-        tell(_batch_size_halved(place.device, fitted.num_lanes))
+        tell(_batch_size_halved(environment.device, fitted.num_lanes))
     module.load_state_dict(fitted.weights)
     return FitResult(module.cpu().head.eval(), fitted.best_epoch, fitted.history)
 

@@ -1,6 +1,6 @@
-"""Clips as the pictures that a CNN is given: kept on disk while it is fine-tuned, so that no pass decodes anything.
+"""Clips as the images that a CNN is given: kept on disk while it is fine-tuned, so that no pass decodes anything.
 
-A picture is its number, from 1 on; so clips of pictures go through the same lanes as clips of features, and what is
+A image is its number, from 1 on; so clips of images go through the same lanes as clips of features, and what is
 read from disk is what a chunk needs.
 """
 
@@ -27,23 +27,23 @@ from videoseq.system.hardware import num_usable_cores
 from videoseq.system.torch_devices import one_core
 from videoseq.video.frames import FrameReader, Progress
 
-_PICTURES_AT_ONCE = 128
+_IMAGES_AT_ONCE = 128
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a clip's pictures stand: how many are before them, and how many they are."""
+    """Where a clip's images stand: how many are before them, and how many they are."""
 
     num_before: int
-    num_pictures: int
+    num_images: int
 
     @property
-    def numbers(self) -> Int64[Tensor, " pictures"]:
-        return torch.arange(self.num_before + 1, self.num_before + self.num_pictures + 1)
+    def numbers(self) -> Int64[Tensor, " images"]:
+        return torch.arange(self.num_before + 1, self.num_before + self.num_images + 1)
 
 
-class PictureStore:
+class ImageStore:
     """The sampled frames of clips, resized for a CNN. Use it as a context manager.
 
     Three bytes a pixel: at 224 × 224 and ten steps a second 5.4 GB for an hour of video.
@@ -53,7 +53,7 @@ class PictureStore:
         preprocessing: The CNN's.
 
     Attributes:
-        num_pictures: How many there are.
+        num_images: How many there are.
 
     Raises:
         OutputError: On construction, when nothing can be written there.
@@ -64,10 +64,10 @@ class PictureStore:
         self._preprocessing = preprocessing
         self._places: dict[Path, _Place] = {}
         self._files = ExitStack()
-        self._pictures = self._files.enter_context(closing(self._open_file()))
-        self.num_pictures = 0
+        self._images = self._files.enter_context(closing(self._open_file()))
+        self.num_images = 0
 
-    def __enter__(self) -> PictureStore:
+    def __enter__(self) -> ImageStore:
         return self
 
     def __exit__(
@@ -78,51 +78,51 @@ class PictureStore:
     def add(
         self, clip: Clip, reader: FrameReader, sample_hz: float | None, on_progress: Progress | None = None
     ) -> None:
-        """Takes a clip's pictures, one for each row of its features.
+        """Takes a clip's images, one for each row of its features.
 
         Raises:
             VideoError: The video cannot be read to its end.
             ModelError: It has other frames now than when its features were computed.
             OutputError: There is no room for them.
         """
-        num_before = self.num_pictures
+        num_before = self.num_images
         for frame in reader.sampled(sample_hz):
             if frame.image is not None:
-                self._pictures.append(self._preprocessing.resize(frame.image)[None].numpy())
-                self.num_pictures += 1
+                self._images.append(self._preprocessing.resize(frame.image)[None].numpy())
+                self.num_images += 1
                 if on_progress is not None:
                     on_progress(frame.stamp.index + 1, reader.fraction_read)
-        got, expected = self.num_pictures - num_before, len(clip.features.features)
+        got, expected = self.num_images - num_before, len(clip.features.features)
         if got != expected:  # its features were kept by another version of OpenCV
             text = f"expected {expected} sampled frames of {clip.entry.video}, got {got}"
             raise ModelError(f"{text}; name another --cache to compute its features anew")
         self._places[clip.entry.video] = _Place(num_before, got)
 
     def numbered(self, clip: Clip) -> Clip:
-        """The clip with its pictures' numbers in the place of features: exact up to 2²⁴, which are 2.5 TB of them."""
+        """The clip with its images' numbers in the place of features: exact up to 2²⁴, which are 2.5 TB of them."""
         numbers = self._places[clip.entry.video].numbers.numpy().astype(np.float32)[:, None]
         return replace(clip, features=replace(clip.features, features=numbers))
 
-    def clip_indices(self, numbers: Int64[Tensor, " pictures"]) -> Int64[np.ndarray, " pictures"]:
-        """Which clip each picture is from, in the order in which clips were added."""
+    def clip_indices(self, numbers: Int64[Tensor, " images"]) -> Int64[np.ndarray, " images"]:
+        """Which clip each image is from, in the order in which clips were added."""
         starts = [place.num_before for place in self._places.values()]
         return np.searchsorted(starts, numbers.numpy(), side="left") - 1
 
-    def read(self, numbers: Int64[Tensor, " pictures"]) -> UInt8[Tensor, "pictures 3 height width"]:
-        """Pictures by their numbers."""
-        return rows_of(self._pictures, numbers)
+    def read(self, numbers: Int64[Tensor, " images"]) -> UInt8[Tensor, "images 3 height width"]:
+        """Images by their numbers."""
+        return rows_of(self._images, numbers)
 
     def passed_through(
         self, network: Callable[[Tensor], Tensor], on_progress: Callable[[int], None] | None = None
     ) -> TemporaryArray:
-        """What a network makes of every picture, there as long as these are; tells how many are done.
+        """What a network makes of every image, there as long as these are; tells how many are done.
 
         Raises:
             OutputError: There is no room for it.
         """
         file = self._files.enter_context(closing(self._open_file()))
         with one_core(), one_core_threads(num_usable_cores(), "cnn") as threads:
-            for numbers in torch.split(torch.arange(1, self.num_pictures + 1), _PICTURES_AT_ONCE):
+            for numbers in torch.split(torch.arange(1, self.num_images + 1), _IMAGES_AT_ONCE):
                 for some in threads.map(torch.inference_mode()(network), torch.split(self.read(numbers), _BATCH)):
                     file.append(some.cpu().numpy())
                 if on_progress is not None:
@@ -130,7 +130,7 @@ class PictureStore:
         return file
 
     def seen_by(self, runtime: Runtime, clip: Clip) -> Clip:
-        """The clip with the features that this runtime makes of its pictures, in a mapped file without a name.
+        """The clip with the features that this runtime makes of its images, in a mapped file without a name.
 
         Raises:
             OutputError: There is no room for them.
@@ -140,16 +140,16 @@ class PictureStore:
             one_core(),
             one_core_threads(runtime.num_streams, "cnn") as threads,
         ):
-            for numbers in torch.split(self._places[clip.entry.video].numbers, _PICTURES_AT_ONCE):
+            for numbers in torch.split(self._places[clip.entry.video].numbers, _IMAGES_AT_ONCE):
                 for features in threads.map(runtime, torch.split(self.read(numbers), runtime.batch_images)):
                     file.append(features.numpy())
             return replace(clip, features=replace(clip.features, features=file.mapped()))
 
     def _open_file(self) -> TemporaryArray:
-        what, hint = "the pictures of the clips", "name another --cache"
+        what, hint = "the images of the clips", "name another --cache"
         return TemporaryArray(what, self._folder, hint)
 
 
-def rows_of(array: TemporaryArray, numbers: Int64[Tensor, " pictures"]) -> Shaped[Tensor, "pictures ..."]:
-    """What an array has of pictures, by their numbers."""
+def rows_of(array: TemporaryArray, numbers: Int64[Tensor, " images"]) -> Shaped[Tensor, "images ..."]:
+    """What an array has of images, by their numbers."""
     return torch.from_numpy(array.take(numbers.numpy() - 1))

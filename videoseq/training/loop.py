@@ -43,6 +43,12 @@ class EpochRecord:
     member: int = 0
     max_epochs: int = 1
 
+    @property
+    def text(self) -> str:
+        """The losses, for people."""
+        val_loss = "" if self.val_loss is None else f", validation {self.val_loss:.3f}"
+        return f"loss {self.train_loss:.3f}{val_loss}"
+
 
 Tell = Callable[[EpochRecord | Notice], None]
 """Is told of every epoch, and of what a user should know."""

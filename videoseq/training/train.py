@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from videoseq.annotations.multilabel import joined
 from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
+from videoseq.data.statistics import ClassOverview
+from videoseq.errors import Notice
 from videoseq.evaluation.metrics_json import headline_values
 from videoseq.evaluation.results import MODEL
 from videoseq.features.backbones import Backbone
 from videoseq.models.model_folder import ModelConfig, ModelFolder
 from videoseq.system.hardware import library_versions
-from videoseq.training.baseline import Fitter, without_context
+from videoseq.training.baseline import BaselineFitter, without_context
 from videoseq.training.finetuning import Finetuner
-from videoseq.training.fit import HERE, FitPlace
-from videoseq.training.loop import EpochRecord
-from videoseq.training.validation import Measured, measure_in_folds, measure_on_split
+from videoseq.training.fit import FitEnvironment
+from videoseq.training.validation import ValidationResult, measure_in_folds, measure_on_split
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model, to be saved, and how good it is."""
+    """A model, to be saved, and how good it is.
+
+    Attributes:
+        contents: What is saved.
+        validation: What the model was measured at, and its networks.
+        overview: How much of each class was annotated; only from :func:`~videoseq.training.run.train_dataset`.
+        notices: All that the user should know; only from there.
+    """
 
     contents: ModelFolder
-    measured: Measured
+    validation: ValidationResult
+    overview: tuple[ClassOverview, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def train_model(
@@ -35,8 +45,7 @@ def train_model(
     settings: TrainSettings,
     backbone: Backbone,
     *,
-    place: FitPlace = HERE,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    environment: FitEnvironment | None = None,
     finetuner: Finetuner | None = None,
 ) -> TrainedModel:
     """Fits and measures a model.
@@ -46,8 +55,7 @@ def train_model(
         classes: In the order of the logits.
         settings: All of them; the model records them.
         backbone: What made the features.
-        place: Where networks are fitted, and where that is kept.
-        on_epoch: Called with the head's name and each epoch's record.
+        environment: Where networks are fitted; by default this process, on the CPU.
         finetuner: What fine-tunes ``backbone`` with each head; ``backbone.trainable`` needs one.
 
     Raises:
@@ -55,10 +63,10 @@ def train_model(
     """
     if (settings.backbone.trainable != 0) != (finetuner is not None):
         raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")
-    fit_pair = Fitter(len(classes), settings, place, on_epoch, finetuner)
+    fit_both = BaselineFitter(len(classes), settings, environment, finetuner)
     measure = measure_on_split if settings.data.cross_validation is None else measure_in_folds
-    measured = measure(clips, classes, settings, fit_pair)
-    kept = measured.kept
+    result = measure(clips, classes, settings, fit_both)
+    kept = result.kept
     backbone = backbone if kept.tuned is None else kept.tuned.backbone
     config = ModelConfig(
         classes=tuple(classes),
@@ -67,9 +75,9 @@ def train_model(
         head=settings.head,
         num_members=settings.training.ensemble,
         no_context_head=without_context(settings.head),
-        majority_class=joined(classes[index] for index in measured.majority),
+        majority_class=joined(classes[index] for index in result.majority),
         settings=settings,
-        metrics={measured.measured_on: headline_values(measured.evaluation.metrics[MODEL])},
+        metrics={result.measured_on: headline_values(result.evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
-    return TrainedModel(ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone), measured)
+    return TrainedModel(ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone), result)

@@ -12,7 +12,8 @@ from videoseq.annotations.types import ClassNames
 from videoseq.config.schema import BackboneSettings, HeadSettings, TrainSettings
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.models.causal_rnn import CausalRNN
-from videoseq.models.model_folder import ModelConfig, ModelFolder
+from videoseq.models.model_config import ModelConfig
+from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import library_versions
 
 FPS = 30

@@ -1,100 +1,38 @@
 """A trained model as a folder: ``model.json`` and ``model.safetensors``; loading runs no code from either.
 
-The folder names all that labels depend on. The backbone's weights are in it unless an installed package brings them,
-in which case their hash is.
+The folder has everything that labels depend on. The backbone's weights are in it unless an installed package has them;
+then their hash is.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from videoseq.annotations.multilabel import SEPARATOR, check_separable
+from videoseq.annotations.multilabel import check_separable
 from videoseq.annotations.types import ClassNames
-from videoseq.config.old_settings import update_settings
-from videoseq.config.schema import HeadSettings, SampleHz, TrainSettings
+from videoseq.config.schema import HeadSettings
 from videoseq.errors import AnnotationError, ConfigError, ModelError, OutputError
-from videoseq.features.backbones import Backbone, BackboneIdentity, restore_backbone
-from videoseq.features.runtimes.int8 import Quantization, QuantizedNetwork
+from videoseq.features.backbones import Backbone, restore_backbone
+from videoseq.features.runtimes.int8 import QuantizedNetwork
 from videoseq.models.bidirectional import make_network
-from videoseq.models.decoding import Decoding, DecodingParameters
+from videoseq.models.decoding import Decoding
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.head import Head
+from videoseq.models.model_config import ModelConfig, parse_config
 from videoseq.storage.files import restore_folder, staged_folder
-
-_SCHEMA_VERSION: Final = 4
-_MAX_JSON_BYTES = 16 << 20
 
 MIN_AGREEMENT = 0.995
 """The share of frames on which labels must be float32's for a faster precision to be taken unasked."""
-
-
-class ModelConfig(BaseModel):
-    """``model.json``: everything about a model but its arrays.
-
-    Attributes:
-        format: Tells the folder from other tools' models.
-        schema_version: Of this description; others are refused.
-        classes: In the order of the logits.
-        backbone: Identity of the CNN whose features the head reads.
-        sample_hz: Steps of the network per second of video, None for every frame.
-        head: The network.
-        num_members: Networks in each, if more than one an ensemble.
-        no_context_head: The same without recurrence and differences, fitted beside it as a baseline.
-        decoding: How the head's probabilities become labels.
-        no_context_decoding: How the baseline's do.
-        majority_class: The class of most training frames, the other baseline; in multilabel the set of classes that
-            most have, joined as a label.
-        settings: What training was told.
-        metrics: The numbers that the model was measured at, by split.
-        agreement: On which share of frames labels from features of another precision were float32's, by precision.
-        int8: Where the network in 8-bit integers is from, if there is one.
-        versions: Of Python and the libraries at training.
-        tensors_sha256: Of the file ``model.safetensors``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    format: Literal["videoseq-model"] = "videoseq-model"
-    schema_version: Literal[4] = _SCHEMA_VERSION
-    classes: tuple[str, ...]
-    backbone: BackboneIdentity
-    sample_hz: SampleHz | None
-    head: HeadSettings
-    num_members: Annotated[int, Field(ge=1, le=100)] = 1
-    no_context_head: HeadSettings
-    decoding: DecodingParameters = DecodingParameters()
-    no_context_decoding: DecodingParameters = DecodingParameters()
-    majority_class: str
-    settings: TrainSettings
-    metrics: dict[str, Any]
-    agreement: dict[str, float] = {}
-    int8: Quantization | None = None
-    versions: dict[str, str]
-    tensors_sha256: str = ""
-
-    @property
-    def is_multilabel(self) -> bool:
-        """Whether a frame may have several classes, or none."""
-        return self.settings.data.task == "multilabel"
-
-    @property
-    def majority_names(self) -> tuple[str, ...]:
-        """The class of most training frames, or in multilabel the classes, of which there may be none."""
-        if not self.is_multilabel:
-            return (self.majority_class,)
-        return tuple(self.majority_class.split(SEPARATOR)) if self.majority_class else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +127,7 @@ def load_model_folder(folder: Path) -> ModelFolder:
     """
     restore_folder(folder)
     text = _read(folder / "model.json", folder)
-    config = _parse(text, folder)
+    config = parse_config(text, folder)
     stored = _read(folder / "model.safetensors", folder)
     if hashlib.sha256(stored).hexdigest() != config.tensors_sha256:
         raise ModelError(
@@ -219,30 +157,6 @@ def _read(path: Path, folder: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{folder}: expected a model folder with {path.name} in it; {error.strerror}") from None
-
-
-def _parse(text: bytes, folder: Path) -> ModelConfig:
-    if len(text) > _MAX_JSON_BYTES:
-        raise ModelError(f"{folder}: model.json: expected at most {_MAX_JSON_BYTES} bytes, got {len(text)}")
-    try:
-        values = json.loads(text)
-        found = values.get("schema_version") if isinstance(values, dict) else None
-        if found != _SCHEMA_VERSION:
-            raise ModelError(
-                f"{folder}: model.json: expected schema version {_SCHEMA_VERSION}, got {found}; "
-                "use the videoseq that made it"
-            )
-        if isinstance(settings := values.get("settings"), dict):
-            values["settings"] = update_settings(settings)
-        return ModelConfig.model_validate_json(json.dumps(values))
-    except ConfigError as error:
-        raise ModelError(f"{folder}: model.json: settings.{error}") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise ModelError(f"{folder}: model.json: {where}: {problem['msg'].lower()}") from None
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{folder}: model.json: not valid JSON; {error}") from None
 
 
 def _load_head(

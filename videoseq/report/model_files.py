@@ -9,7 +9,8 @@ from typing import Any
 
 from videoseq.config.yaml_file import dump_settings
 from videoseq.evaluation.metrics_json import metrics_json
-from videoseq.models.model_folder import ModelConfig, ModelFolder, save_model_folder
+from videoseq.models.model_config import ModelConfig
+from videoseq.models.model_folder import ModelFolder, save_model_folder
 from videoseq.report.html import render_model_card, render_report
 from videoseq.report.mistakes import WrongSpan
 from videoseq.training.train import TrainedModel

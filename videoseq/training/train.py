@@ -14,7 +14,8 @@ from videoseq.errors import Notice
 from videoseq.evaluation.metrics_json import headline_values
 from videoseq.evaluation.results import MODEL
 from videoseq.features.backbones import Backbone
-from videoseq.models.model_folder import ModelConfig, ModelFolder
+from videoseq.models.model_config import ModelConfig
+from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import library_versions
 from videoseq.training.baseline import BaselineFitter, without_context
 from videoseq.training.finetuning import Finetuner

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from videoseq.inference.streaming import SequenceLabeler
 from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_computes_bfloat16, num_usable_cores
+from videoseq.system.torch_devices import one_core_threads
 from videoseq.video.isolation import DecoderProcess
 
 NUM_FRAMES = 600
@@ -86,7 +86,7 @@ class Stages:
 
     def cnn(self, runtime: Runtime) -> float:
         """The CNN on every core."""
-        with ThreadPoolExecutor(runtime.num_streams, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        with one_core_threads(runtime.num_streams, "cnn") as threads:
             return sum(len(features) for features in threads.map(runtime, self.images.split(runtime.batch_images)))
 
     def head(self) -> float:

@@ -102,7 +102,7 @@ def test_auto_takes_openvino_in_float32_on_every_core(backbone):
 
 
 def test_of_many_cores_auto_takes_as_many_as_a_decoder_can_feed(backbone, monkeypatch):
-    monkeypatch.setattr("videoseq.features.runtimes.num_usable_cores", lambda: 128)
+    monkeypatch.setattr("videoseq.features.runtimes.selection.num_usable_cores", lambda: 128)
     assert select_runtime(backbone, RuntimeChoice("cpu", "torch")).num_streams == 16
     assert select_runtime(backbone, RuntimeChoice("cpu", "torch", num_threads=20)).num_streams == 20
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from videoseq.config.schema import HeadSettings
-from videoseq.models.cells import Cell, make_cell
+from videoseq.models.causal_rnn import make_cell
+from videoseq.models.cells import Cell
 
 INPUTS, WIDTH = 3, 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, cast
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from videoseq.features.runtimes import Runtime
 from videoseq.system.processes import check_not_forked
-from videoseq.system.torch_devices import one_core
+from videoseq.system.torch_devices import one_core, one_core_threads
 from videoseq.video.frames import FrameSource, FrameStamp, Progress
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
@@ -172,11 +172,6 @@ def _computed(batches: Iterator[_Batch], runtime: Runtime) -> Iterator[tuple[_Ba
 
 def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime) -> Float[Tensor, "batch features"]:
     return runtime(torch.stack(images)) if images else torch.empty(0, runtime.identity.feature_size)
-
-
-def one_core_threads(number: int, name: str) -> ThreadPoolExecutor:
-    """Threads in each of which torch computes on one core."""
-    return ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,))
 
 
 class _ChunkBuilder:

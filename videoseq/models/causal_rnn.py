@@ -18,10 +18,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from videoseq.config.schema import HeadSettings
-from videoseq.models.cells import Cell, make_cell
+from videoseq.models.cells import GRU, LSTM, RNN, TCN, Attention, Cell
 from videoseq.models.head import RNNHead
 from videoseq.models.pca import PCA
 from videoseq.models.state import RNNState
+
+_RECURRENT: dict[str, type[RNN | GRU | LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
 class CausalRNN(RNNHead):
@@ -120,3 +122,16 @@ class Branch(nn.Module):
             return self.classifier(units), {}
         units, after = self.recurrence.advance(units, before)
         return self.classifier(units), after
+
+
+def make_cell(input_size: int, settings: HeadSettings) -> Cell | None:
+    """The cell that the settings name, ``hidden_size`` wide; None for ``none``."""
+    width, num_layers, dropout = settings.hidden_size, settings.num_layers, settings.dropout
+    if settings.cell == "none":
+        return None
+    if settings.cell == "tcn":
+        return TCN(input_size, width, num_layers, dropout)
+    if settings.cell == "attention":
+        return Attention(input_size, width, num_layers, settings.num_heads, settings.window, dropout)
+    between_layers = dropout if num_layers > 1 else 0.0
+    return _RECURRENT[settings.cell](input_size, width, num_layers, batch_first=True, dropout=between_layers)

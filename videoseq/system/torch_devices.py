@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -20,6 +21,11 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_core_threads(number: int, name: str) -> ThreadPoolExecutor:
+    """Threads in each of which torch computes on one core; ``name`` is shown by debuggers."""
+    return ThreadPoolExecutor(number, f"videoseq-{name}", torch.set_num_threads, (1,))
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -20,11 +20,10 @@ from torch import Tensor
 from videoseq.data.dataset import Clip
 from videoseq.errors import ModelError
 from videoseq.features.backbones import Preprocessing
-from videoseq.features.extraction import one_core_threads
 from videoseq.features.runtimes import Runtime
 from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.system.hardware import num_usable_cores
-from videoseq.system.torch_devices import one_core
+from videoseq.system.torch_devices import one_core, one_core_threads
 from videoseq.video.frames import FrameReader, Progress
 
 _IMAGES_AT_ONCE = 128

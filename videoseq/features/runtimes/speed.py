@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from videoseq.features.runtimes.base import Runtime
+from videoseq.system.torch_devices import one_core_threads
 
 
 def measure_speed(runtime: Runtime, seconds: float = 1.0) -> float:
@@ -27,7 +27,7 @@ def measure_speed(runtime: Runtime, seconds: float = 1.0) -> float:
             num_images += len(runtime(images))
         return num_images
 
-    with ThreadPoolExecutor(runtime.num_streams, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+    with one_core_threads(runtime.num_streams, "cnn") as threads:
         list(threads.map(run, [time.perf_counter() + seconds / 10] * runtime.num_streams))
         start = time.perf_counter()
         num_images = sum(threads.map(run, [start + seconds] * runtime.num_streams))

@@ -11,7 +11,7 @@ from tests.support.numbered_clips import bytes_of, make_clip
 from tests.support.switch_clips import make_clip as make_switch
 from videoseq.config.schema import TrainingSettings
 from videoseq.data.augmentation import Augmentation, StepSequence
-from videoseq.data.sequences import LaneBatches
+from videoseq.data.sequences import SequenceBatches
 from videoseq.training.lightning_module import ClipData
 from videoseq.training.pca_features import mean_deviation
 
@@ -59,13 +59,13 @@ def test_what_is_not_asked_for_or_too_short_stays_as_it_is(num_steps):
 def test_noise_has_its_deviation_and_padding_none():
     clips = [make_clip(0, [1] * 900, width=50), make_clip(1, [1] * 300, width=50)]
     plain, noisy = (
-        list(LaneBatches(clips, 2, 100, shuffle=True, seed=1, augmentation=Augmentation(0.0, noise)))
+        list(SequenceBatches(clips, 2, 100, shuffle=True, seed=1, augmentation=Augmentation(0.0, noise)))
         for noise in (0.0, 0.5)
     )
     first = (noisy[0].features - plain[0].features).numpy()  # later ones are of other lengths: the noise is drawn too
     assert first.std() == pytest.approx(0.5, rel=0.05)
     assert abs(first.mean()) < 0.02
-    ended = [batch.features[lane] for batch in noisy for lane in range(2) if not (batch.targets[lane] >= 0).any()]
+    ended = [batch.features[row] for batch in noisy for row in range(2) if not (batch.targets[row] >= 0).any()]
     assert ended
     assert not any(features.any() for features in ended)
 
@@ -73,8 +73,8 @@ def test_noise_has_its_deviation_and_padding_none():
 def test_every_pass_draws_anew_from_the_seed():
     clips = [make_clip(number, [1] * 60) for number in range(3)]
 
-    def batches(seed: int) -> LaneBatches:
-        return LaneBatches(clips, 2, 20, shuffle=True, seed=seed, augmentation=Augmentation(0.3, 0.2))
+    def batches(seed: int) -> SequenceBatches:
+        return SequenceBatches(clips, 2, 20, shuffle=True, seed=seed, augmentation=Augmentation(0.3, 0.2))
 
     once, again = batches(3), batches(3)
     first = bytes_of(once)

@@ -1,4 +1,4 @@
-"""Lanes: in training every step is met once, in order, with the state that labelling would have."""
+"""Batches: in training every step is met once, in order, with the state that labelling would have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.numbered_clips import NUM_CLASSES, bytes_of, make_clip
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
-from videoseq.data.sequences import LaneBatch, LaneBatches, to_sequence
+from videoseq.data.sequences import SequenceBatch, SequenceBatches, to_sequence
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training.fit import SequenceModule
 from videoseq.training.losses import chunk_loss
@@ -39,7 +39,7 @@ def make_clips(dataset: list[list[int]]) -> list[Clip]:
 
 
 class Played(NamedTuple):
-    """What a lane showed from one start to the next, padding and all."""
+    """What a row showed from one start to the next, padding and all."""
 
     features: np.ndarray
     targets: np.ndarray
@@ -55,18 +55,18 @@ class Played(NamedTuple):
         return int(self.features[0, 0]) - 1
 
 
-def play(batches: list[LaneBatch], logits: list[Tensor] | None = None) -> list[Played]:
-    """Follows each lane from start to start; without logits the features stand in for them."""
+def play(batches: list[SequenceBatch], logits: list[Tensor] | None = None) -> list[Played]:
+    """Follows each row from start to start; without logits the features stand in for them."""
     logits = [batch.features for batch in batches] if logits is None else logits
     played = []
-    for lane in range(len(batches[0].is_start)):
+    for row in range(len(batches[0].is_start)):
         parts: list[list[list[np.ndarray]]] = []
         for batch, outputs in zip(batches, logits, strict=True):
-            if batch.is_start[lane]:
+            if batch.is_start[row]:
                 parts.append([[], [], []])
-            assert parts, f"lane {lane} begins in the middle of a video"
+            assert parts, f"row {row} begins in the middle of a video"
             for part, tensor in zip(parts[-1], (batch.features, batch.targets, outputs), strict=True):
-                part.append(tensor[lane].numpy())
+                part.append(tensor[row].numpy())
         played += [Played(*(np.concatenate(arrays) for arrays in part)) for part in parts]
     return played
 
@@ -79,8 +79,8 @@ SIZES = st.tuples(st.integers(1, 8), st.integers(1, 12))
 @settings(max_examples=150)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_every_step_of_every_clip_is_met_once_in_order(dataset, sizes, shuffle, seed):
-    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
-    played = play(list(LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed)))
+    clips, (batch_size, tbptt_steps) = make_clips(dataset), sizes
+    played = play(list(SequenceBatches(clips, batch_size, tbptt_steps, shuffle=shuffle, seed=seed)))
     assert sorted(video.number for video in played) == list(range(len(clips)))
     for video in played:
         sequence = to_sequence(clips[video.number])
@@ -92,8 +92,8 @@ def test_every_step_of_every_clip_is_met_once_in_order(dataset, sizes, shuffle, 
 @settings(max_examples=150)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_padding_stands_only_after_a_videos_end_and_has_no_target(dataset, sizes, shuffle, seed):
-    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
-    for video in play(list(LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed))):
+    clips, (batch_size, tbptt_steps) = make_clips(dataset), sizes
+    for video in play(list(SequenceBatches(clips, batch_size, tbptt_steps, shuffle=shuffle, seed=seed))):
         assert video.num_steps == len(to_sequence(clips[video.number]).rows)  # more where padding is in between
         assert not video.features[video.num_steps :].any()
         assert (video.targets[video.num_steps :] == IGNORE_INDEX).all()
@@ -102,11 +102,11 @@ def test_padding_stands_only_after_a_videos_end_and_has_no_target(dataset, sizes
 @settings(max_examples=100)
 @given(DATASETS, SIZES, st.booleans(), st.integers(0, 99))
 def test_a_lane_starts_exactly_at_a_videos_first_chunk(dataset, sizes, shuffle, seed):
-    clips, (lanes, chunk_steps) = make_clips(dataset), sizes
+    clips, (batch_size, tbptt_steps) = make_clips(dataset), sizes
     starts = []
-    for batch in LaneBatches(clips, lanes, chunk_steps, shuffle=shuffle, seed=seed):
-        assert len(batch.is_start) == min(lanes, len(clips))
-        assert batch.features.shape[1] <= chunk_steps
+    for batch in SequenceBatches(clips, batch_size, tbptt_steps, shuffle=shuffle, seed=seed):
+        assert len(batch.is_start) == min(batch_size, len(clips))
+        assert batch.features.shape[1] <= tbptt_steps
         is_first_row = batch.features[:, 0, 1] == 1
         came_before = torch.tensor([float(number) in starts for number in batch.features[:, 0, 0]])
         assert batch.is_start.tolist() == (is_first_row & ~came_before).tolist()
@@ -137,7 +137,7 @@ def test_each_sampled_frame_has_its_target_at_the_step_that_sees_it(steps):
 
 def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():
     clips = make_clips([[1] * (20 + i) for i in range(8)])
-    once, again, other = (LaneBatches(clips, 3, 5, shuffle=True, seed=seed) for seed in (7, 7, 8))
+    once, again, other = (SequenceBatches(clips, 3, 5, shuffle=True, seed=seed) for seed in (7, 7, 8))
     passes = [bytes_of(once) for _ in range(4)]
     assert [bytes_of(again) for _ in range(4)] == passes
     assert len({tuple(one) for one in passes}) == 4
@@ -147,14 +147,14 @@ def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():
 
 
 def test_chunk_borders_move_from_pass_to_pass():
-    batches = LaneBatches([make_clip(0, [1] * 50)], 1, 10, shuffle=True)
+    batches = SequenceBatches([make_clip(0, [1] * 50)], 1, 10, shuffle=True)
     borders = {tuple(int(np.count_nonzero(batch.features[0, :, 0])) for batch in batches) for _ in range(10)}
     assert len(borders) > 3
 
 
 def test_without_shuffling_every_pass_is_the_same_and_in_order():
     clips = make_clips([[1] * 12] * 5)
-    batches = LaneBatches(clips, 2, 5, shuffle=False)
+    batches = SequenceBatches(clips, 2, 5, shuffle=False)
     assert bytes_of(batches) == bytes_of(batches)
     starts = [float(number) for batch in batches for number in batch.features[batch.is_start, 0, 0]]
     assert starts == [1, 2, 3, 4, 5]
@@ -176,7 +176,7 @@ def test_of_mapped_features_only_the_chunks_rows_are_read_and_none_is_kept(tmp_p
     clip = dataclasses.replace(clip, features=dataclasses.replace(clip.features, features=mapped))
     assert isinstance(to_sequence(clip).features, np.memmap)
     before = file_pages_kib()
-    batches = iter(LaneBatches([clip], lanes=1, chunk_steps=100, shuffle=False))
+    batches = iter(SequenceBatches([clip], batch_size=1, tbptt_steps=100, shuffle=False))
     for _ in range(100):
         next(batches)
         assert file_pages_kib() < before + 4 * 1024
@@ -188,7 +188,7 @@ def test_without_a_carried_state_each_chunk_is_judged_by_itself():
     head = CausalRNN(5, NUM_CLASSES, HeadSettings(components=0, dropout=0.0, hidden_size=8, projection_size=6))
     settings = TrainingSettings(state="zero")
     module = SequenceModule(head, torch.ones(NUM_CLASSES), settings).train()
-    for number, batch in enumerate(LaneBatches(clips, lanes=2, chunk_steps=7, shuffle=False)):
+    for number, batch in enumerate(SequenceBatches(clips, batch_size=2, tbptt_steps=7, shuffle=False)):
         branches, _ = head.branch_logits(batch.features, None)
         expected, weight = chunk_loss(branches, batch.targets, torch.ones(NUM_CLASSES), settings)
         torch.testing.assert_close(module.training_step(batch, number), expected / weight.clamp_min(1e-30))
@@ -197,7 +197,7 @@ def test_without_a_carried_state_each_chunk_is_judged_by_itself():
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "none"])
 def test_training_sees_the_state_as_labelling_does(cell, shuffle):
-    """The module that is trained, chunk by chunk in lanes, against the head on each whole clip alone."""
+    """The module that is trained, chunk by chunk in batches, against the head on each whole clip alone."""
     clips = [make_clip(i, ([1, 2, 0, 1, 1, 3] * 9)[:length], width=5) for i, length in enumerate([37, 5, 50, 1, 22])]
     torch.manual_seed(0)
     layers = 1 if cell == "none" else 2
@@ -214,11 +214,11 @@ def test_training_sees_the_state_as_labelling_does(cell, shuffle):
         return branches, state
 
     head.branch_logits = listen
-    lanes = LaneBatches(clips, lanes=2, chunk_steps=7, shuffle=shuffle, seed=3)
+    in_order = SequenceBatches(clips, batch_size=2, tbptt_steps=7, shuffle=shuffle, seed=3)
     for _ in range(3):
         logits.clear()
         module.on_train_epoch_start()
-        batches = list(lanes)
+        batches = list(in_order)
         for number, batch in enumerate(batches):
             module.training_step(batch, number)
         played = play(batches, list(logits))

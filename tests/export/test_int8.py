@@ -310,7 +310,7 @@ def test_it_says_what_was_compared_and_how_fast_it_is(made):
 
 
 @pytest.mark.slow
-def test_it_is_labelled_with_and_evaluated(model8, model_folder, light_dataset, clip, call, tmp_path):
+def test_it_is_labeled_with_and_evaluated(model8, model_folder, light_dataset, clip, call, tmp_path):
     ended = call("label", clip, "--model", model8, "--out", tmp_path / "a", "--precision", "int8")
     assert ended.status == 0, ended.err
     ended = call("label", clip, "--model", model8, "--out", tmp_path / "b")

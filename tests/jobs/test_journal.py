@@ -140,7 +140,7 @@ def test_other_settings_would_give_other_labels(settings, expected):
     assert not settings.would_give(replace(result, state="failed"))
 
 
-def test_a_damaged_video_is_labelled_again_for_who_does_not_accept_damage():
+def test_a_damaged_video_is_labeled_again_for_who_does_not_accept_damage():
     assert LabelSettings(accepts_damage=True).would_give(DEGRADED)
     assert not LabelSettings(accepts_damage=False).would_give(DEGRADED)
 

@@ -72,7 +72,7 @@ def kinds(ended: Ended) -> list[str]:
 # inputs
 
 
-def test_a_list_is_labelled_from_standard_input(label, bad, monkeypatch, tmp_path):
+def test_a_list_is_labeled_from_standard_input(label, bad, monkeypatch, tmp_path):
     (tmp_path / "list").write_bytes(b"in/b.mp4\0in/a.mp4\0")
     with (tmp_path / "list").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)

@@ -238,7 +238,7 @@ def writers(out: Path) -> set[int]:
 
 
 @pytest.mark.slow
-def test_a_folder_is_labelled_as_by_one_process_although_a_node_is_killed(cluster, videos, model_folder, by_one):
+def test_a_folder_is_labeled_as_by_one_process_although_a_node_is_killed(cluster, videos, model_folder, by_one):
     node = cluster.add()
     run = start(videos, model_folder, "killed", "--address", cluster.address, "--workers", 2)
     out = videos.parent / "killed"

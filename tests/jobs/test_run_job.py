@@ -146,7 +146,7 @@ def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path)
     assert not journal.find(job, model.contents.sha256, LabelSettings())
 
 
-def test_a_truncated_video_is_labelled_and_called_degraded(model, tmp_path):
+def test_a_truncated_video_is_labeled_and_called_degraded(model, tmp_path):
     video = write_spelled(tmp_path / "cut.avi", 40, fourcc="MJPG")
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     journal = Journal(tmp_path / "out")
@@ -219,7 +219,7 @@ def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
     assert Journal(tmp_path / "out").find(job, model.contents.sha256, LabelSettings())
 
 
-def test_a_video_that_changes_while_it_is_labelled_fails(model, tmp_path):
+def test_a_video_that_changes_while_it_is_labeled_fails(model, tmp_path):
     """Nothing is written for it, whether it changes before its last frame or while it is hashed."""
     video = write_video(tmp_path / "clip.mp4", light_frames(30, 15, seed=1), fps=20)
 

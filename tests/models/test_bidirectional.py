@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.heads import CLASSES, FEATURES, INPUTS, lagged, make_bidirectional, make_features
 from tests.support.numbered_clips import NUM_CLASSES, make_clip
 from videoseq.config.schema import HeadSettings, TrainingSettings
-from videoseq.data.sequences import LaneBatches, to_sequence
+from videoseq.data.sequences import SequenceBatches, to_sequence
 from videoseq.models.bidirectional import make_network
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
@@ -86,15 +86,15 @@ def test_forwards_and_then_backwards_in_any_chunks_is_the_whole(cell, num_layers
 def test_padding_is_not_met_before_a_videos_end(lengths):
     head, features = make_bidirectional(), make_features(9, batch=len(lengths))
     branches, _ = head.branch_logits(head.reduce(features), None, torch.tensor(lengths))
-    for lane, length in enumerate(lengths):
-        alone, _ = head.branch_logits(head.reduce(features[lane : lane + 1, :length]))
+    for row, length in enumerate(lengths):
+        alone, _ = head.branch_logits(head.reduce(features[row : row + 1, :length]))
         if length:
-            torch.testing.assert_close(branches[:, lane, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(branches[:, row, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_in_training_too_padding_is_not_met():
-    """Lanes of clips that end at different steps, in chunks that hold them whole, against each clip alone."""
+    """Batches of clips that end at different steps, in chunks that hold them whole, against each clip alone."""
     clips = [make_clip(number, [1] * length, width=5) for number, length in enumerate((37, 5, 22))]
     torch.manual_seed(0)
     head = make_network(
@@ -103,13 +103,13 @@ def test_in_training_too_padding_is_not_met():
     module, seen = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings()), []
     compute = head.branch_logits
     head.branch_logits = lambda *inputs: seen.append(compute(*inputs)) or seen[-1]
-    (batch,) = LaneBatches(clips, lanes=3, chunk_steps=37, shuffle=False)
+    (batch,) = SequenceBatches(clips, batch_size=3, tbptt_steps=37, shuffle=False)
     module.training_step(batch, 0)
     assert batch.num_steps.tolist() == [37, 5, 22]
-    for lane, clip in enumerate(clips):
+    for row, clip in enumerate(clips):
         sequence = to_sequence(clip)
         alone, _ = compute(torch.from_numpy(sequence.features[sequence.rows])[None])
-        torch.testing.assert_close(seen[0][0][:, lane, : len(sequence.rows)], alone[:, 0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(seen[0][0][:, row, : len(sequence.rows)], alone[:, 0], atol=1e-5, rtol=1e-4)
 
 
 def test_a_head_is_bidirectional_only_where_it_is_asked_for():

@@ -98,7 +98,7 @@ def test_a_second_run_with_a_failure_leaves_every_byte_as_it_was(call, model_fol
     assert contents(tmp_path / "out") == before  # results.jsonl has one line per input, however often it is tried
 
 
-def test_a_failed_video_that_was_mended_is_labelled(call, model_folder, clip, tmp_path):
+def test_a_failed_video_that_was_mended_is_labeled(call, model_folder, clip, tmp_path):
     args = ("label", tmp_path / "clip.mp4", "--model", model_folder, "--out", tmp_path / "out")
     assert call(*args).status == 4
     shutil.copy(clip, tmp_path)

@@ -27,3 +27,20 @@ def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
 def test_quiet_is_quiet_on_a_terminal_too(model_folder, tmp_path):
     video = write_video(tmp_path / "one.mp4", light_frames(20, 10, seed=4), fps=20)
     assert on_terminal("label", video, "--model", model_folder, "--out", tmp_path / "out", "-q") == (0, "", "")
+
+
+def test_tables_fit_80_columns(model_folder, light_dataset, cache, tmp_path):
+    """With a previous model, which has the widest one."""
+    out, options = tmp_path / "model", ("--cache", cache, "--precision", "float32")
+    small = ("--set", "training.max_epochs=1", "--set", "head.hidden_size=16")
+    status, trained, _ = on_terminal("train", light_dataset, "--out", out, *options, *small, columns=80)
+    assert status == 0, trained
+    status, evaluated, _ = on_terminal("evaluate", model_folder, light_dataset, "--baseline", out, *options, columns=80)
+    assert status == 0, evaluated
+    for shown in (trained, evaluated):
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+        lines = [line.split("\r")[-1].rstrip() for line in plain.splitlines()]
+        table = [line for line in lines if " to " in line or " %" in line.split("  ")[0] or "majority" in line]
+        assert len([line for line in table if line.startswith("macro F1 %")]) == 1
+        assert max(map(len, table)) <= 80
+        assert not [line for line in table if line.endswith("…")]

@@ -21,7 +21,7 @@ from videoseq.evaluation.results import Evaluation
 from videoseq.report.advice import advise
 from videoseq.report.html import render_model_card, render_report
 from videoseq.report.mistakes import NOT_THERE, wrong_spans
-from videoseq.training.loop import EpochRecord
+from videoseq.training.fit_job import EpochRecord
 
 NAMES = ["groom", "rear", "sit"]
 

@@ -21,7 +21,7 @@ from videoseq.report import curves
 from videoseq.report.drawing import to_svg
 from videoseq.report.html import render_model_card, render_report
 from videoseq.report.timeline import Band, draw_comparison, draw_timeline, save_png
-from videoseq.training.loop import EpochRecord
+from videoseq.training.fit_job import EpochRecord
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</svg></title>$x_1$ & é"]
 

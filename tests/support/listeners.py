@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from videoseq.errors import Notice
 from videoseq.jobs.events import Listener, Progress
-from videoseq.training.loop import EpochRecord
+from videoseq.training.fit_job import EpochRecord
 
 
 class EpochListener(Listener):

@@ -9,7 +9,7 @@ import numpy as np
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
-from videoseq.data.sequences import LaneBatches
+from videoseq.data.sequences import SequenceBatches
 from videoseq.features.store import VideoFeatures
 
 NUM_CLASSES = 3
@@ -35,6 +35,6 @@ def make_clip(number: int, steps: list[int], width: int = 2) -> Clip:
     return Clip(ClipEntry(Path(name), Path(f"{name}.csv"), None, name), features, targets.astype(np.int64))
 
 
-def bytes_of(batches: LaneBatches) -> list[bytes]:
+def bytes_of(batches: SequenceBatches) -> list[bytes]:
     """One pass."""
     return [tensor.numpy().tobytes() for batch in batches for tensor in batch]

@@ -14,7 +14,7 @@ from videoseq.evaluation.metrics_json import FoldResult
 from videoseq.evaluation.results import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.report.html import render_report
 from videoseq.report.mistakes import wrong_spans
-from videoseq.training.loop import EpochRecord
+from videoseq.training.fit_job import EpochRecord
 
 
 def labelled(

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 
-def on_terminal(*args: object) -> tuple[int, str, str]:
+def on_terminal(*args: object, columns: int = 100) -> tuple[int, str, str]:
     """The status of the real command, everything that it shows on a pseudo-terminal, and its standard output."""
     ours, theirs = pty.openpty()
     command = [str(Path(sys.executable).with_name("videoseq")), *map(str, args)]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "30"}
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
         os.close(theirs)
         shown = b""

@@ -1,4 +1,4 @@
-"""Several processes learn what one would: every video is in one lane of one of them, and gradients are of all lanes."""
+"""Several processes learn the same as one: every video is in a row of one of them, and gradients are of all rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.listeners import EpochListener
 from tests.support.switch_clips import HEAD, SETTINGS, make_clip, weights_of
 from videoseq.config.schema import TrainerSettings, TrainingSettings
 from videoseq.data.augmentation import Augmentation
-from videoseq.data.sequences import LaneBatches
+from videoseq.data.sequences import SequenceBatches
 from videoseq.errors import ConfigError
 from videoseq.training.checkpoints import CheckpointFolder
 from videoseq.training.fit import FitEnvironment, fit
@@ -41,12 +41,12 @@ TWO = FitEnvironment(trainer=TrainerSettings(devices=2))
 
 @settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.sampled_from([0.0, 0.2]), st.integers(0, 2))
-def test_the_lanes_of_all_processes_are_those_of_one(lanes, num_ranks, shuffle, noise, num_pass):
-    """To the bit: no video is met twice, or left out, and what is drawn for a lane is the same wherever it plays."""
+def test_the_rows_of_all_processes_are_those_of_one(batch_size, num_ranks, shuffle, noise, num_pass):
+    """To the bit: no video is met twice, or left out, and what is drawn for a row is the same wherever it plays."""
 
     def batches(rank: int, num_ranks: int) -> list:
-        found = LaneBatches(
-            CLIPS, lanes, 16, shuffle=shuffle, seed=3, augmentation=Augmentation(noise, noise) if shuffle else None
+        found = SequenceBatches(
+            CLIPS, batch_size, 16, shuffle=shuffle, seed=3, augmentation=Augmentation(noise, noise) if shuffle else None
         )
         found.share(rank, num_ranks)
         found.begin_pass(num_pass)
@@ -54,7 +54,7 @@ def test_the_lanes_of_all_processes_are_those_of_one(lanes, num_ranks, shuffle, 
 
     whole = batches(0, 1)
     parts = [batches(rank, num_ranks) for rank in range(num_ranks)]
-    assert [len(part) for part in parts] == [len(whole) if rank < lanes else 0 for rank in range(num_ranks)]
+    assert [len(part) for part in parts] == [len(whole) if rank < batch_size else 0 for rank in range(num_ranks)]
     for rank, part in enumerate(parts):
         for one, other in zip(whole, part, strict=bool(part)):
             for of_all, of_rank in zip(one, other, strict=True):
@@ -62,7 +62,7 @@ def test_the_lanes_of_all_processes_are_those_of_one(lanes, num_ranks, shuffle, 
 
 
 @pytest.mark.parametrize("is_multilabel", [False, True])
-def test_the_losses_of_processes_add_up_to_that_of_all_lanes(is_multilabel):
+def test_the_losses_of_processes_add_up_to_that_of_all_rows(is_multilabel):
     """One process has one labelled step, the other many: the mean of their own means would be another number."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 4, 9, 3, generator=generator)
@@ -87,7 +87,7 @@ def test_the_losses_of_processes_add_up_to_that_of_all_lanes(is_multilabel):
         torch.testing.assert_close(of_rank, weight)
 
 
-def test_more_processes_than_lanes():
+def test_more_processes_than_rows():
     environment = FitEnvironment(trainer=TrainerSettings(devices=6))
     expected = r"trainer\.devices: expected no more processes than clips side by side \(5\), got 6"
     with pytest.raises(ConfigError, match=expected):
@@ -105,7 +105,7 @@ def test_bfloat16_is_taken_where_it_is_asked_for():
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does_and_go_on_where_they_were(tmp_path):
-    """Five lanes on two processes, one clip to validate on, of which the second has none: weights to 1e-5."""
+    """Five rows on two processes, one clip to validate on, of which the second has none: weights to 1e-5."""
     whole = fit(CLIPS[:5], CLIPS[5:], 2, HEAD, TRAINING)
 
     def cut(_, record):

@@ -20,7 +20,7 @@ from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.config.schema import BackboneSettings, TrainSettings
 from videoseq.config.yaml_file import load_settings
-from videoseq.data.sequences import LaneBatches
+from videoseq.data.sequences import SequenceBatches
 from videoseq.errors import ConfigError, ModelError
 from videoseq.evaluation.evaluate import label_clips
 from videoseq.features.backbones import load_backbone
@@ -74,7 +74,7 @@ def batches(clips, images=None):
     """Chunks that begin with videos and within them, with features or with the numbers of images."""
     if images is not None:
         clips = [images.numbered(clip) for clip in clips]
-    return list(LaneBatches(clips, lanes=3, chunk_steps=7, shuffle=False))
+    return list(SequenceBatches(clips, batch_size=3, tbptt_steps=7, shuffle=False))
 
 
 def loss_of(module: SequenceModule, chunks) -> torch.Tensor:

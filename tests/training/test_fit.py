@@ -14,7 +14,7 @@ from tests.support.switch_clips import HEAD, SETTINGS, SIZE, make_clip, weights_
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
-from videoseq.data.sequences import LaneBatch
+from videoseq.data.sequences import SequenceBatch
 from videoseq.data.splits import split_clips
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.evaluation.evaluate import evaluate_heads, label_clips
@@ -116,7 +116,7 @@ def test_each_branch_has_a_loss_of_its_own(clips):
     head = CausalRNN(SIZE, 2, HEAD.model_copy(update={"inputs": "two_streams", "difference_lags": (1,)}))
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features, targets = torch.randn(1, 6, SIZE), torch.tensor([[OFF, ON, OFF, ON, ON, OFF]])
-    module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
+    module.training_step(SequenceBatch(features, targets, torch.tensor([True])), 0).backward()
     alone = copy.deepcopy(head.memoryless)
     alone.zero_grad()
     logits, _ = alone(torch.cat((features, torch.diff(features, dim=1, prepend=features[:, :1])), dim=2), {})
@@ -144,7 +144,7 @@ def test_unlabelled_frames_teach_nothing(clips):
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features = torch.randn(1, 6, SIZE, requires_grad=True)
     targets = torch.tensor([[OFF, ON, OFF, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX]])
-    module.training_step(LaneBatch(features, targets, torch.tensor([True])), 0).backward()
+    module.training_step(SequenceBatch(features, targets, torch.tensor([True])), 0).backward()
     assert features.grad[0, :3].abs().sum() > 0
     assert features.grad[0, 3:].abs().sum() == 0
 
@@ -152,13 +152,13 @@ def test_unlabelled_frames_teach_nothing(clips):
 def test_a_chunk_without_labels_has_a_loss_of_zero(clips):
     head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
     module = SequenceModule(head, torch.ones(2), SETTINGS)
-    batch = LaneBatch(torch.randn(1, 4, SIZE), torch.full((1, 4), IGNORE_INDEX), torch.tensor([True]))
+    batch = SequenceBatch(torch.randn(1, 4, SIZE), torch.full((1, 4), IGNORE_INDEX), torch.tensor([True]))
     assert module.training_step(batch, 0).item() == 0.0
 
 
 def test_class_weights_are_in_the_loss(clips):
     head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
-    batch = LaneBatch(torch.randn(1, 2, SIZE), torch.tensor([[OFF, ON]]), torch.tensor([True]))
+    batch = SequenceBatch(torch.randn(1, 2, SIZE), torch.tensor([[OFF, ON]]), torch.tensor([True]))
     modules = [SequenceModule(head, torch.tensor(weights), SETTINGS) for weights in ([1.0, 1.0], [1.0, 9.0])]
     losses = [module.training_step(batch, 0).item() for module in modules]
     log_odds = torch.log_softmax(head(batch.features)[0], dim=2)[0]

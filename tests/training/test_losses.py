@@ -18,25 +18,25 @@ WEIGHTS = (0.5, 1.0, 2.0)
 
 
 def slow_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings) -> tuple[float, float]:
-    branches, lanes, steps, classes = logits.shape
+    branches, videos, steps, classes = logits.shape
     logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     total = weight = jumps = pairs = 0.0
-    for lane in range(lanes):
+    for video in range(videos):
         for step in range(steps):
-            target = targets[lane, step]
+            target = targets[video, step]
             if target == IGNORE_INDEX:
                 continue
             weight += WEIGHTS[target]
-            is_pair = step > 0 and targets[lane, step - 1] != IGNORE_INDEX
+            is_pair = step > 0 and targets[video, step - 1] != IGNORE_INDEX
             pairs += is_pair
             for branch in range(branches):
-                row = logs[branch, lane, step]
+                row = logs[branch, video, step]
                 spread = options.label_smoothing / classes
                 one = -(1 - options.label_smoothing) * WEIGHTS[target] * row[target]
                 one -= sum(spread * WEIGHTS[k] * row[k] for k in range(classes))
                 total += one * (1 - math.exp(row[target])) ** options.focal_gamma / branches
                 if is_pair:
-                    differences = row - logs[branch, lane, step - 1]
+                    differences = row - logs[branch, video, step - 1]
                     jumps += np.minimum(differences**2, 16.0).mean() / branches
     return total + options.temporal_smoothing * weight * jumps / max(pairs, 1), weight
 
@@ -71,27 +71,27 @@ TWO_WEIGHTS = ((0.5, 2.0), (1.0, 1.0), (0.0, 3.0))
 
 
 def slow_multilabel_loss(logits: np.ndarray, targets: np.ndarray, options: TrainingSettings) -> tuple[float, float]:
-    branches, lanes, steps, classes = logits.shape
+    branches, videos, steps, classes = logits.shape
     total = weight = jumps = pairs = 0.0
     sigmoid = 1 / (1 + np.exp(-logits))
     logs = np.stack((np.log(1 - sigmoid), np.log(sigmoid)), axis=-1)
-    for lane in range(lanes):
+    for video in range(videos):
         for step in range(steps):
-            if targets[lane, step, 0] == IGNORE_INDEX:
+            if targets[video, step, 0] == IGNORE_INDEX:
                 continue
-            is_pair = step > 0 and targets[lane, step - 1, 0] != IGNORE_INDEX
+            is_pair = step > 0 and targets[video, step - 1, 0] != IGNORE_INDEX
             pairs += is_pair
             for k in range(classes):
-                truth = targets[lane, step, k]
+                truth = targets[video, step, k]
                 weight += TWO_WEIGHTS[k][truth]
                 for branch in range(branches):
-                    row, half = logs[branch, lane, step, k], options.label_smoothing / 2
+                    row, half = logs[branch, video, step, k], options.label_smoothing / 2
                     shares = [half, half]
                     shares[truth] += 1 - options.label_smoothing
                     one = -sum(shares[a] * TWO_WEIGHTS[k][a] * row[a] for a in (0, 1))
                     total += one * (1 - math.exp(row[truth])) ** options.focal_gamma / branches
                     if is_pair:
-                        jump = np.minimum((row - logs[branch, lane, step - 1, k]) ** 2, 16.0)
+                        jump = np.minimum((row - logs[branch, video, step - 1, k]) ** 2, 16.0)
                         jumps += jump.mean() / branches / classes
     return total + options.temporal_smoothing * weight * jumps / max(pairs, 1), weight
 

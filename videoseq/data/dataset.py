@@ -119,7 +119,7 @@ class Clip:
         return self.targets.ndim == 2
 
     @property
-    def is_labelled(self) -> Bool[np.ndarray, " frames"]:
+    def is_labeled(self) -> Bool[np.ndarray, " frames"]:
         """Which frames have a target."""
         of_frames: np.ndarray = (self.targets.reshape(len(self.targets), -1) != IGNORE_INDEX).all(axis=1)
         return of_frames

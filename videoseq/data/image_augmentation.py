@@ -1,6 +1,6 @@
 """Images as they might have been: mirrored, in another light, a little nearer; all those of a clip in the same way.
 
-What is drawn is drawn for a clip and a pass, never for a image: movement that is no one's would be learnt else.
+What is drawn is drawn for a clip and a pass, never for a image: movement that is no one's would be learned else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which clips are learnt from and which measure: splits, and folds of whole groups."""
+"""Which clips are learned from and which measure: splits, and folds of whole groups."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def count_classes(clips: Sequence[Clip], num_classes: int) -> Int64[np.ndarray, 
 def split_notices(
     counts: Mapping[str, np.ndarray], measured_on: str, classes: ClassNames, *, chooses: bool
 ) -> list[Notice]:
-    """What a user should know of the labelled frames of each split, and of what the numbers are measured on."""
+    """What a user should know of the labeled frames of each split, and of what the numbers are measured on."""
     notices = []
     if not counts["val"].any():
         text = "one group only, or none kept: nothing was validated; annotate clips of a second group"

@@ -25,8 +25,8 @@ class ClassOverview:
 
     Attributes:
         name: The class.
-        num_frames: Its labelled frames.
-        share: Of all labelled frames.
+        num_frames: Its labeled frames.
+        share: Of all labeled frames.
         num_bouts: Its uninterrupted stretches.
         median_bout_seconds: Their median duration; None without any.
         groups: The groups in which it occurs, sorted.
@@ -51,7 +51,7 @@ def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOver
         for index, start, stop in _bouts_of(clip):
             bouts[index].append(float(edges[stop] - edges[start]))
             groups[index].add(clip.entry.group)
-    num_labelled = max(1, sum(int(clip.is_labelled.sum()) for clip in clips))
+    num_labeled = max(1, sum(int(clip.is_labeled.sum()) for clip in clips))
     return [
         ClassOverview(
             name,
@@ -59,7 +59,7 @@ def describe_clips(clips: Sequence[Clip], classes: ClassNames) -> list[ClassOver
             len(bouts[i]),
             float(np.median(bouts[i])) if bouts[i] else None,
             tuple(sorted(groups[i])),
-            int(num_frames[i]) / num_labelled,
+            int(num_frames[i]) / num_labeled,
         )
         for i, name in enumerate(classes)
     ]

@@ -90,7 +90,7 @@ def majority_baseline(clips: Sequence[Clip], num_classes: int) -> ClassSet:
     """What most labeled frames have: a class, or in multilabel a set of classes, which may be empty."""
     if not clips[0].is_multilabel:
         return (int(count_classes(clips, num_classes).argmax()),)
-    sets, counts = np.unique(np.concatenate([c.targets[c.is_labelled] for c in clips]), axis=0, return_counts=True)
+    sets, counts = np.unique(np.concatenate([c.targets[c.is_labeled] for c in clips]), axis=0, return_counts=True)
     return tuple(np.flatnonzero(sets[counts.argmax()]).tolist())
 
 

@@ -166,9 +166,9 @@ def _annotator(
 ) -> Annotator:
     num_frames, num_bouts, num_only = (np.zeros(len(classes), np.int64) for _ in range(3))
     for side, other in zip(sides, others, strict=True):
-        is_labelled = side != IGNORE_INDEX
-        num_frames += np.bincount(side[is_labelled], minlength=len(classes))
-        num_only += np.bincount(side[is_labelled & (other == IGNORE_INDEX)], minlength=len(classes))
+        is_labeled = side != IGNORE_INDEX
+        num_frames += np.bincount(side[is_labeled], minlength=len(classes))
+        num_only += np.bincount(side[is_labeled & (other == IGNORE_INDEX)], minlength=len(classes))
         num_bouts += np.bincount(segment_video(side, side).targets.value, minlength=len(classes))
     bouts = dict(zip(classes, num_bouts.tolist(), strict=True))
     return Annotator(

@@ -17,7 +17,7 @@ from videoseq.evaluation.metrics.ranking import precision_recall
 from videoseq.inference.drawing import COLORS, color_of, plain
 
 if TYPE_CHECKING:
-    from videoseq.training.loop import EpochRecord
+    from videoseq.training.fit_job import EpochRecord
 
 _DASHES = ("-", "--", ":", "-.")
 _MAX_POINTS = 200  # of a curve; a page's width shows no more

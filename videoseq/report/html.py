@@ -26,7 +26,7 @@ from videoseq.report.verdicts import context_verdict, previous_verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from videoseq.training.loop import EpochRecord
+    from videoseq.training.fit_job import EpochRecord
 
 _MAX_TIMELINES = 40
 

@@ -71,12 +71,12 @@ def draw_class_rows(video: LabeledVideo, classes: ClassNames) -> Figure:
     axes = figure.add_subplot()
     for index in range(len(classes)):
         target, label = video.targets[kept, index], video.labels[kept, index]
-        is_labelled = target != IGNORE_INDEX
+        is_labeled = target != IGNORE_INDEX
         rows = (
             (-0.4, 0.36, bar_style(index), target == 1),
             (-0.02, 0.36, bar_style(index), label == 1),
-            (0.36, 0.1, {"color": "black", "linewidth": 0.0}, is_labelled & (target != label)),
-            (-0.4, 0.86, {"color": "#dddddd", "linewidth": 0.0}, ~is_labelled),
+            (0.36, 0.1, {"color": "black", "linewidth": 0.0}, is_labeled & (target != label)),
+            (-0.4, 0.86, {"color": "#dddddd", "linewidth": 0.0}, ~is_labeled),
         )
         for top, height, look, is_drawn in rows:
             band = Band("", video.seconds[kept], video.duration_seconds, np.where(is_drawn, 0, IGNORE_INDEX))

@@ -70,7 +70,7 @@ class BaselineFitter:
         """Fits both; ``note`` is added to their names in the progress.
 
         Raises:
-            AnnotationError: The training clips have labelled frames of fewer than two classes.
+            AnnotationError: The training clips have labeled frames of fewer than two classes.
         """
         check_learnable(train, self._num_classes, note)
         settings = self._settings.head
@@ -90,13 +90,13 @@ def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> 
     """Holds training clips to showing something that can be told apart; ``note`` says in the message which they are.
 
     Raises:
-        AnnotationError: They have labelled frames of one class only, or in multilabel no class has some of them.
+        AnnotationError: They have labeled frames of one class only, or in multilabel no class has some of them.
     """
     counts = count_classes(clips, num_classes)
     wanted, is_there = "labeled frames of two classes or more", np.count_nonzero(counts) > 1
     if clips and clips[0].is_multilabel:
-        num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
-        wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labelled].any()
+        num_labeled = sum(int(clip.is_labeled.sum()) for clip in clips)
+        wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labeled].any()
     if not is_there:
         raise AnnotationError(f"training clips{note}: expected {wanted}; annotate more clips")
 

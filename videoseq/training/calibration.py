@@ -63,16 +63,16 @@ def fit_temperature(logits: Float[np.ndarray, "frames classes"], targets: Int[np
 
     Args:
         logits: Of clips that were kept out of the training.
-        targets: Their classes; unlabelled frames are left out.
+        targets: Their classes; unlabeled frames are left out.
 
     Returns:
         T within 0.01 to 100, the nearer end where the minimum lies outside (logits that are always right, or always
-        wrong); None without a labelled frame.
+        wrong); None without a labeled frame.
     """
-    is_labelled = targets != IGNORE_INDEX
-    if not is_labelled.any():
+    is_labeled = targets != IGNORE_INDEX
+    if not is_labeled.any():
         return None
-    z, target = logits[is_labelled].astype(np.float64), targets[is_labelled]
+    z, target = logits[is_labeled].astype(np.float64), targets[is_labeled]
     z -= z.max(axis=1, keepdims=True)
     mean_right = float(z[np.arange(len(target)), target].mean())
     low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
@@ -110,7 +110,7 @@ def multilabel_temperature(videos: Sequence[LabeledVideo]) -> float | None:
 def best_thresholds(videos: Sequence[LabeledVideo], num_classes: int) -> Float[np.ndarray, " classes"]:
     """For each class the threshold with the best F1 on these videos, in hundredths; of equals that nearest to 0.5.
 
-    It is 0.5 for a class that is there in none of the labelled frames, or in all of them.
+    It is 0.5 for a class that is there in none of the labeled frames, or in all of them.
 
     Args:
         videos: As a head labels them that has its temperature and had not learned from them; there may be none.
@@ -120,10 +120,10 @@ def best_thresholds(videos: Sequence[LabeledVideo], num_classes: int) -> Float[n
     known = [(video.probabilities, video.targets) for video in videos if video.probabilities is not None]
     if known:
         probabilities, targets = (np.concatenate(column) for column in zip(*known, strict=True))
-        is_labelled = targets[:, 0] != IGNORE_INDEX
+        is_labeled = targets[:, 0] != IGNORE_INDEX
         for index in range(num_classes):
-            is_there = targets[is_labelled, index] == 1
-            thresholds[index] = _best_threshold(probabilities[is_labelled, index], is_there)
+            is_there = targets[is_labeled, index] == 1
+            thresholds[index] = _best_threshold(probabilities[is_labeled, index], is_there)
     return thresholds
 
 
@@ -144,27 +144,27 @@ def best_macro_f1(videos: Sequence[LabeledVideo], num_classes: int) -> float:
 
 
 def fit_thresholds(
-    heads: Mapping[str, Head], labelled: Mapping[str, Sequence[LabeledVideo]]
+    heads: Mapping[str, Head], labeled: Mapping[str, Sequence[LabeledVideo]]
 ) -> dict[str, list[LabeledVideo]]:
     """Fits temperature and thresholds of multilabel heads, and sets them.
 
     Args:
         heads: By name; their temperature is still 1.
-        labelled: By the same names, videos as such heads label them that had not learned from them; there may be none.
+        labeled: By the same names, videos as such heads label them that had not learned from them; there may be none.
 
     Returns:
         The videos as the heads label them with these.
     """
     results = {}
     for name, head in heads.items():
-        temperature = multilabel_temperature(labelled[name])
+        temperature = multilabel_temperature(labeled[name])
         head.temperature.fill_(1.0 if temperature is None else temperature)
         usual = head.thresholds
         assert usual is not None
-        tempered = [with_thresholds(video, float(head.temperature), usual.double().numpy()) for video in labelled[name]]
+        tempered = [with_thresholds(video, float(head.temperature), usual.double().numpy()) for video in labeled[name]]
         thresholds = best_thresholds(tempered, head.num_classes)
         usual.copy_(torch.from_numpy(thresholds))
-        results[name] = [with_thresholds(video, float(head.temperature), thresholds) for video in labelled[name]]
+        results[name] = [with_thresholds(video, float(head.temperature), thresholds) for video in labeled[name]]
     return results
 
 

@@ -31,6 +31,7 @@ from videoseq.storage.files import staged_binary_file
 from videoseq.system.hardware import library_versions
 
 _SUFFIX = ".ckpt"
+_VERSION = 2  # of what a state holds
 _HASH_BYTES = hashlib.sha256().digest_size
 _ROWS_HASHED = 64  # of each clip's features, from all over it
 
@@ -136,8 +137,13 @@ def training_digest(
 ) -> str:
     """The SHA-256 of what a training's result depends on, in hex; ``num_trials`` are those of a sweep before it."""
     told = settings.model_dump(mode="json", exclude={"trainer": {"checkpoint_seconds"}})
-    told |= {"identity": backbone.model_dump(mode="json"), "classes": list(classes), "num_trials": num_trials}
-    described = {**told, "device": device.type, "versions": library_versions()}
+    told |= {
+        "checkpoint_version": _VERSION,
+        "identity": backbone.model_dump(mode="json"),
+        "classes": list(classes),
+        "num_trials": num_trials,
+    }
+    described = {**told, "checkpoint_version": _VERSION, "device": device.type, "versions": library_versions()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for clip in clips:
         entry, features = clip.entry, clip.features

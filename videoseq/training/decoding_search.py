@@ -71,8 +71,8 @@ def fit_decoding(
         return candidates[0]
     scores = []
     for candidate in candidates:
-        labelled = decode_videos(videos, held_out, candidate, settings.sample_hz)
-        headline = measure(labelled, classes, settings.data.background).metrics.headline
+        labeled = decode_videos(videos, held_out, candidate, settings.sample_hz)
+        headline = measure(labeled, classes, settings.data.background).metrics.headline
         scores.append((headline["macro_f1"].value or 0.0, headline["f1_at_50"].value or 0.0))
     most = max(of_frames for of_frames, _ in scores)
     affordable = [number for number, (of_frames, _) in enumerate(scores) if of_frames >= most - _MAX_COST]

@@ -1,7 +1,7 @@
-"""One network fitted by several processes: each has some of the lanes, and gradients are averaged (PyTorch's DDP).
+"""One network fitted by several processes: each has some rows of every batch, gradients are averaged (PyTorch's DDP).
 
-A process is sent its work, pickled, features in mapped files by their paths; it tells of epochs and sends the result,
-and ends when nobody is at the other end of its pipe any more.
+A process is sent its work, pickled, features in mapped files by their paths; it tells of epochs, sends the
+result, and ends when its parent closes the pipe or dies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from lightning_fabric.plugins.environments.lightning import find_free_network_po
 from videoseq.errors import ConfigError, VideoseqError
 from videoseq.system.hardware import num_usable_cores
 from videoseq.system.processes import child_command, how_it_ended
-from videoseq.training.loop import FitJob, Fitted, Tell, run_epochs
+from videoseq.training.fit_job import FitJob, Fitted, Tell
+from videoseq.training.loop import run_epochs
 
 _CHILD = (
     "from multiprocessing.connection import Connection\n"
@@ -47,8 +48,8 @@ def fit_on_ranks(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
         may_resume: As there.
 
     Raises:
-        ConfigError: As there; there are fewer lanes or GPUs than processes, or a process died.
-        torch.OutOfMemoryError: A device has no room for so many lanes.
+        ConfigError: As there; there are fewer videos in a batch or GPUs than processes, or a process died.
+        torch.OutOfMemoryError: A device has no room for such a batch.
     """
     check_places(job)
     meeting = {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port())}
@@ -64,13 +65,13 @@ def check_places(job: FitJob) -> None:
     """Says so if there are not as many places as are asked for.
 
     Raises:
-        ConfigError: There are fewer lanes or GPUs than processes.
+        ConfigError: There are fewer videos in a batch or GPUs than processes.
     """
-    num_ranks, num_lanes = job.trainer.devices, job.data.num_training_lanes
+    num_ranks, batch_size = job.trainer.devices, job.data.training_batch_size
     if os.name != "posix":
         raise ConfigError("trainer.devices: several need a system with pipes between processes; expected 1")
-    if num_ranks > num_lanes:
-        text = f"expected no more processes than clips side by side ({num_lanes}), got {num_ranks}"
+    if num_ranks > batch_size:
+        text = f"expected no more processes than clips side by side ({batch_size}), got {num_ranks}"
         raise ConfigError(f"trainer.devices: {text}; lower it, or raise training.batch_size if there are more clips")
     if job.device.type == "cuda" and num_ranks > torch.cuda.device_count():
         raise ConfigError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {num_ranks}")

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from videoseq.config.schema import LastBlocks, TrainingSettings
 from videoseq.data.image_augmentation import ImageAugmentation
-from videoseq.data.sequences import LaneBatch
+from videoseq.data.sequences import SequenceBatch
 from videoseq.features.backbones import Backbone
 from videoseq.models.head import RNNHead
 from videoseq.storage.disk_arrays import TemporaryArray
@@ -62,11 +62,11 @@ class FinetuningModule(SequenceModule):
     def _parameter_groups(self) -> list[dict[str, Any]]:
         return [*super()._parameter_groups(), {"params": self._fitted, "lr": self.settings.backbone_learning_rate}]
 
-    def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
+    def _chunk_loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         features = self._features(batch.features[..., 0].long())
         return super()._chunk_loss(batch._replace(features=self.head.reduce(features)))
 
-    def _features(self, numbers: Int64[Tensor, "lanes steps"]) -> Float[Tensor, "lanes steps features"]:
+    def _features(self, numbers: Int64[Tensor, "batch steps"]) -> Float[Tensor, "batch steps features"]:
         """What the CNN makes of each step's image, computed once for each; zeros after a video's end.
 
         Of a chunk only what the fitted blocks are given is kept for the way back, on which they compute again, a few

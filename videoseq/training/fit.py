@@ -1,4 +1,4 @@
-"""Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labelling."""
+"""Annotated clips → a fitted head: truncated backpropagation through time, the state carried as in labeling."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from videoseq.models.head import Head, RNNHead
 from videoseq.system.torch_devices import random_state, set_random_state
 from videoseq.training.checkpoints import CheckpointFolder
 from videoseq.training.distributed import fit_on_ranks
+from videoseq.training.fit_job import EpochRecord, FitJob, Fitted, Tell, write_or_tell
 from videoseq.training.lightning_module import ClipData, SequenceModule, loss_weights
-from videoseq.training.loop import EpochRecord, FitJob, Fitted, Tell, run_epochs, write_or_tell
-from videoseq.training.pca_features import as_components, learn_components, mean_deviation
+from videoseq.training.loop import run_epochs
+from videoseq.training.pca_features import fit_pca, mean_deviation, pca_clips
 from videoseq.training.trainer import is_distributed
 
 
@@ -99,7 +100,7 @@ def fit(
     random state is as before when this returns.
 
     Args:
-        train: Clips to learn from; at least one with a labelled frame.
+        train: Clips to learn from; at least one with a labeled frame.
         val: Clips to validate on; there may be none, and then the last epoch's weights are taken.
         num_classes: Size of the logits.
         head: The network.
@@ -121,8 +122,8 @@ def fit(
             stack.enter_context(seeded(settings.seed + member))
             networks.append(make_network(train[0].features.features.shape[1], num_classes, head))
             if member == 0:
-                learn_components(networks[0], train)
-                clips = stack.enter_context(as_components(networks[0], [*train, *val]))
+                fit_pca(networks[0], train)
+                clips = stack.enter_context(pca_clips(networks[0], [*train, *val]))
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.time_stretch, settings.noise * deviation)
             networks[-1].pca.load_state_dict(networks[0].pca.state_dict())
@@ -163,14 +164,14 @@ def fit_module(
         fitted = _fit_with_room(job, tell)
         if checkpoint is not None:
             write_or_tell(checkpoint, fitted.as_state(), tell, is_done=True)
-    if fitted.num_lanes != settings.batch_size:
-        tell(_batch_size_halved(environment.device, fitted.num_lanes))
+    if fitted.batch_size != settings.batch_size:
+        tell(_batch_size_halved(environment.device, fitted.batch_size))
     module.load_state_dict(fitted.weights)
     return FitResult(module.cpu().head.eval(), fitted.best_epoch, fitted.history)
 
 
 def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
-    """Fits; where the device has no room for so many lanes, from the beginning with half as many, which is told."""
+    """Fits; if the device has no room for the batch size, starts again with half of it and tells so."""
     run = fit_on_ranks if is_distributed(job.trainer) else run_epochs
     weights, random = copy.deepcopy(job.module.state_dict()), random_state(job.device)
     may_resume = True
@@ -178,22 +179,22 @@ def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
         with suppress(torch.OutOfMemoryError):
             return run(job, tell, may_resume=may_resume)
         may_resume = False
-        if not job.data.halve_lanes():
+        if not job.data.halve_batch_size():
             raise ConfigError(
                 f"training: expected room for one video on {job.device}, got none; lower training.tbptt_steps (it is "
                 f"{job.settings.tbptt_steps}), or use --device cpu"
             )
-        tell(_batch_size_halved(job.device, job.data.num_lanes))
+        tell(_batch_size_halved(job.device, job.data.batch_size))
         job.module.cpu().zero_grad()
         job.module.load_state_dict(weights)
         set_random_state(random, job.device)
         torch.cuda.empty_cache()
 
 
-def _batch_size_halved(device: torch.device, num_lanes: int) -> Notice:
-    text = f"{device} has no room for more than {num_lanes} videos in a batch"
+def _batch_size_halved(device: torch.device, batch_size: int) -> Notice:
+    text = f"{device} has no room for more than {batch_size} videos in a batch"
     return Notice(
-        "batch_size_halved", f"{text}; networks that needed it were fitted with training.batch_size={num_lanes}"
+        "batch_size_halved", f"{text}; networks that needed it were fitted with training.batch_size={batch_size}"
     )
 
 

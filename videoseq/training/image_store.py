@@ -1,7 +1,7 @@
 """Clips as the images that a CNN is given: kept on disk while it is fine-tuned, so that no pass decodes anything.
 
-A image is its number, from 1 on; so clips of images go through the same lanes as clips of features, and what is
-read from disk is what a chunk needs.
+An image is its number, from 1 on; so clips of images make the same batches as clips of features, and what is read
+from disk is what a chunk needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Lightning module of the network: its loss, its optimizer, and the state that lives between chunks.
 
 Lightning stopped doing this by itself in 2.0, so the module keeps the detached state from chunk to chunk and resets
-it where :class:`~videoseq.data.sequences.LaneBatches` says that a video starts.
+it where :class:`~videoseq.data.sequences.SequenceBatches` says that a video starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from videoseq.config.schema import TrainingSettings
 from videoseq.data.augmentation import Augmentation
 from videoseq.data.dataset import Clip
-from videoseq.data.sequences import LaneBatch, LaneBatches
+from videoseq.data.sequences import SequenceBatch, SequenceBatches
 from videoseq.models.head import RNNHead
 from videoseq.models.state import RNNState
 from videoseq.training.losses import chunk_loss, multilabel_chunk_loss, sqrt_inverse_weights
@@ -52,16 +52,16 @@ class SequenceModule(pl.LightningModule):
         self.is_fused = True
 
     def on_fit_start(self) -> None:
-        """How many processes share the lanes is known now."""
+        """Takes the number of processes that share a batch."""
         self._num_ranks = self.trainer.world_size
 
-    def training_step(self, batch: LaneBatch, _: int) -> Tensor:
-        """One chunk of every lane; of several processes' losses, and so of their gradients, the mean is that of all."""
+    def training_step(self, batch: SequenceBatch, _: int) -> Tensor:
+        """One chunk of every row; the mean over the losses of several processes is the loss of the whole batch."""
         loss_sum, weight = self._chunk_loss(batch)
         return self._num_ranks * loss_sum / weight.clamp_min(torch.finfo(weight.dtype).tiny)
 
-    def validation_step(self, batch: LaneBatch, _: int) -> None:
-        """One chunk of every lane, summed up over the epoch."""
+    def validation_step(self, batch: SequenceBatch, _: int) -> None:
+        """One chunk of every row, summed up over the epoch."""
         loss_sum, weight = self._chunk_loss(batch)
         self._loss_sum += loss_sum.item()
         self._loss_weight += weight.item()
@@ -94,8 +94,8 @@ class SequenceModule(pl.LightningModule):
         """What is fitted, each group with its learning rate where it has one of its own; the head's stands first."""
         return [{"params": list(self.head.parameters())}]
 
-    def _chunk_loss(self, batch: LaneBatch) -> tuple[Tensor, Tensor]:
-        """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labelled steps."""
+    def _chunk_loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+        """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labeled steps."""
         state = self._chunk_state(batch)
         branches, after = self.head.branch_logits(batch.features, state, batch.num_steps)
         self._state = after.detach()
@@ -113,7 +113,7 @@ class SequenceModule(pl.LightningModule):
             torch.distributed.all_reduce(numbers)
         return numbers
 
-    def _chunk_state(self, batch: LaneBatch) -> RNNState:
+    def _chunk_state(self, batch: SequenceBatch) -> RNNState:
         """What the chunk begins with; at a video's first frame always nothing."""
         is_carried = not self.training or self.settings.state == "carried"
         if self._state is None or not is_carried:
@@ -122,18 +122,18 @@ class SequenceModule(pl.LightningModule):
 
 
 def loss_weights(clips: Sequence[Clip], num_classes: int, settings: TrainingSettings) -> Float[Tensor, "classes ..."]:
-    """What a labelled step counts by its class, or in multilabel by each class not being there and being there."""
+    """The weight of a labeled step by its class; in multilabel, of each class not being there and being there."""
     counts = np.sum([clip.class_counts(num_classes) for clip in clips], axis=0)
     if clips[0].is_multilabel:
-        num_labelled = sum(int(clip.is_labelled.sum()) for clip in clips)
-        counts = np.stack((num_labelled - counts, counts), axis=1)
+        num_labeled = sum(int(clip.is_labeled.sum()) for clip in clips)
+        counts = np.stack((num_labeled - counts, counts), axis=1)
     if settings.class_weighting == "none":
         return torch.ones(counts.shape)
     return torch.tensor(np.apply_along_axis(sqrt_inverse_weights, -1, counts), dtype=torch.float32)
 
 
 class ClipData(pl.LightningDataModule):
-    """Training and validation clips as lanes of ordered chunks.
+    """Training and validation clips as batches of ordered chunks.
 
     Args:
         train: To learn from.
@@ -144,7 +144,7 @@ class ClipData(pl.LightningDataModule):
 
     Attributes:
         has_validation: Whether there are clips to validate on.
-        num_lanes: Videos side by side at most; may be lowered between fits.
+        batch_size: Videos side by side at most; may be lowered between fits.
     """
 
     def __init__(
@@ -157,44 +157,44 @@ class ClipData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.has_validation = bool(val)
-        self.num_lanes = settings.batch_size
+        self.batch_size = settings.batch_size
         self._clips = train, val
         self._settings = settings
         self._seed = seed
         self._augmentation = augmentation
-        self._train: LaneBatches | None = None
+        self._train: SequenceBatches | None = None
 
-    def halve_lanes(self) -> bool:
+    def halve_batch_size(self) -> bool:
         """Puts half as many clips side by side; whether that leaves any."""
-        self.num_lanes = self.num_training_lanes // 2
-        return self.num_lanes > 0
+        self.batch_size = self.training_batch_size // 2
+        return self.batch_size > 0
 
     @property
-    def num_training_lanes(self) -> int:
+    def training_batch_size(self) -> int:
         """Training clips side by side."""
-        return min(self.num_lanes, len(self._clips[0]))
+        return min(self.batch_size, len(self._clips[0]))
 
     def begin_pass(self, number: int) -> None:
         """The training clips as they come in a pass, counted from 0."""
         if self._train is not None:
             self._train.begin_pass(number)
 
-    def train_dataloader(self) -> DataLoader[LaneBatch]:
+    def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """A new order of videos in every epoch."""
-        chunk_steps = self._settings.tbptt_steps
-        self._train = LaneBatches(
-            self._clips[0], self.num_lanes, chunk_steps, shuffle=True, seed=self._seed, augmentation=self._augmentation
+        tbptt_steps = self._settings.tbptt_steps
+        self._train = SequenceBatches(
+            self._clips[0], self.batch_size, tbptt_steps, shuffle=True, seed=self._seed, augmentation=self._augmentation
         )
         self._train.share(*self._rank_and_number)
         return DataLoader(self._train, batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[LaneBatch] | list[Any]:
+    def val_dataloader(self) -> DataLoader[SequenceBatch] | list[Any]:
         """The same order always; nothing where there is no validation split."""
         if not self.has_validation:
             return []
-        # Nothing is truncated where nothing is learnt: longer chunks give the same numbers with fewer calls.
-        chunk_steps = _VALIDATION_CHUNKS * self._settings.tbptt_steps
-        batches = LaneBatches(self._clips[1], self.num_lanes, chunk_steps, shuffle=False)
+        # Without gradients nothing is truncated: longer chunks give the same numbers with fewer calls.
+        tbptt_steps = _VALIDATION_CHUNKS * self._settings.tbptt_steps
+        batches = SequenceBatches(self._clips[1], self.batch_size, tbptt_steps, shuffle=False)
         batches.share(*self._rank_and_number)
         return DataLoader(batches, batch_size=None)
 

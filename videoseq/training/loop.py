@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,96 +14,17 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from videoseq.config.schema import TrainerSettings, TrainingSettings
-from videoseq.errors import ConfigError, Notice, OutputError
+from videoseq.config.schema import TrainingSettings
+from videoseq.errors import ConfigError
 from videoseq.system.torch_devices import random_state, set_random_state
 from videoseq.training.checkpoints import Checkpoint
-from videoseq.training.lightning_module import MONITORED, ClipData, SequenceModule
+from videoseq.training.fit_job import EpochRecord, FitJob, Fitted, Tell, write_or_tell
+from videoseq.training.lightning_module import MONITORED
 from videoseq.training.trainer import cores_for, make_trainer, quiet_lightning
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: From 0.
-        train_loss: The mean over chunks.
-        val_loss: The mean over labelled frames; None without a validation split.
-        learning_rate: During the epoch.
-        member: Which network of an ensemble, from 0.
-        max_epochs: Of how many at most.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float | None
-    learning_rate: float
-    member: int = 0
-    max_epochs: int = 1
-
-    @property
-    def text(self) -> str:
-        """The losses, for people."""
-        val_loss = "" if self.val_loss is None else f", validation {self.val_loss:.3f}"
-        return f"loss {self.train_loss:.3f}{val_loss}"
-
-
-Tell = Callable[[EpochRecord | Notice], None]
-"""Is told of every epoch, and of what a user should know."""
-
-
-@dataclass(frozen=True, eq=False)
-class FitJob:
-    """A network that is to be fitted.
-
-    Attributes:
-        module: With its initial weights.
-        data: The clips.
-        settings: How to fit it.
-        trainer: In how many processes, and in what precision.
-        device: Where.
-        member: Which network of an ensemble.
-        checkpoint: What it goes on from and is kept in, if anything.
-    """
-
-    module: SequenceModule
-    data: ClipData
-    settings: TrainingSettings
-    trainer: TrainerSettings
-    device: torch.device
-    member: int = 0
-    checkpoint: Checkpoint | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a fit came to.
-
-    Attributes:
-        weights: Of the module at the end of the epoch that is taken.
-        best_epoch: Which that is.
-        history: Every epoch's record.
-        num_lanes: Clips side by side, at most.
-    """
-
-    weights: dict[str, Tensor]
-    best_epoch: int
-    history: tuple[EpochRecord, ...]
-    num_lanes: int
-
-    def as_state(self) -> dict[str, Any]:
-        """Tensors and plain values for a checkpoint."""
-        return {**vars(self), "history": [asdict(record) for record in self.history]}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Fitted:
-        """From what :meth:`as_state` gave."""
-        return cls(**{**state, "history": tuple(EpochRecord(**record) for record in state["history"])})
-
-
 def run_epochs(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
-    """Fits a network, of which this process, if there are several, has some lanes; going on where a checkpoint is.
+    """Fits a network; of several processes this one has some rows of every batch. Continues from a checkpoint.
 
     Args:
         job: What to fit; the module ends with the weights of the last epoch.
@@ -113,7 +33,7 @@ def run_epochs(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
 
     Raises:
         ConfigError: The loss became infinite or no number.
-        torch.OutOfMemoryError: The device has no room for so many lanes.
+        torch.OutOfMemoryError: The device has no room for such a batch.
     """
     settings, checkpoint = job.settings, job.checkpoint
     patience = settings.patience if job.data.has_validation else None
@@ -123,7 +43,7 @@ def run_epochs(job: FitJob, tell: Tell, *, may_resume: bool = True) -> Fitted:
     callbacks: list[Callback] = [*stopping, recorder]
     if checkpoint is not None:
         state = checkpoint.read(is_done=False) if may_resume else None
-        job.data.num_lanes = state["num_lanes"] if state is not None else job.data.num_lanes
+        job.data.batch_size = state["batch_size"] if state is not None else job.data.batch_size
         callbacks.append(_Keeper(checkpoint, job, [*callbacks], state, tell))
     with quiet_lightning(), cores_for(job.module):
         trainer = make_trainer(job.settings, job.trainer, job.device, callbacks, has_validation=job.data.has_validation)
@@ -148,7 +68,7 @@ class _Recorder(Callback):
     @property
     def fitted(self) -> Fitted:
         """All of it, by now."""
-        return Fitted(self.best_weights, self.best_epoch, tuple(self.history), self._job.data.num_lanes)
+        return Fitted(self.best_weights, self.best_epoch, tuple(self.history), self._job.data.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
         return self.fitted.as_state()
@@ -227,7 +147,7 @@ class _Keeper(Callback):
             torch.distributed.all_gather_object(random_states, random_states[0])
         return {
             "epoch": trainer.current_epoch,
-            "num_lanes": self._job.data.num_lanes,
+            "batch_size": self._job.data.batch_size,
             "weights": module.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict(),
             "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
@@ -242,14 +162,6 @@ class _Keeper(Callback):
         for callback, kept in zip(self._others, state["callbacks"], strict=True):
             callback.load_state_dict(kept)
         set_random_state(state["random_states"][trainer.global_rank], module.device)
-
-
-def write_or_tell(checkpoint: Checkpoint, state: dict[str, Any], tell: Tell, *, is_done: bool) -> None:
-    """Keeps a state; that it cannot be kept stops no training, but is told."""
-    try:
-        checkpoint.write(state, is_done=is_done)
-    except OutputError as error:
-        tell(Notice("checkpoint_not_kept", f"{error}; training goes on, and begins anew if it is interrupted"))
 
 
 def _no_finite_loss(settings: TrainingSettings, epoch: int | None = None) -> ConfigError:

@@ -1,4 +1,4 @@
-"""What a chunk of labelled steps costs."""
+"""What a chunk of labeled steps costs."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import TrainingSettings
 
 Total = Callable[[Tensor], Tensor]
-"""Sums a number over the processes that each have some lanes of a chunk."""
+"""Sums a number over the processes that each have some rows of a batch."""
 _MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs no more (Farha & Gall 2019: τ = 4)
 
 
 def chunk_loss(
-    logits: Float[Tensor, "branches lanes steps classes"],
-    targets: Int64[Tensor, "lanes steps"],
+    logits: Float[Tensor, "branches batch steps classes"],
+    targets: Int64[Tensor, "batch steps"],
     class_weights: Float[Tensor, " classes"],
     settings: TrainingSettings,
     total: Total = lambda number: number,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The weighted loss of a chunk's labelled steps, and the sum of their weights, by which it is to be divided.
+    """The weighted loss of a chunk's labeled steps, and the sum of their weights, by which it is to be divided.
 
     Cross-entropy, with smoothed targets (Szegedy et al. 2016, section 7) and less of it for what is right already (the
     focal loss of Lin et al. 2017, equation 4) if the settings say so; then the truncated mean squared jump of
-    log-probabilities between neighbouring steps (Farha & Gall 2019, equation 4).
+    log-probabilities between neighboring steps (Farha & Gall 2019, equation 4).
 
     Args:
         logits: Of every branch; each has a loss of its own, and their mean is taken.
-        targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learnt.
+        targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learned.
         class_weights: What a step of each class counts.
         settings: Which of these, and how much.
-        total: Where other processes have other lanes of the chunk, what sums over all of them: then the losses of all
+        total: If other processes have other rows of the batch, what sums over all of them: then the losses of all
             add up to that of the whole chunk, and the weight is the whole chunk's.
     """
     flat, repeated = logits.flatten(0, 2), targets.flatten().repeat(len(logits))
@@ -49,18 +49,18 @@ def chunk_loss(
             torch.finfo(likelihood.dtype).eps
         )  # 0 has no slope below γ = 1
         losses = losses * is_wrong.pow(settings.focal_gamma)
-    is_labelled = targets != IGNORE_INDEX
-    weight = total(class_weights[targets[is_labelled]].sum())
+    is_labeled = targets != IGNORE_INDEX
+    weight = total(class_weights[targets[is_labeled]].sum())
     loss = losses.sum() / len(logits)
     if settings.temporal_smoothing > 0:
-        jumps = _jumps(logits.log_softmax(dim=-1), is_labelled[:, 1:] & is_labelled[:, :-1], total)
+        jumps = _jumps(logits.log_softmax(dim=-1), is_labeled[:, 1:] & is_labeled[:, :-1], total)
         loss = loss + settings.temporal_smoothing * weight * jumps
     return loss, weight
 
 
 def multilabel_chunk_loss(
-    logits: Float[Tensor, "branches lanes steps classes"],
-    targets: Int64[Tensor, "lanes steps classes"],
+    logits: Float[Tensor, "branches batch steps classes"],
+    targets: Int64[Tensor, "batch steps classes"],
     class_weights: Float[Tensor, "classes 2"],
     settings: TrainingSettings,
     total: Total = lambda number: number,
@@ -72,23 +72,23 @@ def multilabel_chunk_loss(
 
     Args:
         logits: Of every branch; each has a loss of its own, and their mean is taken.
-        targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learnt.
+        targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learned.
         class_weights: What *not there* and *there* count, for each class.
         settings: As for :func:`chunk_loss`.
         total: As there.
     """
     logs = torch.stack((nn.functional.logsigmoid(-logits), nn.functional.logsigmoid(logits)), dim=-1)
-    is_labelled = targets != IGNORE_INDEX
-    answers = nn.functional.one_hot(targets.clamp_min(0), 2).to(logs.dtype) * is_labelled[..., None]
+    is_labeled = targets != IGNORE_INDEX
+    answers = nn.functional.one_hot(targets.clamp_min(0), 2).to(logs.dtype) * is_labeled[..., None]
     spread = answers * (1 - settings.label_smoothing) + settings.label_smoothing / 2
-    losses = -(spread * class_weights * logs).sum(dim=-1) * is_labelled
+    losses = -(spread * class_weights * logs).sum(dim=-1) * is_labeled
     if settings.focal_gamma > 0:
         is_wrong = (1 - (answers * logs.exp()).sum(dim=-1)).clamp_min(torch.finfo(logs.dtype).eps)
         losses = losses * is_wrong.pow(settings.focal_gamma)
     weight = total((answers * class_weights).sum())
     loss = losses.sum() / len(logits)
     if settings.temporal_smoothing > 0:
-        is_step = is_labelled.all(dim=2)
+        is_step = is_labeled.all(dim=2)
         jumps = _jumps(logs.flatten(3), is_step[:, 1:] & is_step[:, :-1], total)
         loss = loss + settings.temporal_smoothing * weight * jumps
     return loss, weight
@@ -102,7 +102,7 @@ def sqrt_inverse_weights(target_counts: Int64[np.ndarray, " classes"]) -> Float[
     return weights * scale
 
 
-def _jumps(logs: Tensor, are_labelled: Tensor, total: Total) -> Tensor:
-    """The mean over neighbouring steps that are both labelled, and over answers; 0 where there are none."""
+def _jumps(logs: Tensor, are_labeled: Tensor, total: Total) -> Tensor:
+    """The mean over neighboring steps that are both labeled, and over answers; 0 where there are none."""
     jumps = (logs[:, :, 1:] - logs[:, :, :-1].detach()).square().clamp(max=_MAX_JUMP**2).mean(dim=(0, 3))
-    return (jumps * are_labelled).sum() / total(are_labelled.sum()).clamp_min(1)
+    return (jumps * are_labeled).sum() / total(are_labeled.sum()).clamp_min(1)

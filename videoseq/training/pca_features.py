@@ -1,4 +1,4 @@
-"""Clips' features → their components, which stay the same all through training: computed once, not in every epoch."""
+"""Clips' features → their principal components, computed once and not in every epoch: training does not change them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MAX_ROWS_TO_LEARN_FROM = 2_000  # all at once in memory; the time that they tak
 _ROWS_AT_ONCE = 512
 
 
-def learn_components(network: RNNHead, clips: Sequence[Clip]) -> None:
+def fit_pca(network: RNNHead, clips: Sequence[Clip]) -> None:
     """Fits the network's PCA to rows from all over the clips, evenly spaced, a few at a time."""
     stride = _stride(clips)
     network.learn_pca(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
 
 
 @contextmanager
-def as_components(network: RNNHead, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """The clips with components in the place of features, in mapped files that are there inside the block.
+def pca_clips(network: RNNHead, clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """The clips with principal components as features, in mapped files that exist inside the block.
 
     Raises:
         OutputError: The folder for temporary files cannot be written, or has no room for them.

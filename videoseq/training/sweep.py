@@ -45,7 +45,7 @@ class Trial:
     Attributes:
         number: From 0, which is the settings as they were given.
         changed: What was set, by dotted name; empty for the first.
-        macro_f1: Over the labelled frames of the clips that were not learnt from, from 0 to 1.
+        macro_f1: Over the labeled frames of the clips that were not learned from, from 0 to 1.
     """
 
     number: int

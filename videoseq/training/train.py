@@ -60,7 +60,7 @@ def train_model(
         finetuner: What fine-tunes ``backbone`` with each head; ``backbone.trainable`` needs one.
 
     Raises:
-        AnnotationError: There is nothing to learn: no labelled clip for training, or one class only.
+        AnnotationError: There is nothing to learn: no labeled clip for training, or one class only.
     """
     if (settings.backbone.trainable != 0) != (finetuner is not None):
         raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")

@@ -37,12 +37,12 @@ def test_every_number_is_that_of_scikit_learn(video):
     targets, labels, num_classes = video
     confusion = confusion_matrix(targets, labels, num_classes)
     found = frame_metrics(confusion, names(num_classes))
-    is_labelled = targets != IGNORE_INDEX
-    assert found.num_frames == is_labelled.sum()
-    if not is_labelled.any():
+    is_labeled = targets != IGNORE_INDEX
+    assert found.num_frames == is_labeled.sum()
+    if not is_labeled.any():
         assert (found.accuracy, found.macro_f1, confusion.any()) == (None, None, False)
         return
-    true, given_ = targets[is_labelled], labels[is_labelled]
+    true, given_ = targets[is_labeled], labels[is_labeled]
     expected = sk.confusion_matrix(true, given_, labels=range(num_classes))
     assert confusion.tolist() == expected.tolist() == found.confusion
     assert found.accuracy == pytest.approx(sk.accuracy_score(true, given_))

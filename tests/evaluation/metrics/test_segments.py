@@ -125,7 +125,7 @@ def test_an_unlabelled_frame_breaks_segments_on_both_sides():
     assert segment_counts(swapped, 2)[2].tolist() == [[2, 0, 0], [1, 0, 0]]
 
 
-def test_what_is_labelled_where_nothing_is_known_counts_nowhere():
+def test_what_is_labeled_where_nothing_is_known_counts_nowhere():
     targets, labels = runs((0, 4), (NO, 3), (1, 4)), runs((0, 4), (2, 3), (1, 4))
     assert segment_counts(segment_video(targets, labels), 3)[2].tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
     assert edit_score(segment_video(targets, labels)) == 1.0

@@ -45,8 +45,8 @@ def calibration_counts(
     targets: Int[np.ndarray, " frames"], probabilities: Float[np.ndarray, "frames classes"]
 ) -> CalibrationCounts:
     """What calibration is computed from; unlabelled frames are left out."""
-    is_labelled = targets != IGNORE_INDEX
-    target, probability = targets[is_labelled], probabilities[is_labelled].astype(np.float64)
+    is_labeled = targets != IGNORE_INDEX
+    target, probability = targets[is_labeled], probabilities[is_labeled].astype(np.float64)
     bins = _binned(probability.max(axis=1), probability.argmax(axis=1) == target)
     of_target = probability[np.arange(len(target)), target]
     likelihood = -np.log(np.maximum(of_target, _MIN_PROBABILITY)).sum()
@@ -59,8 +59,8 @@ def multilabel_calibration_counts(
     targets: Int[np.ndarray, "frames classes"], probabilities: Float[np.ndarray, "frames classes"]
 ) -> CalibrationCounts:
     """The same of classes that overlap, each frame counted once for each class: is it there as often as is said?"""
-    is_labelled = targets != IGNORE_INDEX
-    target, probability = targets[is_labelled], probabilities[is_labelled].astype(np.float64)
+    is_labeled = targets != IGNORE_INDEX
+    target, probability = targets[is_labeled], probabilities[is_labeled].astype(np.float64)
     of_target = np.where(target == 1, probability, 1 - probability)
     likelihood = -np.log(np.maximum(of_target, _MIN_PROBABILITY)).sum()
     losses = np.array([len(target), likelihood, np.square(1 - of_target).sum()], np.float64)

@@ -204,9 +204,9 @@ def _with_ranking(per_class: Mapping[str, ClassMetrics], videos: Sequence[Labele
     targets, scores = np.concatenate([video.targets for video in videos]), np.concatenate(probabilities)
     found = {}
     for index, (name, metrics) in enumerate(per_class.items()):
-        is_labelled = targets[:, index] != IGNORE_INDEX
-        is_there: Bool[np.ndarray, " frames"] = targets[is_labelled, index] == _YES
-        score = scores[is_labelled, index]
+        is_labeled = targets[:, index] != IGNORE_INDEX
+        is_there: Bool[np.ndarray, " frames"] = targets[is_labeled, index] == _YES
+        score = scores[is_labeled, index]
         update = {
             "average_precision": known(ranking.average_precision(is_there, score)),
             "calibrated_average_precision": known(ranking.average_precision(is_there, score, calibrated=True)),

@@ -34,10 +34,10 @@ def accuracy_since_start(videos: Sequence[LabeledVideo]) -> list[SinceStart]:
     """Accuracy by time since the start, up to the longest video's; spans without a labelled frame have none."""
     frames, right = np.zeros(len(EDGES_SECONDS), np.int64), np.zeros(len(EDGES_SECONDS), np.int64)
     for video in videos:
-        is_labelled = video.targets != IGNORE_INDEX
-        since = (video.seconds - video.seconds[:1])[is_labelled]
+        is_labeled = video.targets != IGNORE_INDEX
+        since = (video.seconds - video.seconds[:1])[is_labeled]
         span = np.searchsorted(EDGES_SECONDS, since, side="right") - 1
-        is_right = (video.targets == video.labels)[is_labelled]
+        is_right = (video.targets == video.labels)[is_labeled]
         frames += np.bincount(span, minlength=len(frames))
         right += np.bincount(span[is_right], minlength=len(right))
     num_spans = int(frames.nonzero()[0].max(initial=-1)) + 1

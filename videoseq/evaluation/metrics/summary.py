@@ -85,11 +85,11 @@ def _with_ranking(of_frames: FrameMetrics, videos: Sequence[LabeledVideo]) -> Fr
     if len(probabilities) < len(videos):
         return of_frames
     targets = np.concatenate([video.targets for video in videos])
-    is_labelled = targets != IGNORE_INDEX
+    is_labeled = targets != IGNORE_INDEX
     per_class = {}
     for index, (name, metrics) in enumerate(of_frames.per_class.items()):
-        scores = np.concatenate([one[:, index] for one in probabilities])[is_labelled]
-        is_positive = targets[is_labelled] == index
+        scores = np.concatenate([one[:, index] for one in probabilities])[is_labeled]
+        is_positive = targets[is_labeled] == index
         update = {
             "average_precision": known(average_precision(is_positive, scores)),
             "calibrated_average_precision": known(average_precision(is_positive, scores, calibrated=True)),

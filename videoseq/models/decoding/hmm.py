@@ -53,10 +53,10 @@ class MarkovChain:
         counts = np.full((num_classes, num_classes), 1.0 / num_classes)
         shares = np.full(num_classes, 1.0 / num_classes)
         for targets in clips:
-            is_labelled = targets != IGNORE_INDEX
-            is_pair = is_labelled[:-1] & is_labelled[1:]
+            is_labeled = targets != IGNORE_INDEX
+            is_pair = is_labeled[:-1] & is_labeled[1:]
             np.add.at(counts, (targets[:-1][is_pair], targets[1:][is_pair]), 1.0)
-            shares += np.bincount(targets[is_labelled], minlength=num_classes)
+            shares += np.bincount(targets[is_labeled], minlength=num_classes)
         prior = (shares / shares.sum()) ** prior_power
         return cls(counts / counts.sum(axis=1, keepdims=True), shares / shares.sum(), prior / prior.sum())
 

@@ -34,8 +34,8 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def label(cli, folder: Path, model: Path, out: Path, *options: str):
-    done = cli("label", folder, "--model", model, "--out", out, *options)
+def label(run, folder: Path, model: Path, out: Path, *options: str):
+    done = run("label", folder, "--model", model, "--out", out, *options)
     lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines()
     results = {Path(result["path"]): result for result in map(json.loads, lines)}
     return done, {path.parent.name if path.parent != folder else path.name: result for path, result in results.items()}
@@ -93,50 +93,50 @@ def few(odd_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_damaged_files_can_be_skipped(cli, few, model_folder, tmp_path):
+def test_damaged_files_can_be_skipped(call, few, model_folder, tmp_path):
     out = tmp_path / "out"
-    done, results = label(cli, few, model_folder, out, "--on-corrupt", "skip")
-    assert done.returncode == 3
+    done, results = label(call, few, model_folder, out, "--on-corrupt", "skip")
+    assert done.status == 3
     assert {name: (r["state"], r["code"]) for name, r in results.items()} == {
         "0.mp4": ("complete", ""),
         "1.mp4": ("failed", "corrupt_span"),
         "2.ts": ("complete", ""),
     }
     assert not (out / "1.mp4.frames.csv").exists()
-    done, results = label(cli, few, model_folder, out)  # salvage labels what was skipped
+    done, results = label(call, few, model_folder, out)  # salvage labels what was skipped
     assert results["1.mp4"]["state"] == "degraded"
     assert (out / "1.mp4.frames.csv").exists()
-    assert "labelled already" not in done.stderr
-    done, results = label(cli, few, model_folder, out, "--on-corrupt", "skip")
+    assert "labelled already" not in done.err
+    done, results = label(call, few, model_folder, out, "--on-corrupt", "skip")
     assert results["1.mp4"]["state"] == "failed"
 
 
-def test_the_run_can_stop_at_a_damaged_file(cli, few, model_folder, tmp_path):
+def test_the_run_can_stop_at_a_damaged_file(call, few, model_folder, tmp_path):
     out = tmp_path / "out"
-    done, results = label(cli, few, model_folder, out, "--on-corrupt", "fail")
-    assert done.returncode == 3
+    done, results = label(call, few, model_folder, out, "--on-corrupt", "fail")
+    assert done.status == 3
     assert list(results) == ["0.mp4", "1.mp4"]
-    assert "1 videos were not reached" in done.stderr
+    assert "1 videos were not reached" in done.err
 
 
 @pytest.mark.slow
-def test_without_isolation_good_files_get_the_same_labels(cli, few, model_folder, tmp_path):
+def test_without_isolation_good_files_get_the_same_labels(call, few, model_folder, tmp_path):
     written = []
     for option in ("--isolate", "--no-isolate"):
         out = tmp_path / option
-        label(cli, few, model_folder, out, option)
+        label(call, few, model_folder, out, option)
         written.append([(out / f"{name}.frames.csv").read_bytes() for name in ("0.mp4", "2.ts")])
     assert written[0] == written[1]
 
 
-def test_limits_are_options(cli, few, model_folder, tmp_path):
-    done, results = label(cli, few, model_folder, tmp_path / "out", "--max-pixels", "100")
-    assert done.returncode == 4
+def test_limits_are_options(call, few, model_folder, tmp_path):
+    done, results = label(call, few, model_folder, tmp_path / "out", "--max-pixels", "100")
+    assert done.status == 4
     assert {result["code"] for result in results.values()} == {"too_large"}
 
 
-def test_run_json_says_how_videos_were_read(cli, few, model_folder, tmp_path):
-    label(cli, few, model_folder, tmp_path / "out", "--frame-timeout", "30", "--on-corrupt", "skip")
+def test_run_json_says_how_videos_were_read(call, few, model_folder, tmp_path):
+    label(call, few, model_folder, tmp_path / "out", "--frame-timeout", "30", "--on-corrupt", "skip")
     run = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert run["decoding"] == {"isolated": True, **asdict(Limits(frame_seconds=30.0)), "on_corrupt": "skip"}
 

@@ -6,13 +6,31 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Cli, Ended, check_one_line, contents, json_lines
+from tests.support.commands import Call, Cli, Ended, check_one_line, contents, json_lines
 from tests.support.index_videos import write_spelled
 from tests.support.stderr import said_but_progress
+from videoseq.config.runtime import RuntimeChoice
+from videoseq.inference import model as labeling
+from videoseq.inference.model import Model, open_model
+
+Label = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> Model:
+    return open_model(model_folder, RuntimeChoice("cpu", "torch", "float32"))
+
+
+@pytest.fixture
+def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:
+    """``videoseq label`` into ``out``, with a model that is loaded once for all tests."""
+    monkeypatch.setattr(labeling, "open_model", lambda folder, choice: model)
+    return lambda *args: call("label", *args, "--model", model_folder, "--out", tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
@@ -81,42 +99,41 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     ]
 
 
-def test_a_second_run_leaves_every_byte_as_it_was(call, model_folder, clip, tmp_path):
-    args = ("label", clip, "--model", model_folder, "--out", tmp_path / "out", "--quiet")
-    assert call(*args) == Ended(0, "", "")
+def test_a_second_run_leaves_every_byte_as_it_was(label, clip, tmp_path):
+    args = (clip, "--quiet")
+    assert label(*args) == Ended(0, "", "")
     before = contents(tmp_path / "out")
-    assert call(*args) == Ended(0, "", "")
+    assert label(*args) == Ended(0, "", "")
     assert contents(tmp_path / "out") == before
 
 
-def test_a_second_run_with_a_failure_leaves_every_byte_as_it_was(call, model_folder, tmp_path):
+def test_a_second_run_with_a_failure_leaves_every_byte_as_it_was(label, tmp_path):
     (tmp_path / "empty.mp4").touch()
-    args = ("label", tmp_path / "empty.mp4", "--model", model_folder, "--out", tmp_path / "out")
-    assert call(*args).status == 4
+    video = tmp_path / "empty.mp4"
+    assert label(video).status == 4
     before = contents(tmp_path / "out")
-    assert call(*args).status == 4
+    assert label(video).status == 4
     assert contents(tmp_path / "out") == before  # results.jsonl has one line per input, however often it is tried
 
 
-def test_a_failed_video_that_was_mended_is_labeled(call, model_folder, clip, tmp_path):
-    args = ("label", tmp_path / "clip.mp4", "--model", model_folder, "--out", tmp_path / "out")
-    assert call(*args).status == 4
+def test_a_failed_video_that_was_mended_is_labeled(label, clip, tmp_path):
+    video = tmp_path / "clip.mp4"
+    assert label(video).status == 4
     shutil.copy(clip, tmp_path)
-    assert call(*args).status == 0
+    assert label(video).status == 0
     assert (tmp_path / "out" / "clip.mp4.frames.csv").exists()
     assert (tmp_path / "out" / "failures.jsonl").read_text() == ""
 
 
-def test_overwrite_labels_again(call, model_folder, clip, tmp_path):
-    args = ("label", clip, "--model", model_folder, "--out", tmp_path / "out")
-    assert "complete" in call(*args).err
-    assert call(*args).err == ""
-    assert "complete" in call(*args, "--overwrite").err
+def test_overwrite_labels_again(label, clip):
+    assert "complete" in label(clip).err
+    assert label(clip).err == ""
+    assert "complete" in label(clip, "--overwrite").err
 
 
-def test_all_failed_has_a_status_of_its_own(call, model_folder, tmp_path):
+def test_all_failed_has_a_status_of_its_own(label, tmp_path):
     (tmp_path / "empty.mp4").touch()
-    ended = call("label", tmp_path / "empty.mp4", "gone.mp4", "--model", model_folder, "--out", tmp_path / "out")
+    ended = label(tmp_path / "empty.mp4", "gone.mp4")
     assert (ended.status, ended.out) == (4, "")
     *failed, summary = ended.err.splitlines()
     assert [line.split(": ")[:2] for line in failed] == [["failed", "empty"], ["failed", "not_found"]]
@@ -124,18 +141,18 @@ def test_all_failed_has_a_status_of_its_own(call, model_folder, tmp_path):
     assert len(json_lines(tmp_path / "out" / "failures.jsonl")) == 2
 
 
-def test_a_degraded_video_is_not_all_well(call, model_folder, tmp_path):
+def test_a_degraded_video_is_not_all_well(label, tmp_path):
     video = write_spelled(tmp_path / "cut.avi", 40, fourcc="MJPG")
     os.truncate(video, video.stat().st_size // 2)
-    ended = call("label", video, "--model", model_folder, "--out", tmp_path / "out")
+    ended = label(video)
     assert ended.status == 3
     line = ended.err.splitlines()[-1]
     assert line.startswith(f"degraded: {video}: ")
     assert "; truncated: " in line
 
 
-def test_nothing_to_label_is_said(call, model_folder, tmp_path):
-    ended = call("label", tmp_path, "--model", model_folder, "--out", tmp_path / "out")
+def test_nothing_to_label_is_said(label, tmp_path):
+    ended = label(tmp_path)
     assert (ended.status, ended.out) == (5, "")
     assert ended.err == f"nothing to do: no video files in {tmp_path}\n"
     assert os.listdir(tmp_path) == []
@@ -147,9 +164,9 @@ def test_a_folder_that_is_no_model_is_one_line(call, clip, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_two_videos_of_one_name_are_refused_before_any_work(call, model_folder, clip, tmp_path):
+def test_two_videos_of_one_name_are_refused_before_any_work(label, clip, tmp_path):
     shutil.copy(clip, tmp_path)
-    ended = call("label", clip, tmp_path / "clip.mp4", "--model", model_folder, "--out", tmp_path / "out")
+    ended = label(clip, tmp_path / "clip.mp4")
     check_one_line(ended, 2, str(clip), str(tmp_path / "clip.mp4"), "would both write")
     assert os.listdir(tmp_path) == ["clip.mp4"]
 
@@ -160,24 +177,24 @@ def test_a_device_that_is_not_there_is_one_line(call, model_folder, clip, tmp_pa
     check_one_line(call(*args, "cuda:99"), 2, "cuda:99 asked for, but torch sees")
 
 
-def test_an_out_that_is_a_file_is_an_error_of_the_output(call, model_folder, clip, tmp_path):
+def test_an_out_that_is_a_file_is_an_error_of_the_output(label, clip, tmp_path):
     (tmp_path / "out").write_text("precious")
-    check_one_line(call("label", clip, "--model", model_folder, "--out", tmp_path / "out"), 74, str(tmp_path / "out"))
+    check_one_line(label(clip), 74, str(tmp_path / "out"))
     assert (tmp_path / "out").read_text() == "precious"
 
 
-def test_a_full_disk_ends_the_run_with_its_own_status(call, model_folder, clip, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_with_its_own_status(label, clip, tmp_path, monkeypatch):
     def refuse(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", refuse)
-    ended = call("label", clip, "--model", model_folder, "--out", tmp_path / "out")
+    ended = label(clip)
     check_one_line(ended, 74, str(tmp_path / "out"), "could not be written; No space left on device")
     assert contents(tmp_path) == {}
 
 
-def test_a_name_too_long_for_the_system_stops_nothing(call, model_folder, clip, tmp_path):
-    ended = call("label", "n" * 300 + ".mp4", clip, "--model", model_folder, "--out", tmp_path / "out")
+def test_a_name_too_long_for_the_system_stops_nothing(label, clip, tmp_path):
+    ended = label("n" * 300 + ".mp4", clip)
     assert "Traceback" not in ended.err
     assert ended.status == 3
     assert [r["state"] for r in json_lines(tmp_path / "out" / "results.jsonl")] == ["failed", "complete"]

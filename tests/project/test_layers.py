@@ -92,10 +92,9 @@ def test_public_names():
     [
         ("import videoseq", ("torch", "cv2", "numpy", "pydantic")),
         (
-            "import videoseq.inference.model, videoseq.jobs.label_job",
+            "import videoseq.models.causal_rnn, videoseq.inference.model, videoseq.jobs.label_job",
             ("pytorch_lightning", "torchmetrics", "matplotlib", "jinja2", "torchvision"),
         ),
-        ("import videoseq.models.causal_rnn", ("pytorch_lightning",)),
         ("import videoseq.jobs.pool", ("torch", "pydantic")),  # their parent would take a core from them
         ("import videoseq.jobs.ray.pool", ("ray", "torch", "pydantic")),
         ("import pipelines.__main__", ("torch", "cv2", "numpy", "pydantic", "matplotlib", "ray")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,9 +11,9 @@ import typer
 
 from videoseq.storage.cache import cache_folder
 
-from . import agreement, options
+from . import options
 from .console import Console, print_json
-from .screens import difference_table, metrics_table
+from .screens import agreement_table, difference_table, metrics_table
 
 
 def evaluate(
@@ -56,7 +57,7 @@ def evaluate(
     console = Console(quiet=quiet, verbose=verbose)
     _check_split(split)
     if not _is_model(model, dataset, baseline):
-        agreement.run(model, dataset, console, out=out, split=split, background=background or None, json=json)
+        _compare_annotators(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
     choice = options.runtime_choice(device, runtime, precision, threads)
     resources = Resources(choice, cache_folder(cache), workers, console)
@@ -79,6 +80,25 @@ def evaluate(
         console.say(f"look at {out / 'report.html'}")
     if json:
         print_json(result.as_dict())
+
+
+def _compare_annotators(
+    labels: Path, targets: Path, console: Console, *, out: Path | None, split: str, background: str | None, json: bool
+) -> None:
+    """Compares two annotators, shows it, and writes ``metrics.json`` where ``out`` says."""
+    from videoseq.evaluation.annotators import compare_annotators
+    from videoseq.storage.files import write_text
+
+    found = compare_annotators(labels, targets, split=split, background=background, listener=console)
+    metrics, lines = found.as_dict(), agreement_table(found)
+    if out is not None:
+        write_text(out / "metrics.json", dumps(metrics, indent=1) + "\n")
+    if json:
+        for line in lines:
+            console.say(line)
+        print_json(metrics)
+    elif not console.quiet:
+        console.show(lines)
 
 
 def _check_split(split: str) -> None:

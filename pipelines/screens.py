@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from .console import percent, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from videoseq.evaluation.annotators import AnnotatorComparison
     from videoseq.evaluation.inter_annotator import Agreement
     from videoseq.evaluation.metrics import Estimate, Metrics
     from videoseq.evaluation.metrics_json import FoldResult
@@ -84,8 +83,9 @@ _ROWS = {
 _NUM_CONFUSIONS = 2
 
 
-def agreement_screen(agreement: Agreement, sources: tuple[Path, Path]) -> list[str]:
-    """The lines for a terminal; ``sources`` are those of the targets and of the labels, which stand as B and as A."""
+def agreement_table(comparison: AnnotatorComparison) -> list[str]:
+    """How far two annotators agree: A is the one whose annotations count as labels, B the other."""
+    agreement, sources = comparison.agreement, comparison.sources
     headline = agreement.metrics.headline
     rows = [
         [title, *_with_interval(headline[name], percent if title.endswith("%") else _two_digits)]

@@ -146,7 +146,7 @@ def test_the_same_file_on_both_sides_is_said(call, light_dataset, tmp_path):
     rows = (f"{light_dataset}/clip{number}.mp4,{light_dataset}/clip{number}.csv" for number in (0, 1))
     ended = call("evaluate", write(tmp_path / "ben.csv", "video,annotation", *rows), light_dataset)
     same = ", ".join(str(light_dataset / f"clip{number}.csv") for number in (0, 1))
-    assert f"same_annotation: both annotators have the very same file {same};" in ended.err
+    assert f"same_annotation: both annotators have the same file {same}, which" in ended.err
 
 
 @pytest.fixture

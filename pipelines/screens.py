@@ -47,14 +47,23 @@ def metrics_table(evaluation: Evaluation) -> list[str]:
 def difference_table(evaluation: Evaluation) -> list[str]:
     """What the model is better at than the previous one, number by number; nothing without one."""
     from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
+    from videoseq.evaluation.metrics.results import MIN_UNITS_FOR_P
+    from videoseq.evaluation.results import MODEL
 
     found, headlines = evaluation.minus_previous, {**HEADLINES, **MULTILABEL_HEADLINES}
+    model = evaluation.metrics[MODEL]
     rows = []
     for name in (name for name in _IN_TABLES if name in found):
         one = found[name]
         numbers = [_points(value) for value in (one.value, one.low, one.high)]
-        rows.append([headlines[name].title, *numbers, "–" if one.p_value is None else f"{one.p_value:.3f}"])
-    return ["", *table(["model minus previous model, %", "", "from", "to", "p"], rows)] if rows else []
+        p_value = "–" if one.p_value is None else f"{one.p_value:.3f}"
+        rows.append([headlines[name].title, *numbers, *([p_value] if model.supports_p_values else [])])
+    if not rows:
+        return []
+    if model.supports_p_values:
+        return ["", *table(["model minus previous model, %", "", "from", "to", "p"], rows)]
+    note = f"no p-values: they need {MIN_UNITS_FOR_P} {model.resampled}, got {model.num_resampled}"
+    return ["", *table(["model minus previous model, %", "", "from", "to"], rows), note]
 
 
 def fold_lines(folds: Sequence[FoldResult]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -80,3 +81,32 @@ def test_nothing_is_wider_than_the_window_and_the_bars_have_their_colours(width,
     assert (shown[:, -4:] == 255).all()
     for colour in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77)):
         assert (np.abs(shown - colour).sum(axis=2) < 12).sum() > 1_000
+
+
+def screenshot(page: Path, folder: Path, width: int, *options: str) -> np.ndarray:
+    run_browser(
+        page, folder / "profile", f"--window-size={width},6000", f"--screenshot={folder / 'page.png'}", *options
+    )
+    return cv2.imread(str(folder / "page.png"))[..., ::-1].astype(int)
+
+
+@pytest.fixture(scope="module")
+def plain_page(tmp_path_factory) -> Path:
+    page = tmp_path_factory.mktemp("plain") / "report.html"
+    page.write_text(make_page(["rest", "walk", "groom"]), encoding="utf-8")
+    return page
+
+
+def test_the_page_is_dark_where_the_reader_prefers_it(plain_page, tmp_path):
+    shown = screenshot(plain_page, tmp_path, 700, "--blink-settings=preferredColorScheme=0")
+    assert (shown[:, -4:] == (0x17, 0x17, 0x1B)).all()
+    text = shown[: shown.shape[0] // 40]  # the headline
+    assert (text.sum(axis=2) > 3 * 200).sum() > 300
+
+
+@pytest.mark.parametrize(("width", "scrolls"), [(500, True), (1400, False)])
+def test_a_table_that_is_cut_off_has_a_shadow_at_that_side(width, scrolls, plain_page, tmp_path):
+    shown = screenshot(plain_page, tmp_path, width, "--blink-settings=preferredColorScheme=1")
+    edge = 500 - 12 - 2 if scrolls else (1400 + 1024) // 2 - 20 - 2  # inside the padding of the page
+    is_gray = (shown[:, edge].max(axis=1) - shown[:, edge].min(axis=1) < 4) & (shown[:, edge].mean(axis=1) < 215)
+    assert (is_gray.sum() > 300) == scrolls

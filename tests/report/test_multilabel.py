@@ -68,9 +68,9 @@ def test_it_shows_what_has_a_meaning_and_nothing_else():
     shown = Shown(page_of(NAMES)).text
     for words in ("Macro F1", "micro F1", "exact match", "threshold", "missed", "most frequent set", "0.35"):
         assert words in shown, words
-    for words in ("taken for what", "kappa", "edit score", "balanced accuracy", "Majority class"):
+    for words in ("classes are confused", "kappa", "edit score", "balanced accuracy", "Majority class"):
         assert words not in shown, words
-    assert "Most frequent set” looks at nothing" in shown
+    assert "Most frequent set” is the same label for every frame" in shown
 
 
 def test_mistakes_are_of_one_class_each():
@@ -87,7 +87,7 @@ def test_mistakes_are_of_one_class_each():
 def test_advice_has_no_confusions_and_speaks_of_the_same_classes():
     evaluation, _ = evaluation_of(*NAMES)
     texts = " ".join(f"{one.action} {one.because}" for one in advise(evaluation, []))
-    assert "meets" not in texts
+    assert "boundaries" not in texts
     assert "Measure on 10 or more videos." in texts
 
 
@@ -96,8 +96,8 @@ def test_the_model_card_names_both_numbers():
     card = render_model_card(
         classes=classes, facts={}, measured_on="the test clips", metrics=evaluation.metrics, is_multilabel=True
     )
-    assert "| labeller | exact match % | macro F1 % | labelled frames |" in card
-    assert "which of these are there, any number of them: groom, rear, sit." in card
+    assert "| labeler | exact match % | macro F1 % | labeled frames |" in card
+    assert "which of these classes are present, any number of them: groom, rear, sit." in card
 
 
 def test_hostile_names_are_text_and_nothing_more():

@@ -1,4 +1,4 @@
-"""What to do next, in plain words; every sentence follows from a number that it names."""
+"""What to do next, and why; every reason names the numbers that it follows from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def advise(evaluation: Evaluation, notices: Sequence[Notice], overview: Sequence
 
     Args:
         evaluation: What was measured.
-        notices: What else came to light.
+        notices: What the clips, the annotations and the training gave notice of.
         overview: What was annotated.
     """
     model = evaluation.metrics[MODEL]
@@ -50,23 +50,24 @@ def _on_what_was_measured(evaluation: Evaluation, notices: Sequence[Notice]) -> 
     if "measured_on_training" in codes:
         yield Advice(
             "Annotate clips of a second group, and train again.",
-            f"All {model.num_videos} measured videos were trained on: these numbers say nothing of new ones.",
+            f"All {model.num_videos} measured videos were also used for training: "
+            "the numbers say nothing about new videos.",
         )
     groups = {clip.group for clip in evaluation.clips}
     if model.num_resampled == 1:
         yield Advice(
             "Measure on more than one video.",
-            f"All {model.num_frames} measured frames are of 1 video; how far others differ is not known.",
+            f"All {model.num_frames} measured frames are from 1 video; how much other videos differ is not known.",
         )
     elif model.num_resampled < _FEW_UNITS:
         yield Advice(
             f"Measure on {_FEW_UNITS} or more {model.resampled}.",
-            f"The intervals come from {model.num_resampled}, and from so few they are too narrow.",
+            f"Only {model.num_resampled} were measured, and intervals from so few are too narrow.",
         )
     if len(groups) == 1 and model.num_resampled > 1:
         yield Advice(
             "Measure on more than one group.",
-            f"All {model.num_videos} measured videos are of 1 group; how far others differ is not known.",
+            f"All {model.num_videos} measured videos are of 1 group; how much other groups differ is not known.",
         )
 
 
@@ -77,15 +78,15 @@ def _on_baselines(evaluation: Evaluation) -> Iterator[Advice]:
     if model is not None and majority is not None and model <= majority:
         one = "the same classes" if evaluation.is_multilabel else "one class"
         yield Advice(
-            "Look whether annotations fit their videos (videoseq check), then annotate more.",
-            f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always {one}.",
+            "Check that the annotations fit their videos (videoseq check), then annotate more.",
+            f"The model’s macro F1 of {percent(model)} is not above the {percent(majority)} of always giving {one}.",
         )
     difference = evaluation.differences.get(COMPARED)
     other = evaluation.metrics[NO_CONTEXT].headline[COMPARED].value if NO_CONTEXT in evaluation.metrics else None
     if difference is not None and difference.low is not None and difference.low <= 0 and other is not None:
         yield Advice(
-            "Annotate more bouts of what differs only by what came before, or use the simpler network.",
-            f"The model’s macro F1 of {percent(model)} is not clearly above the {percent(other)} of one frame alone: "
+            "Annotate more bouts of classes that look alike in one frame, or train without context (head.cell=none).",
+            f"The model’s macro F1 of {percent(model)} is not clearly above {percent(other)} without context: "
             f"the interval of the difference begins at {signed_points(difference.low)} points.",
         )
 
@@ -100,22 +101,23 @@ def _on_classes(model: Metrics, background: str | None, overview: Mapping[str, C
     behind = [name for name in others if others[name] - scores[name] >= _FAR_BELOW]
     for name in sorted(behind, key=scores.__getitem__)[:_MAX_NAMED]:
         known = overview.get(name)
-        bouts = f"; {_count(known.num_bouts, 'bout')} of it {_were(known.num_bouts)} annotated" if known else ""
+        bouts = f" {_count(known.num_bouts, 'bout')} of it {_were(known.num_bouts)} annotated." if known else ""
         yield Advice(
             f"Annotate more bouts of “{name}”.",
-            f"Its F1 is {percent(scores[name])}, that of the others {percent(others[name])} on average{bouts}.",
+            f"Its F1 is {percent(scores[name])}; the mean of the other classes is {percent(others[name])}.{bouts}",
         )
     few = {name: one.num_bouts for name, one in model.bouts.items() if 0 < one.num_bouts < _FEW_BOUTS}
     if few:
         yield Advice(
             f"Measure on more bouts of {_names(few)} before you rely on their numbers.",
-            f"They come from {', '.join(map(str, few.values()))} true bouts; {_FEW_BOUTS} are little already.",
+            f"Only {_bouts_measured(few)}; fewer than {_FEW_BOUTS} is too few.",
         )
     unseen = [name for name, one in model.per_class.items() if not one.support and name != background]
     if unseen:
         yield Advice(
             f"Measure on clips that show {_names(unseen)}.",
-            f"0 of the {model.num_frames} measured frames do, so that nothing is known of how well such are found.",
+            f"0 of the {model.num_frames} measured frames do, so we do not know how well the model finds "
+            f"{'it' if len(unseen) == 1 else 'them'}.",
         )
 
 
@@ -130,12 +132,12 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
     for a, b in often[:_MAX_NAMED]:
         taken = [
             f"{percent(confusion[one, other] / support[one])} of the frames of “{names[one]}” "
-            f"were labelled “{names[other]}”"
+            f"were labeled “{names[other]}”"
             for one, other in ((a, b), (b, a))
             if confusion[one, other]
         ]
         yield Advice(
-            f"Look at where “{names[a]}” meets “{names[b]}”: would two people draw the line at the same frame?",
+            f"Look at the boundaries of “{names[a]}” and “{names[b]}”: would two people set them at the same frame?",
             f"{', and '.join(taken)}.",
         )
 
@@ -145,8 +147,8 @@ def _on_pieces(model: Metrics) -> Iterator[Advice]:
     labelled = sum(one.num_labelled_segments for one in model.segments.values())
     if true and labelled > _MANY_PIECES * true:
         yield Advice(
-            "Do not count bouts from these labels without looking.",
-            f"They are cut into {labelled} segments where the annotations have {true}.",
+            "Do not count bouts from these labels without checking them.",
+            f"The labels have {labelled} segments where the annotations have {true}.",
         )
 
 
@@ -160,14 +162,14 @@ def _on_calibration(evaluation: Evaluation) -> Iterator[Advice]:
     right = sum(one.num_frames * (one.accuracy or 0.0) for one in model.reliability) / frames
     if evaluation.is_multilabel:
         yield Advice(
-            "Do not take the probabilities at their word.",
-            f"They miss what is seen by {percent(error)} on average: classes have a mean probability of "
-            f"{percent(confidence)}, and are there in {percent(right)} of the cases.",
+            "Do not rely on the probabilities.",
+            f"They are wrong by {percent(error)} on average: classes have a mean probability of "
+            f"{percent(confidence)}, and are present in {percent(right)} of the cases.",
         )
         return
     yield Advice(
-        "Do not take the probabilities at their word.",
-        f"They miss the accuracy by {percent(error)} on average: the labels have a mean confidence of "
+        "Do not rely on the probabilities.",
+        f"They differ from the accuracy by {percent(error)} on average: the labels have a mean confidence of "
         f"{percent(confidence)}, and {percent(right)} of them are right.",
     )
 
@@ -181,18 +183,18 @@ def _on_videos(evaluation: Evaluation) -> Iterator[Advice]:
     if mean - worst >= _VIDEO_FAR_BELOW:
         yield Advice(
             f"Look at “{name}” first.",
-            f"{percent(worst)} of its frames are right, and {percent(mean)} on average over the {len(known)} videos.",
+            f"{percent(worst)} of its frames are right; the mean of the {len(known)} videos is {percent(mean)}.",
         )
 
 
 def _all_well(model: Metrics) -> Advice:
     scores = {name: one.f1 or 0.0 for name, one in model.per_class.items() if one.support}
     if not scores:
-        return Advice("Annotate the videos that are to be measured on.", "0 of their frames are labelled.")
+        return Advice("Annotate the videos to measure on.", "0 of their frames are labeled.")
     worst = min(scores, key=scores.__getitem__)
     return Advice(
-        "Nothing stands out; label new videos and look at some of them.",
-        f"The lowest F1 of a class is {percent(scores[worst])}, of “{worst}”.",
+        "Nothing stands out: label new videos and check some of them.",
+        f"The lowest F1 of a class is {percent(scores[worst])} (“{worst}”).",
     )
 
 
@@ -205,6 +207,13 @@ def _names(names: Collection[str]) -> str:
     shown = [f"“{name}”" for name in list(names)[:_MAX_NAMED]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _bouts_measured(few: Mapping[str, int]) -> str:
+    """How many bouts of some classes were measured, as the start of a sentence."""
+    least, most = min(few.values()), max(few.values())
+    number = _count(least, "bout") if least == most else f"{least} to {most} bouts"
+    return f"{number}{' per class' if len(few) > 1 else ''} {_were(most)} measured"
 
 
 def _were(number: int) -> str:

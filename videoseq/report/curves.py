@@ -1,4 +1,4 @@
-"""Curves of a report: what training did, how far probabilities can be believed, precision against recall."""
+"""Curves of a report: losses of the training, reliability of the probabilities, precision against recall."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def draw_learning_curves(history: Sequence[EpochRecord]) -> Figure:
 
 
 def draw_reliability(bins: Sequence[ReliabilityBin], said: str = "confidence", seen: str = "accuracy") -> Figure:
-    """Accuracy against confidence, and how many frames have it; on the diagonal a probability means what it says.
+    """Accuracy against confidence, and the share of frames of each confidence; calibrated labels are on the diagonal.
 
     Args:
         bins: The points.
-        said: What the axis below is called.
-        seen: What the other one is.
+        said: The name of the horizontal axis.
+        seen: The name of the vertical axis.
     """
     figure, axes = _figure()
     known = [(one.confidence, one.accuracy) for one in bins if one.confidence is not None and one.accuracy is not None]
@@ -52,7 +52,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin], said: str = "confidence", s
     shares = [one.num_frames / total for one in bins]
     widths = [one.high - one.low for one in bins]
     axes.bar([one.low for one in bins], shares, widths, align="edge", color="#dddddd", label="share of the frames")
-    axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", label=f"{said} that is right")
+    axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", label="perfect calibration")
     if known:
         axes.plot(*zip(*known, strict=True), "o-", color=COLORS[0], label=seen)
     _unit_square(axes, said, seen)
@@ -81,7 +81,7 @@ def draw_precision_recall(videos: Sequence[LabeledVideo], classes: ClassNames) -
 
 
 def _thinned(curve: Float[np.ndarray, "2 thresholds"]) -> Float[np.ndarray, "2 _points"]:
-    """So many points at most, evenly over the recall."""
+    """At most :data:`_MAX_POINTS` points, evenly over the recall."""
     wanted = np.linspace(0, 1, _MAX_POINTS)
     kept = np.unique(np.append(np.searchsorted(curve[1], wanted).clip(0, curve.shape[1] - 1), 0))
     return curve[:, kept]

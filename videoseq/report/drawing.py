@@ -29,7 +29,7 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's fonts draw it, not ours
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)  # the page has the paper
     root = ET.fromstring(text.getvalue())  # noqa: S314 (matplotlib's own)
     for parent in list(root.iter()):
         for child in [one for one in parent if one.tag.endswith(("}metadata", "}style"))]:

@@ -13,6 +13,7 @@ from videoseq.annotations.types import ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
 from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES, Headline, VideoMetrics
+from videoseq.evaluation.metrics.results import MIN_UNITS_FOR_P
 from videoseq.evaluation.metrics_json import FoldResult
 from videoseq.evaluation.results import MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.inference.drawing import color_of, hatch_of, visible
@@ -64,7 +65,7 @@ _MULTILABEL = _Look(
     cards=("macro_f1", "micro_f1", "f1_at_50", "mean_average_precision"),
     right="exact_match",
     said="probability",
-    seen="share that is there",
+    seen="share that is present",
     videos="multilabel_videos.html.jinja",
 )
 
@@ -110,6 +111,8 @@ def render_report(
         no_context=NO_CONTEXT,
         has_no_context=NO_CONTEXT in evaluation.videos,
         has_groups=len({clip.group for clip in evaluation.clips}) < len(evaluation.clips),
+        has_p_values=model.supports_p_values,
+        min_units=MIN_UNITS_FOR_P,
         constant_baseline=evaluation.constant_baseline_name,
         thresholds=evaluation.thresholds or {},
         is_multilabel=evaluation.is_multilabel,
@@ -231,7 +234,7 @@ def _p_value(value: float | None) -> str:
 
 
 def _swatch(index: int) -> str:
-    """A class's colour and hatch as a CSS background."""
-    colour = color_of(index)
+    """A class's color and hatch as a CSS background."""
+    color = color_of(index)
     hatch = {"": "", "////": "repeating-linear-gradient(135deg, #fff 0 1px, transparent 1px 4px), "}
-    return f"{hatch.get(hatch_of(index), 'radial-gradient(#fff 1.2px, transparent 1.4px) 0 0 / 5px 5px, ')}{colour}"
+    return f"{hatch.get(hatch_of(index), 'radial-gradient(#fff 1.2px, transparent 1.4px) 0 0 / 5px 5px, ')}{color}"

@@ -1,4 +1,4 @@
-"""The longest spans that were labelled wrongly, and a picture of each from its video."""
+"""The longest spans with a wrong label, and an image of each from its video."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WrongSpan:
     """Frames in a row of one class that were all given one other; in multilabel, in which a class is missed or made up.
 
     Attributes:
-        video: Which of the labelled videos.
+        video: Which of the labeled videos.
         start_frame: Its first frame.
         stop_frame: The frame after its last.
         start_seconds: When it begins.
@@ -62,7 +62,7 @@ class WrongSpan:
 
 
 def wrong_spans(videos: Sequence[LabeledVideo], limit: int = NUM_SPANS) -> list[WrongSpan]:
-    """The longest spans that were labelled wrongly, the longest first."""
+    """The longest spans with a wrong label, the longest first."""
     spans = [
         span
         for row, video in enumerate(videos)

@@ -1,4 +1,4 @@
-"""Timelines: for each video the targets over the labels, a colour a class, unlabelled frames left white."""
+"""Timelines: for each video the targets over the labels, a color for each class, nothing for unlabeled frames."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def draw_comparison(video: LabeledVideo, classes: ClassNames) -> Figure:
 def draw_class_rows(video: LabeledVideo, classes: ClassNames) -> Figure:
     """For each class of a multilabel video when it is there, above in truth and below in the labels.
 
-    In black below both stands where they differ; what is unlabelled is grey.
+    A black bar below both shows where they differ; unlabeled frames are gray.
     """
     kept = np.unique(np.linspace(0, len(video.seconds) - 1, min(len(video.seconds), _MAX_COLUMNS)).astype(np.int64))
     figure = Figure(figsize=(9.0, 0.45 + 0.42 * len(classes)), layout="constrained")
@@ -105,7 +105,7 @@ def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
 
 
 def _name_runs(axes: Axes, row: int, band: Band, classes: ClassNames, width_inches: float) -> None:
-    """Writes the classes into the bars that have room, for readers without colour."""
+    """Writes the classes into the bars that have room, for readers who do not see colors."""
     for start, stop, index in _runs(band):
         name = plain(classes[index])
         if len(name) * _LETTER_INCHES < (stop - start) / band.duration_seconds * width_inches:
@@ -114,7 +114,7 @@ def _name_runs(axes: Axes, row: int, band: Band, classes: ClassNames, width_inch
 
 
 def _runs(band: Band) -> list[tuple[float, float, int]]:
-    """Start, stop and class of each run of equal labels; unlabelled runs are left out."""
+    """Start, stop and class of each run of equal labels; unlabeled runs are left out."""
     runs, edges = find_runs(band.class_index), np.append(band.seconds, band.duration_seconds)
     runs = runs.where(runs.value != IGNORE_INDEX)
     return list(zip(edges[runs.start].tolist(), edges[runs.stop].tolist(), runs.value.tolist(), strict=True))

@@ -17,6 +17,13 @@ METRICS_SCHEMA_VERSION = 2
 """Of ``metrics.json``: it rises when a field changes its meaning or goes."""
 
 
+MIN_UNITS_FOR_P = 6
+"""With fewer videos or groups no p-value is shown: with five, a permutation test cannot give less than 2 / 2⁵."""
+
+MIN_SECONDS_FOR_RATES = 600.0
+"""With less labeled video no rate per hour is shown: one false alarm in ten seconds would be 360 per hour."""
+
+
 class Estimate(BaseModel):
     """A number with its 95 % interval; None where it has no denominator, or where there is one video only."""
 
@@ -106,6 +113,16 @@ class Metrics(_MeasuredOnly):
     confusion: list[list[int]] = []
     reliability: list[ReliabilityBin] | None
     since_start: list[SinceStart] = []
+
+    @property
+    def supports_p_values(self) -> bool:
+        """Whether there are enough videos or groups for a p-value to mean something."""
+        return self.num_resampled >= MIN_UNITS_FOR_P
+
+    @property
+    def supports_rates(self) -> bool:
+        """Whether there is enough labeled video for a rate per hour to mean something."""
+        return self.labelled_seconds >= MIN_SECONDS_FOR_RATES
 
     @property
     def accuracy(self) -> float | None:

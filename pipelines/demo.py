@@ -1,9 +1,9 @@
-"""The whole path in minutes: draw clips, train with and without context, label a held-out clip, show both."""
+"""``videoseq demo``: draw clips, train on them, label a clip that was held out, show what context is good for."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from . import label_run, options, train
 from .console import Console, percent, print_json, table
 
 if TYPE_CHECKING:
-    from videoseq.evaluation.metrics import LabeledVideo
     from videoseq.inference.model import Model
 
 _SAMPLE_HZ = 8.0
@@ -20,12 +19,12 @@ _SAMPLE_HZ = 8.0
 def demo(
     out: Annotated[Path, typer.Argument(help="A folder to make.")],
     device: options.Device = "auto",
-    seed: Annotated[int, typer.Option(help="Governs what is drawn and how training goes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the clips and of training.")] = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Draw annotated clips, train on them, label a clip that was held out, and show what context buys."""
+    """Draw annotated clips, train on them, label a clip that was held out, and show what context is good for."""
     from videoseq.config.yaml_file import load_settings
     from videoseq.inference.model import open_model
     from videoseq.jobs.plan import plan_jobs
@@ -55,42 +54,25 @@ def demo(
         print_json(scores)
 
 
-def _compare(model: Model, manifest: Path, out: Path) -> dict[str, Any]:
+def _compare(model: Model, manifest: Path, out: Path) -> dict[str, dict[str, float]]:
     """Accuracy with and without context on the held-out clips, by kind of frame; draws the first clip's timeline."""
     from videoseq.data.dataset import load_clips, load_dataset
-    from videoseq.evaluation.evaluate import evaluate_heads
+    from videoseq.evaluation.evaluate import label_clips
     from videoseq.features.store import FeatureStore
     from videoseq.report.timeline import Band, draw_timeline, save_png
+
+    from .demo_clips import accuracy_by_kind
 
     store = FeatureStore(out / "features")
     dataset = load_dataset(manifest, classes=model.classes, split="test")
     clips, _ = load_clips(dataset, lambda video: store.get(video, model.runtime, model.sample_hz))
-    contents = model.contents
-    with_context = evaluate_heads(contents.head, contents.no_context, (0,), clips, model.classes)
-    without = evaluate_heads(contents.no_context, contents.no_context, (0,), clips, model.classes)
-    first, blind = with_context.clips[0], without.clips[0]
-    bands = [
-        Band("truth", first.seconds, first.duration_seconds, first.targets),
-        Band("with context", first.seconds, first.duration_seconds, first.labels),
-        Band("one frame alone", blind.seconds, blind.duration_seconds, blind.labels),
-    ]
+    heads = {"with context": model.contents.head, "one frame alone": model.contents.no_context}
+    labeled = {name: label_clips(head, clips, model.classes) for name, head in heads.items()}
+    first = labeled["with context"][0]
+    bands = [Band("truth", first.seconds, first.duration_seconds, first.targets)]
+    bands += [Band(name, first.seconds, first.duration_seconds, videos[0].labels) for name, videos in labeled.items()]
     save_png(draw_timeline(bands, model.classes, f"{first.name}, held out"), out / "timeline.png")
-    return {"with context": _by_kind(with_context.clips, model), "one frame alone": _by_kind(without.clips, model)}
-
-
-def _by_kind(clips: tuple[LabeledVideo, ...], model: Model) -> dict[str, float]:
-    import numpy as np
-
-    from .demo_clips import STILL
-
-    targets = np.concatenate([clip.targets for clip in clips])
-    is_right = targets == np.concatenate([clip.labels for clip in clips])
-    is_still = np.isin(targets, [model.classes.index(name) for name in STILL])
-    return {
-        "empty or occupied, the same picture": float(is_right[is_still].mean()),
-        "entering or leaving, the same poses": float(is_right[~is_still].mean()),
-        "all frames": float(is_right.mean()),
-    }
+    return {name: accuracy_by_kind(videos, model.classes) for name, videos in labeled.items()}
 
 
 def _score_lines(scores: dict[str, dict[str, float]]) -> list[str]:

@@ -8,7 +8,7 @@ frames of *entering* and *leaving* are the same too. Only what came before tells
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from videoseq.errors import OutputError
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.jobs.events import Listener, Progress
 from videoseq.system.hardware import num_usable_cores
 
@@ -74,6 +75,18 @@ def draw_dataset(
         for number, (name, split) in enumerate(zip(names, splits, strict=True)):
             rows.writerow([f"{name}.mp4", f"{name}.csv", split, f"visitors-{number:02d}"])
     return manifest
+
+
+def accuracy_by_kind(videos: Sequence[LabeledVideo], classes: Sequence[str]) -> dict[str, float]:
+    """The share of frames with the right label: of still frames, of moving frames, of all."""
+    targets = np.concatenate([video.targets for video in videos])
+    is_right = targets == np.concatenate([video.labels for video in videos])
+    is_still = np.isin(targets, [classes.index(name) for name in STILL])
+    return {
+        "empty or occupied, the same image": float(is_right[is_still].mean()),
+        "entering or leaving, the same poses": float(is_right[~is_still].mean()),
+        "all frames": float(is_right.mean()),
+    }
 
 
 def _draw_clip(path: Path, random: np.random.Generator) -> None:

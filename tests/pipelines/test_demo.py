@@ -10,6 +10,7 @@ import pytest
 
 from pipelines import demo_clips
 from videoseq.annotations.formats import read_annotation
+from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.video.reader import VideoReader
 
 
@@ -56,6 +57,14 @@ def test_the_dataset_is_drawn_from_its_seed_and_annotated_frame_for_frame(tmp_pa
             duration = reader.report().duration_seconds
         assert annotation.labels == set(demo_clips.CLASSES)
         assert annotation.intervals[-1].stop == pytest.approx(duration, abs=2e-3)
+
+
+def test_accuracy_is_of_still_frames_of_moving_frames_and_of_all():
+    targets = np.array([0, 3, 0, 3, 1, 2])
+    labels = np.array([0, 3, 3, 3, 2, 2])
+    video = LabeledVideo("a.mp4", "a", np.arange(6) / 10, 0.6, targets, labels)
+    found = demo_clips.accuracy_by_kind([video, video], demo_clips.CLASSES)
+    assert list(found.values()) == [3 / 4, 1 / 2, 4 / 6]
 
 
 @pytest.mark.slow

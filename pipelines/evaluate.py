@@ -40,10 +40,10 @@ def evaluate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compare a model's labels with annotated clips, beside its baselines.
+    """Compare a model's labels with annotated clips, next to its baselines.
 
-    With a second person's clips, manifest or annotation files in the model's place, it says how far the two people
-    agree, which is what a model's numbers are to be read beside.
+    With a second person's clips, manifest or annotation files in place of the model, shows how far two people agree; a
+    model's numbers are best compared with that.
     """
     from videoseq.data.dataset import load_dataset
     from videoseq.errors import ConfigError

@@ -25,7 +25,7 @@ _SHORT = {"previous model": "previous", "majority class": "majority", "most freq
 
 
 def metrics_table(evaluation: Evaluation) -> list[str]:
-    """The headline numbers of the model with their intervals, beside those of every other labeler."""
+    """The headline numbers of the model with their intervals, and those of every other labeler."""
     from videoseq.evaluation.metrics import HEADLINES, MULTILABEL_HEADLINES
 
     headlines = {**HEADLINES, **MULTILABEL_HEADLINES}

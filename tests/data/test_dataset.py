@@ -94,10 +94,10 @@ def test_a_manifest_has_paths_relative_to_itself_splits_and_groups(tmp_path):
             ["video,annotation,split", "a.mp4,a.csv,train", "b.mp4,b.csv,tran"],
             r"row 3: split: expected train, val, test, got 'tran' \(did you mean 'train'\?\)$",
         ),
-        (["video,annotation", "a.mp4,a.csv", "./a.mp4,b.csv"], r".*a\.mp4 stands there twice; "),
+        (["video,annotation", "a.mp4,a.csv", "./a.mp4,b.csv"], r".*a\.mp4 is listed twice; "),
         (
             ["video,annotation,split", "a.mp4,a.csv,train", "a.mp4,a.csv,test"],
-            r".*a\.mp4 stands there in the splits train and test; ",
+            r".*a\.mp4 is listed in the splits train and test; ",
         ),
         (
             ["video,annotation,split,group", "a.mp4,a.csv,train,m1", "b.mp4,b.csv,val,m2", "c.mp4,c.csv,val,m1"],
@@ -122,12 +122,12 @@ def test_a_manifest_that_contradicts_itself_is_an_error(manifest, lines, message
 def test_a_video_under_two_names_is_the_same_video(manifest):
     path = manifest("video,annotation,split", "a.mp4,a.csv,train", "link.mp4,b.csv,val")
     os.symlink(path.parent / "a.mp4", path.parent / "link.mp4")
-    with pytest.raises(AnnotationError, match=r"link\.mp4 stands there in the splits train and val"):
+    with pytest.raises(AnnotationError, match=r"link\.mp4 is listed in the splits train and val"):
         find_clips(path)
 
 
 def test_nothing_to_read_is_an_error(tmp_path):
-    with pytest.raises(AnnotationError, match=r"expected annotated clips \(clip\.mp4 with clip\.csv beside it"):
+    with pytest.raises(AnnotationError, match=r"expected annotated clips \(clip\.mp4 with clip\.csv next to it"):
         find_clips(tmp_path)
     with pytest.raises(AnnotationError, match=r"no_such: expected a folder of clips or a manifest CSV, found nothing"):
         find_clips(tmp_path / "no_such")

@@ -46,7 +46,7 @@ def test_kill_9_costs_nothing_of_the_model(cli: Cli, light_dataset, model_folder
         kill_while_it_trains(command, killed.with_name("model.training"), draw.uniform(0.0, 0.4))
     done = cli(*told)
     assert done.returncode == 0, done.stderr
-    assert "networks are fitted already; training goes on" in done.stderr
+    assert "networks are fitted already; training continues" in done.stderr
     assert not killed.with_name("model.training").exists()
     for name in ("model.safetensors", "metrics.json"):
         assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
@@ -60,9 +60,9 @@ def test_what_an_interrupted_training_has_left_is_told(cli: Cli, light_dataset, 
     kill_while_it_trains(command, tmp_path / "model.training", 0.0)
     other = cli("train", *where, "--set", "training.seed=1", "--resume", "auto")
     assert other.returncode == 2
-    assert "got another's; give the same as then, or start anew without --resume" in other.stderr
+    assert "got another's; use the same as before, or start from the beginning without --resume" in other.stderr
     anew = cli("train", *where, "--json")
     assert anew.returncode == 0, anew.stderr
-    assert "--resume auto would go on from there, this training starts anew" in anew.stderr
+    assert "--resume auto would continue from them, this training starts from the beginning" in anew.stderr
     assert "not_resumed" not in {notice["code"] for notice in json.loads(anew.stdout)["notices"]}
     assert not (tmp_path / "model.training").exists()

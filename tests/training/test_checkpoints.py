@@ -147,11 +147,11 @@ def test_what_another_training_has_left(tmp_path):
     left.write({}, is_done=True)
     assert CheckpointFolder(tmp_path, "one", may_resume=True).review() == []
     assert CheckpointFolder(tmp_path, "one", may_resume=True).num_done == 1
-    with pytest.raises(ConfigError, match=r"got another's; give the same as then, or start anew without --resume"):
+    with pytest.raises(ConfigError, match=r"got another's; use the same as before, or start from the beginning"):
         CheckpointFolder(tmp_path, "other", may_resume=True).review()
     (notice,) = CheckpointFolder(tmp_path, "one").review()
     assert notice.code == "not_resumed"
-    assert "--resume auto would go on" in notice.message
+    assert "--resume auto would continue" in notice.message
     assert left.path.exists()  # there is time to think better of it
     assert CheckpointFolder(tmp_path, "one").of("head").read(is_done=True) is None
     (notice,) = CheckpointFolder(tmp_path, "other").review()

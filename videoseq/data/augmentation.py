@@ -13,7 +13,7 @@ class StepSequence(NamedTuple):
     """A clip as the network meets it, one entry per step; what step k sees is row ``rows[k]`` of the features.
 
     Attributes:
-        features: Of the whole clip, perhaps in a mapped file.
+        features: Of the whole clip, maybe in a mapped file.
         rows: Which of them each step sees.
         targets: Those of the clip.
         next_rows: In a clip that is stretched, which features come after.
@@ -37,7 +37,7 @@ class StepSequence(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn anew in every pass.
+    """What is drawn again in every pass.
 
     Attributes:
         stretch: Clips last up to 1 + stretch times as long, or as short.

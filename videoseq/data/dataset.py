@@ -186,6 +186,6 @@ def _features_or_error(video: Path, features_of: Callable[[Path], VideoFeatures]
 
 def _unreadable(errors: Sequence[VideoError], num_clips: int) -> VideoError:
     """One error that names all videos."""
-    advice = "mend or remove them, or set data.on_bad_clip=skip"
+    advice = "repair or remove them, or set data.on_bad_clip=skip"
     named = "; ".join(map(str, errors))
     return VideoError(errors[0].code, f"{len(errors)} of {num_clips} clips cannot be read: {named}; {advice}")

@@ -1,6 +1,6 @@
 """Images as they might have been: mirrored, in another light, a little nearer; all those of a clip in the same way.
 
-What is drawn is drawn for a clip and a pass, never for a image: movement that is no one's would be learned else.
+A change is drawn for a clip and a pass, never for one image: otherwise the model would learn camera motion.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ImageChange:
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """What is drawn for a clip, anew in every pass.
+    """What is drawn for a clip, again in every pass.
 
     Attributes:
         flip: Whether every second clip is mirrored.

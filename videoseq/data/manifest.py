@@ -1,7 +1,7 @@
 """Which videos belong with which annotations: a manifest CSV, or a folder of both.
 
 A manifest has the columns ``video,annotation`` and optionally ``split``, ``group``, ``subject``. A folder has a
-``manifest.csv`` in it, or beside each video an annotation of the same name.
+``manifest.csv`` in it, or next to each video an annotation of the same name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def find_clips(path: Path) -> list[ClipEntry]:
     """The annotated clips of a folder or manifest, in their order.
 
     Raises:
-        AnnotationError: There are none, a column or file is missing, or a video stands in it twice.
+        AnnotationError: There are none, a column or file is missing, or a video is in it twice.
     """
     if path.is_dir():
         manifest = path / "manifest.csv"
@@ -91,7 +91,7 @@ def _pair_files(folder: Path) -> list[ClipEntry]:
 def _check_entries(path: Path, entries: Sequence[ClipEntry]) -> None:
     if not entries:
         raise AnnotationError(
-            f"{path}: expected annotated clips (clip.mp4 with clip.csv beside it, or a manifest.csv), got none"
+            f"{path}: expected annotated clips (clip.mp4 with clip.csv next to it, or a manifest.csv), got none"
         )
     by_video: dict[Path, ClipEntry] = {}
     split_of_group: dict[str, str | None] = {}
@@ -99,7 +99,7 @@ def _check_entries(path: Path, entries: Sequence[ClipEntry]) -> None:
         twin = by_video.setdefault(entry.video.resolve(), entry)
         if twin is not entry:
             where = f"in the splits {twin.split} and {entry.split}" if twin.split != entry.split else "twice"
-            raise AnnotationError(f"{path}: {entry.video} stands there {where}; a video belongs to one split, once")
+            raise AnnotationError(f"{path}: {entry.video} is listed {where}; a video belongs to one split, once")
         split = split_of_group.setdefault(entry.group, entry.split)
         if split != entry.split:
             raise AnnotationError(

@@ -1,4 +1,4 @@
-"""Which clips are learned from and which measure: splits, and folds of whole groups."""
+"""Which clips train a model and which measure it: splits, and folds of groups."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def choose_validation_groups(
         share = np.cumsum(table[order].sum(axis=1)) / max(1, table.sum())
         size = 1 + int(np.argmin(np.abs(share[:-1] - fraction)))
         val, train = table[order[:size]].sum(axis=0), table[order[size:]].sum(axis=0)
-        num_learnt, num_validated = (np.count_nonzero(counts) for counts in (train, np.minimum(val, train)))
-        score = (int(num_learnt), int(num_validated), -abs(float(share[size - 1]) - fraction))
+        num_learned, num_validated = (np.count_nonzero(counts) for counts in (train, np.minimum(val, train)))
+        score = (int(num_learned), int(num_validated), -abs(float(share[size - 1]) - fraction))
         if best is None or score > best[0]:
             best = score, {groups[i] for i in order[:size]}
     assert best is not None

@@ -15,7 +15,7 @@ from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.dataset import Clip
 from videoseq.errors import Notice
 
-_SIMILAR = 0.85  # of difflib's ratio: above it two names are more likely one name misspelt
+_SIMILAR = 0.85  # of difflib's ratio: above it two names are more likely one name misspelled
 _FEW_BOUTS = 5
 
 
@@ -78,7 +78,7 @@ def _bouts_of(clip: Clip) -> Iterator[tuple[int, int, int]]:
 
 
 def dataset_notices(overview: Sequence[ClassOverview]) -> list[Notice]:
-    """What a user should mend, or at least know, before believing a model that was trained on such clips."""
+    """What a user should repair, or at least know, before believing a model that was trained on such clips."""
     notices = []
     num_groups = len({group for one in overview for group in one.groups})
     for one in overview:
@@ -90,7 +90,7 @@ def dataset_notices(overview: Sequence[ClassOverview]) -> list[Notice]:
             notices.append(Notice("few_bouts", f"{one.name}: {text}"))
     for first, second in combinations([one.name for one in overview], 2):
         if _are_similar(first, second):
-            text = f"the classes {first!r} and {second!r} may be one, spelt in two ways"
+            text = f"the classes {first!r} and {second!r} may be one, spelled in two ways"
             notices.append(Notice("similar_classes", text))
     return notices
 

@@ -1,4 +1,4 @@
-"""A saved model on annotated videos: features, labels, numbers, next to baselines and perhaps a previous model."""
+"""A saved model on annotated videos: features, labels, numbers, next to baselines and a previous model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from videoseq.jobs.feature_provider import FeatureProvider, Resources
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluation:
-    """What a model comes to on a dataset.
+    """A model measured on a dataset.
 
     Attributes:
         model: The model.

@@ -87,7 +87,7 @@ class BaselineFitter:
 
 
 def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> None:
-    """Holds training clips to showing something that can be told apart; ``note`` says in the message which they are.
+    """Raises an error if training clips show one class only; ``note`` says in the message which clips these are.
 
     Raises:
         AnnotationError: They have labeled frames of one class only, or in multilabel no class has some of them.

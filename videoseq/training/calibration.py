@@ -102,7 +102,7 @@ def multilabel_temperature(videos: Sequence[LabeledVideo]) -> float | None:
     if not known:
         return None
     probabilities, targets = (np.concatenate(column).ravel() for column in zip(*known, strict=True))
-    logits = _binary_logits(probabilities)  # beside 0 for a class not being there
+    logits = _binary_logits(probabilities)  # the logit of absence is 0
     best = fit_temperature(np.stack((np.zeros_like(logits), logits), axis=1), targets)
     return None if best is None else _cautious(best)
 
@@ -110,7 +110,7 @@ def multilabel_temperature(videos: Sequence[LabeledVideo]) -> float | None:
 def best_thresholds(videos: Sequence[LabeledVideo], num_classes: int) -> Float[np.ndarray, " classes"]:
     """For each class the threshold with the best F1 on these videos, in hundredths; of equals that nearest to 0.5.
 
-    It is 0.5 for a class that is there in none of the labeled frames, or in all of them.
+    It is 0.5 for a class that is in none of the labeled frames, or in all of them.
 
     Args:
         videos: As a head labels them that has its temperature and had not learned from them; there may be none.
@@ -137,7 +137,7 @@ def with_thresholds(video: LabeledVideo, temperature: float, thresholds: Float[n
 
 
 def best_macro_f1(videos: Sequence[LabeledVideo], num_classes: int) -> float:
-    """The macro F1 that a head comes to on these videos with the thresholds that are best on them."""
+    """The macro F1 of a head on these videos, with the thresholds that are best on them."""
     thresholds = best_thresholds(videos, num_classes)
     confusions = sum(class_confusions(with_thresholds(video, 1.0, thresholds)) for video in videos)
     return known(known_mean(class_f1(np.asarray(confusions)))) or 0.0

@@ -1,8 +1,8 @@
-"""What a training that was interrupted goes on from: in a folder beside its model, one small file for each of its fits.
+"""What an interrupted training continues from: a folder next to its model, with one small file for each fit.
 
-A file is the SHA-256 of what follows, so that a damaged one is recognised, then tensors and plain values as torch
-writes them, which is read without running code. It names all that the training depends on, by a digest: what another
-training has left is not gone on with.
+A file is the SHA-256 of what follows, so that a damaged file is recognized, then tensors and plain values as torch
+writes them, which is read without running code. It names all that the training depends on, by a digest: a training
+never continues from the files of another one.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Checkpoint:
     """The file of one fit.
 
     Attributes:
-        path: Where it is, if it is there.
+        path: The file, which may not exist yet.
         digest: Of what the training depends on.
-        may_resume: Whether the fit goes on from it; if not, it is only written.
+        may_resume: Whether the fit continues from it; if not, it is only written.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Checkpoint:
 
         Args:
             state: Tensors and plain values.
-            is_done: Whether it is the fit's result, and not what it goes on from.
+            is_done: Whether it is the fit's result, and not a state to continue from.
 
         Raises:
             OutputError: It cannot be written; what was kept before still is.
@@ -70,7 +70,7 @@ class Checkpoint:
             raise OutputError(f"{self.path}: could not be written; what was read back is something else")
 
     def read(self, *, is_done: bool) -> dict[str, Any] | None:
-        """The fit's result, or what it goes on from; None where there is no such thing to resume with."""
+        """The fit's result, or the state to continue from; None if there is none."""
         kept = _read(self.path) if self.may_resume else None
         return kept["state"] if kept is not None and kept["is_done"] == is_done else None
 
@@ -82,7 +82,7 @@ class CheckpointFolder:
     Attributes:
         path: The folder, which is made with the first of them.
         digest: Of what the training depends on.
-        may_resume: Whether fits go on from what is there.
+        may_resume: Whether fits continue from what is there.
     """
 
     path: Path
@@ -95,30 +95,32 @@ class CheckpointFolder:
         return Checkpoint(self.path / f"{name}{_SUFFIX}", self.digest, self.may_resume)
 
     def review(self) -> list[Notice]:
-        """What to know of what an interrupted training has left; what cannot be used by this one is removed.
+        """What the user should know about files of an interrupted training; files that this one cannot use are removed.
 
         Raises:
-            ConfigError: It is to be gone on with, and is of other settings, clips or versions.
+            ConfigError: The training should continue from files of other settings, clips or versions.
         """
         kept = {path: _read(path) for path in sorted(self.path.glob(f"*{_SUFFIX}"))}
         damaged = [path for path, found in kept.items() if found is None]
         others = [path for path, found in kept.items() if found is not None and found["digest"] != self.digest]
         if others and self.may_resume:
-            text = f"{self.path}: expected what a training of these settings, clips and versions left, got another's"
-            raise ConfigError(f"{text}; give the same as then, or start anew without --resume")
+            text = f"{self.path}: expected files of a training with these settings, clips and versions, got another's"
+            raise ConfigError(f"{text}; use the same as before, or start from the beginning without --resume")
         for path in (*damaged, *others):
             path.unlink(missing_ok=True)
-        notices = [Notice("checkpoint_damaged", f"{path}: is damaged; its fit begins anew") for path in damaged]
+        notices = [
+            Notice("checkpoint_damaged", f"{path}: is damaged; its fit starts from the beginning") for path in damaged
+        ]
         if others:
-            notices.append(Notice("checkpoints_removed", f"{self.path}: held what another training had left"))
+            notices.append(Notice("checkpoints_removed", f"{self.path}: held files of another training"))
         elif kept and not self.may_resume:
-            text = f"{self.path}: holds what an interrupted training has left; --resume auto would go on from there"
-            notices.append(Notice("not_resumed", f"{text}, this training starts anew"))
+            text = f"{self.path}: holds files of an interrupted training; --resume auto would continue from them"
+            notices.append(Notice("not_resumed", f"{text}, this training starts from the beginning"))
         return notices
 
     @property
     def num_done(self) -> int:
-        """How many fits are there with their results."""
+        """How many fits are done."""
         return sum(found is not None and found["is_done"] for found in map(_read, self.path.glob(f"*{_SUFFIX}")))
 
 
@@ -136,14 +138,15 @@ def training_digest(
     num_trials: int = 0,
 ) -> str:
     """The SHA-256 of what a training's result depends on, in hex; ``num_trials`` are those of a sweep before it."""
-    told = settings.model_dump(mode="json", exclude={"trainer": {"checkpoint_seconds"}})
-    told |= {
+    described = settings.model_dump(mode="json", exclude={"trainer": {"checkpoint_seconds"}})
+    described |= {
         "checkpoint_version": _VERSION,
         "identity": backbone.model_dump(mode="json"),
         "classes": list(classes),
         "num_trials": num_trials,
+        "device": device.type,
+        "versions": library_versions(),
     }
-    described = {**told, "checkpoint_version": _VERSION, "device": device.type, "versions": library_versions()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for clip in clips:
         entry, features = clip.entry, clip.features
@@ -171,6 +174,6 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         kept = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError):  # whole, but not of ours
+    except (RuntimeError, pickle.UnpicklingError, EOFError):  # undamaged, but not one of our files
         return None
     return kept if isinstance(kept, dict) and {"digest", "is_done", "state"} <= kept.keys() else None

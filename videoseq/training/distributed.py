@@ -143,7 +143,7 @@ def _await(ranks: list[_Rank], tell: Tell) -> Fitted:
 
 
 def main(connection: Connection) -> None:
-    """A process: fits as it is told, says how that ended, and waits for its parent to hear it."""
+    """A process: fits as its parent orders, sends the result, and waits until its parent has read it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.INFO)  # Lightning's about ranks
     job, may_resume, seed = pickle.loads(connection.recv_bytes())  # noqa: S301 (from our own parent)
@@ -153,7 +153,7 @@ def main(connection: Connection) -> None:
     torch.set_num_threads(max(1, num_usable_cores() // job.trainer.devices))
 
     def say(kind: str, content: Any = None) -> None:  # noqa: ANN401 (whatever can be pickled)
-        with suppress(OSError):  # nobody is there any more
+        with suppress(OSError):  # the parent has ended
             connection.send_bytes(pickle.dumps((kind, content)))
 
     try:

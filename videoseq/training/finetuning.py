@@ -1,7 +1,7 @@
 """The CNN fine-tuned together with the head: from images to the loss, the state carried as in labeling.
 
-The head is fitted on features first; then the CNN's last blocks and the head go on from there together, the CNN with a
-learning rate of its own. After that the CNN is a backbone like any other.
+The head is fitted on features first; then the CNN's last blocks and the head are trained together, the CNN with its own
+learning rate. After that the CNN is a backbone like any other.
 """
 
 from __future__ import annotations

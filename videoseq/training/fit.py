@@ -147,7 +147,7 @@ def fit_module(
 ) -> FitResult:
     """Fits one module, which ends on the CPU with the weights of the epoch that is taken.
 
-    What a checkpoint says was fitted already is taken from it; what one has begun is gone on with.
+    A fit that a checkpoint has done is taken from it; a fit that a checkpoint has begun is continued.
 
     Raises:
         ConfigError: The loss became infinite or no number, or there is no room on the device.
@@ -171,7 +171,7 @@ def fit_module(
 
 
 def _fit_with_room(job: FitJob, tell: Tell) -> Fitted:
-    """Fits; if the device has no room for the batch size, starts again with half of it and tells so."""
+    """Fits; if the device has no room for the batch size, starts again with half of it and notes that."""
     run = fit_on_ranks if is_distributed(job.trainer) else run_epochs
     weights, random = copy.deepcopy(job.module.state_dict()), random_state(job.device)
     may_resume = True

@@ -1,4 +1,4 @@
-"""One fit of a network: what it needs, what it tells while it runs, what it comes to."""
+"""One fit of a network: what it needs, what it reports while it runs, its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from videoseq.training.lightning_module import ClipData, SequenceModule
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to.
+    """The losses of one epoch.
 
     Attributes:
         epoch: From 0.
@@ -43,7 +43,7 @@ class EpochRecord:
 
 
 Tell = Callable[[EpochRecord | Notice], None]
-"""Is told of every epoch, and of what a user should know."""
+"""Called with every epoch, and with what a user should know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class FitJob:
         trainer: In how many processes, and in what precision.
         device: Where.
         member: Which network of an ensemble.
-        checkpoint: What it goes on from and is kept in, if anything.
+        checkpoint: What it continues from and is kept in, if anything.
     """
 
     module: SequenceModule
@@ -71,7 +71,7 @@ class FitJob:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a fit came to.
+    """The result of a fit.
 
     Attributes:
         weights: Of the module at the end of the epoch that is taken.
@@ -96,9 +96,9 @@ class Fitted:
 
 
 def write_or_tell(checkpoint: Checkpoint, state: dict[str, Any], tell: Tell, *, is_done: bool) -> None:
-    """Keeps a state; if it cannot be written, training goes on and the user is told."""
+    """Keeps a state; if it cannot be written, training continues, with a notice."""
     try:
         checkpoint.write(state, is_done=is_done)
     except OutputError as error:
-        text = f"{error}; training goes on, and starts from the beginning if it is interrupted"
+        text = f"{error}; training continues, and starts from the beginning if it is interrupted"
         tell(Notice("checkpoint_not_kept", text))

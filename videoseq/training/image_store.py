@@ -32,7 +32,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a clip's images stand: how many are before them, and how many they are."""
+    """The position of a clip's images: how many are before them, and how many they are."""
 
     num_before: int
     num_images: int
@@ -94,7 +94,7 @@ class ImageStore:
         got, expected = self.num_images - num_before, len(clip.features.features)
         if got != expected:  # its features were kept by another version of OpenCV
             text = f"expected {expected} sampled frames of {clip.entry.video}, got {got}"
-            raise ModelError(f"{text}; name another --cache to compute its features anew")
+            raise ModelError(f"{text}; name another --cache to compute its features again")
         self._places[clip.entry.video] = _Place(num_before, got)
 
     def numbered(self, clip: Clip) -> Clip:
@@ -114,7 +114,7 @@ class ImageStore:
     def passed_through(
         self, network: Callable[[Tensor], Tensor], on_progress: Callable[[int], None] | None = None
     ) -> TemporaryArray:
-        """What a network makes of every image, there as long as these are; tells how many are done.
+        """What a network makes of every image, kept as long as the images; reports how many are done.
 
         Raises:
             OutputError: There is no room for it.

@@ -91,7 +91,7 @@ class SequenceModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """What is fitted, each group with its learning rate where it has one of its own; the head's stands first."""
+        """What is fitted, each group with its own learning rate if it has one; the head's group is the first."""
         return [{"params": list(self.head.parameters())}]
 
     def _chunk_loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:

@@ -82,7 +82,7 @@ class _Recorder(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, _module: pl.LightningModule, outputs: Any, *_: object) -> None:  # noqa: ANN401
         self._losses.append(float(outputs["loss"]))
-        if not math.isfinite(self._losses[-1]):  # no later step mends it
+        if not math.isfinite(self._losses[-1]):  # no later step repairs it
             raise _no_finite_loss(self._job.settings, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -103,7 +103,7 @@ class _Recorder(Callback):
 class _Keeper(Callback):
     """Keeps all that the next epochs depend on, where an epoch begins: what each process draws from then on is part.
 
-    Lightning's own checkpoints do not bring back what a loader draws, and what cannot be written is not told.
+    Lightning's own checkpoints do not restore what a loader draws, and do not report what cannot be written.
     """
 
     def __init__(

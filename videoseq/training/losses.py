@@ -67,7 +67,7 @@ def multilabel_chunk_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The same where each class is a question of its own, there or not there: binary cross-entropy.
 
-    A logit is that of *there* beside 0 for *not there*, whose softmax is the logit's sigmoid; what the settings do to
+    A logit is that of *there*, next to 0 for *not there*; their softmax is the logit's sigmoid. What the settings do to
     the cross-entropy of classes they do to that of these two answers. The mean is over steps and classes.
 
     Args:

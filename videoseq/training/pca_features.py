@@ -61,7 +61,7 @@ def _reduce(network: RNNHead, clip: Clip, file: Path) -> Clip:
 
 
 def _stride(clips: Sequence[Clip]) -> int:
-    """How many rows to go on by, so that enough are met and not many more."""
+    """From one used row to the next, so that there are enough rows and not many more."""
     num_rows = sum(len(clip.features.features) for clip in clips)
     return max(1, -(-num_rows // _MAX_ROWS_TO_LEARN_FROM))
 

@@ -106,4 +106,4 @@ def _tell_checkpoints(folder: CheckpointFolder, listener: Listener) -> None:
     for notice in folder.review():
         listener.on_notice(notice)
     if folder.may_resume:
-        listener.on_message(f"{folder.path}: {folder.num_done} networks are fitted already; training goes on")
+        listener.on_message(f"{folder.path}: {folder.num_done} networks are fitted already; training continues")

@@ -40,7 +40,7 @@ _LOG_RANGES = {"training.learning_rate": (3e-4, 3e-3), "training.weight_decay": 
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of settings and what it came to.
+    """One set of settings and its score.
 
     Attributes:
         number: From 0, which is the settings as they were given.
@@ -139,7 +139,7 @@ def sweep_notice(trials: Sequence[Trial]) -> Notice:
 
 
 def with_changes(settings: TrainSettings, changed: dict[str, Any]) -> TrainSettings:
-    """The settings with some of them set anew, by their dotted names."""
+    """The settings with some of them changed, by their dotted names."""
     values = settings.model_dump()
     for name, value in changed.items():
         group, _, key = name.partition(".")

@@ -83,7 +83,7 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
             # A backbone that is fine-tuned is meant to be in eval mode.
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-            # Lightning 2.6 beside torch 2.13 uses a name that torch will rename; it is theirs to mend.
+            # Lightning 2.6 uses a name that torch 2.13 will rename; only Lightning can repair that.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield
     finally:

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -16,6 +18,9 @@ from pipelines.__main__ import main
 from tests.support.commands import Call, Cli, Ended
 from tests.support.index_videos import write_video
 from tests.support.light_clips import light_frames
+
+if TYPE_CHECKING:
+    from videoseq.features.backbones.base import Backbone
 
 DATA = Path(os.environ.get("VIDEOSEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -60,9 +65,29 @@ def cli() -> Cli:
     return run
 
 
+@pytest.fixture(scope="session")
+def export_once() -> Callable[[Backbone], bytes]:
+    """``to_onnx``, which takes half a second, with a memory: a backbone's packaged weights are always the same."""
+    from videoseq.features.runtimes.openvino_runtime import to_onnx
+
+    exported: dict[str, bytes] = {}
+
+    def export(backbone: Backbone) -> bytes:
+        if not backbone.weights_are_packaged:
+            return to_onnx(backbone)
+        key = backbone.identity.sha256
+        exported[key] = exported.get(key) or to_onnx(backbone)
+        return exported[key]
+
+    return export
+
+
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """The program in this process, for the many cases that need no process of their own."""
+def call(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], export_once: Callable[[Backbone], bytes]
+) -> Call:
+    """Runs the command inside the test process, for the many cases that need no process of their own."""
+    monkeypatch.setattr("videoseq.features.runtimes.openvino_runtime.to_onnx", export_once)
 
     def run(*args: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["videoseq", *map(str, args)])

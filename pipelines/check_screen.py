@@ -1,4 +1,4 @@
-"""What ``videoseq check`` shows of one video: a screen of names and values."""
+"""What ``videoseq check`` shows about one video: lines with a name and a value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOURCES = {
 
 
 def screen(found: ClipCheck, *, shows_all: bool) -> list[str]:
-    """The lines, ending with an empty one; of many spans or findings the first few unless ``shows_all``."""
+    """The lines, with an empty one at the end; only the first spans and findings unless ``shows_all``."""
     video, max_lines = found.video, sys.maxsize if shows_all else _MAX_LINES
     rows = [("", f"{video.path}: {video.state}")]
     if video.error is not None:

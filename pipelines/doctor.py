@@ -1,4 +1,4 @@
-"""What this machine will use: versions, decoder, devices, backbones, and how fast the CNN runs."""
+"""``videoseq doctor``: what this machine has, and how fast the CNN runs on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .console import Exit, print_json
 def doctor(json: options.Json = False) -> None:
     """Show versions, devices, decoders, backbones and the CNN's speed; exit 1 if the default backbone cannot run.
 
-    What is marked with an asterisk is taken unless a command is told otherwise.
+    An asterisk marks what commands use by default.
     """
     facts = examine()
     if json:
@@ -26,7 +26,7 @@ def doctor(json: options.Json = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """The facts by name, in the order in which they are shown."""
+    """What this machine has, by name, in the order in which it is shown."""
     import platform
     import re
 
@@ -55,7 +55,7 @@ def examine() -> dict[str, Any]:
 
 
 def _speeds() -> dict[str, str]:
-    """Frames a second of the default backbone, by everything here that can run it."""
+    """Frames per second of the default backbone in each runtime that can run it here."""
     from videoseq.config.runtime import RuntimeChoice
     from videoseq.config.schema import BackboneSettings
     from videoseq.errors import VideoseqError
@@ -65,9 +65,9 @@ def _speeds() -> dict[str, str]:
 
     try:
         backbone = load_backbone(BackboneSettings())
-    except VideoseqError:  # said already
+    except VideoseqError:  # its own line shows the error
         return {}
-    taken = select_runtime(backbone, RuntimeChoice()).description
+    default = select_runtime(backbone, RuntimeChoice()).description
     speeds = {}
     for choice in available_choices():
         name = f"{choice.library} {choice.precision}" + (" cuda" if choice.device == "cuda" else "")
@@ -76,7 +76,7 @@ def _speeds() -> dict[str, str]:
         except VideoseqError as error:
             speeds[name] = f"cannot run: {error}"
             continue
-        mark = " *" if runtime.description == taken else ""
+        mark = " *" if runtime.description == default else ""
         speeds[name] = f"{measure_speed(runtime):.0f} frames/s measured{mark}"
     return speeds
 

@@ -56,11 +56,6 @@ def bad(tmp_path: Path) -> list[str]:
     return names
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", light_frames(20, 10, seed=8), fps=20)
-
-
 def paths(file: str) -> list[str]:
     return [str(result["path"]) for result in json_lines(Path("out", file))]
 

@@ -29,11 +29,6 @@ def model(model_folder: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", light_frames(20, 10, seed=8), fps=20)
-
-
-@pytest.fixture(scope="module")
 def labelled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     """A folder with a video, the folder of its labels, and the result."""
     folder = tmp_path_factory.mktemp("labelled")

@@ -9,8 +9,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from videoseq.storage.cache import cache_folder
-
 from . import options
 from .console import Console, print_json
 from .screens import agreement_table, difference_table, metrics_table
@@ -45,41 +43,23 @@ def evaluate(
     With a second person's clips, manifest or annotation files in place of the model, shows how far two people agree; a
     model's numbers are best compared with that.
     """
-    from videoseq.data.dataset import load_dataset
-    from videoseq.errors import ConfigError
-    from videoseq.evaluation.comparison import load_previous
-    from videoseq.evaluation.model_evaluation import evaluate_model
-    from videoseq.inference.model import open_model
-    from videoseq.jobs.feature_provider import Resources
-    from videoseq.report.evaluation_files import write_evaluation
-    from videoseq.report.mistakes import read_mistakes
+    from videoseq import api
 
     console = Console(quiet=quiet, verbose=verbose)
-    _check_split(split)
     if not _is_model(model, dataset, baseline):
         _compare_annotators(model, dataset, console, out=out, split=split, background=background or None, json=json)
         return
-    choice = options.runtime_choice(device, runtime, precision, threads)
-    resources = Resources(choice, cache_folder(cache), workers, console)
-    loaded = open_model(model, choice)
-    previous = None if baseline is None else load_previous(baseline, loaded.contents, choice)
-    config = loaded.contents.config
-    if background and config.is_multilabel:
-        raise ConfigError(
-            f"--background: expected none, got {background!r}; {model} is multilabel and knows no such class"
-        )
-    data = config.settings.data
-    annotated = load_dataset(
-        dataset, task=data.task, background=background or data.background, classes=loaded.classes, split=split
-    )
-    result = evaluate_model(loaded, model, annotated, resources, previous)
+    result = api.evaluate(
+        model, dataset, baseline=baseline, split=split, background=background or None, device=device, runtime=runtime,
+        precision=precision, threads=threads, workers=workers, cache=cache, listener=console,
+    )  # fmt: skip
     for line in [*metrics_table(result.evaluation), *difference_table(result.evaluation)]:
         console.say(line)
     if out is not None:
-        write_evaluation(result, out, read_mistakes(result.evaluation.clips, console) if images else None)
+        result.write_report(out, images=images)
         console.say(f"look at {out / 'report.html'}")
     if json:
-        print_json(result.as_dict())
+        print_json(result.metrics)
 
 
 def _compare_annotators(
@@ -90,7 +70,7 @@ def _compare_annotators(
     from videoseq.storage.files import write_text
 
     found = compare_annotators(labels, targets, split=split, background=background, listener=console)
-    metrics, lines = found.as_dict(), agreement_table(found)
+    metrics, lines = found.metrics, agreement_table(found)
     if out is not None:
         write_text(out / "metrics.json", dumps(metrics, indent=1) + "\n")
     if json:
@@ -99,14 +79,6 @@ def _compare_annotators(
         print_json(metrics)
     elif not console.quiet:
         console.show(lines)
-
-
-def _check_split(split: str) -> None:
-    from videoseq.data.manifest import SPLITS
-    from videoseq.errors import ConfigError, did_you_mean
-
-    if split and split not in SPLITS:
-        raise ConfigError(f"--split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
 
 
 def _is_model(model: Path, dataset: Path, baseline: Path | None) -> bool:

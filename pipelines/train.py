@@ -113,27 +113,15 @@ def run(
     num_workers: int = 1,
 ) -> dict[str, Any]:
     """Trains, measures and saves a model, and shows its numbers; returns what ``metrics.json`` holds."""
-    from videoseq.data.dataset import load_dataset
     from videoseq.jobs.feature_provider import Resources
-    from videoseq.models.model_folder import check_target
-    from videoseq.report.mistakes import read_mistakes
-    from videoseq.report.model_files import MEASURED_ON, save_model
-    from videoseq.storage.lock import locked_folder
-    from videoseq.training.checkpoints import remove_checkpoints
-    from videoseq.training.run import train_dataset
+    from videoseq.report.model_files import MEASURED_ON
+    from videoseq.report.training_run import train_and_save
 
-    data, checkpoints = settings.data, out.with_name(f"{out.name}.training")
-    with locked_folder(checkpoints, on_notice=console.on_notice):
-        check_target(out, overwrite=overwrite)
-        annotated = load_dataset(dataset, task=data.task, background=data.background, classes=data.classes)
-        resources = Resources(choice, cache, num_workers, console)
-        trained = train_dataset(
-            annotated, settings, resources, num_trials=num_trials, checkpoints=checkpoints, may_resume=resume
-        )
-        result = trained.validation
-        shown = read_mistakes(result.evaluation.clips, console) if images else None
-        metrics = save_model(trained, out, overwrite=overwrite, images=shown)
-        remove_checkpoints(checkpoints)
+    trained, metrics = train_and_save(
+        dataset, settings, out, Resources(choice, cache, num_workers, console),
+        num_trials=num_trials, may_resume=resume, overwrite=overwrite, has_images=images,
+    )  # fmt: skip
+    result = trained.validation
     console.say(f"on {MEASURED_ON[result.measured_on]} ({len(result.evaluation.clips)} clips):")
     for line in [*metrics_table(result.evaluation), *fold_lines(result.folds)]:
         console.say(line)

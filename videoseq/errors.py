@@ -18,11 +18,27 @@ from dataclasses import dataclass
 
 
 class VideoseqError(Exception):
-    """Base of every error that videoseq raises on purpose; its text is one line meant for a user."""
+    """Base of every error that videoseq raises on purpose; its text is one line meant for a user.
+
+    Example:
+        >>> try:
+        ...     videoseq.load_model("no-such-model")
+        ... except videoseq.VideoseqError as error:
+        ...     print(error)
+        no-such-model: expected a model folder with model.json in it; No such file or directory
+    """
 
 
 class ConfigError(VideoseqError):
-    """A setting is unknown, out of range, or asks for an extra that is not installed."""
+    """A setting is unknown, out of range, or asks for an extra that is not installed.
+
+    Example:
+        >>> try:
+        ...     videoseq.load_model("model", device="gpu")
+        ... except videoseq.ConfigError as error:
+        ...     print(error)
+        device: expected auto, cpu, cuda or cuda:N, got 'gpu'
+    """
 
 
 class VideoError(VideoseqError):
@@ -30,6 +46,13 @@ class VideoError(VideoseqError):
 
     Attributes:
         code: A stable word for programs, such as ``not_video`` (docs/reliability.md lists them).
+
+    Example:
+        >>> try:
+        ...     videoseq.probe("clips/clip0.csv")
+        ... except videoseq.VideoError as error:
+        ...     print(error.code)
+        not_video
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -38,15 +61,39 @@ class VideoError(VideoseqError):
 
 
 class AnnotationError(VideoseqError):
-    """An annotation file, or a dataset made of them, contradicts itself, its video or the model."""
+    """An annotation file, or a dataset made of them, contradicts itself, its video or the model.
+
+    Example:
+        >>> try:
+        ...     videoseq.read_annotation("clip.mp4")
+        ... except videoseq.AnnotationError as error:
+        ...     print(error)
+        clip.mp4: expected an annotation file (.csv, .tsv), got .mp4
+    """
 
 
 class ModelError(VideoseqError):
-    """A model folder is damaged, of another kind, or for something else than what is asked of it."""
+    """A model folder is damaged, of another kind, or for something else than what is asked of it.
+
+    Example:
+        >>> try:
+        ...     videoseq.load_model("clips")
+        ... except videoseq.ModelError as error:
+        ...     print(error)
+        clips: expected a model folder with model.json in it; No such file or directory
+    """
 
 
 class OutputError(VideoseqError):
-    """A result could not be written; what stood there before still stands."""
+    """A result could not be written; what stood there before still stands.
+
+    Example:
+        >>> try:
+        ...     videoseq.write_annotation("clips/clip0.csv", [])
+        ... except videoseq.OutputError as error:
+        ...     print(error)
+        clips/clip0.csv: expected a new file, got one that exists; name another, or pass overwrite=True
+    """
 
 
 @dataclass(frozen=True)
@@ -57,6 +104,11 @@ class Notice:
         code: A stable word for programs, such as ``labels_past_end``.
         message: One line for people, naming the file and, where there is one, the row.
         is_warning: Whether something may be wrong; False for plain information.
+
+    Example:
+        >>> notice = videoseq.Notice("labels_past_end", "clip.csv: row 7: 'walk' stops after the video")
+        >>> notice.as_dict()["code"]
+        'labels_past_end'
     """
 
     code: str

@@ -298,6 +298,6 @@ def test_a_class_that_the_model_lacks_is_named(call, model_folder, light_dataset
 
 def test_a_split_that_is_none_or_empty_is_one_line(call, model_folder, light_dataset, cache, tmp_path):
     args = ("evaluate", model_folder, light_dataset, "--out", tmp_path / "out", "--cache", cache, "--split")
-    check_one_line(call(*args, "tests"), 2, "--split: expected train, val, test, got 'tests'", "did you mean 'test'?")
+    check_one_line(call(*args, "tests"), 2, "split: expected train, val, test, got 'tests'", "did you mean 'test'?")
     check_one_line(call(*args, "test"), 2, f"{light_dataset}: expected clips of the split test, got none")
     assert os.listdir(tmp_path) == []

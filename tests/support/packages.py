@@ -17,6 +17,7 @@ LEVELS = (
     "evaluation",
     "training",
     "report",
+    "api",
 )
 """Top-level names of videoseq, in the order of the data; those of one level do not import each other."""
 LEVEL_OF = {name: number for number, level in enumerate(LEVELS) for name in level.split()}

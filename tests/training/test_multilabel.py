@@ -258,4 +258,4 @@ def test_from_videos_to_labels_that_can_be_trained_on_again(call, tmp_path):
         assert written.labels <= {"lit", "square"}
         (labels / f"clip{number}.mp4.segments.csv").replace(clips / f"clip{number}.csv")
     assert call("train", clips, "--out", tmp_path / "again", "--set", "training.max_epochs=1", *options).status == 0
-    check_one_line(call("evaluate", model, clips, "--background", "lit"), 2, "--background: expected none, got 'lit'")
+    check_one_line(call("evaluate", model, clips, "--background", "lit"), 2, "background: expected none, got 'lit'")

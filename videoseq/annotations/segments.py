@@ -11,7 +11,13 @@ from jaxtyping import Bool, Shaped
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean."""
+    """A run of frames with one label: ``start`` included, ``stop`` not; confidence is the frames' mean.
+
+    Example:
+        >>> segment = model.label("clip.mp4").segments()[0]
+        >>> segment.label, segment.start_frame, segment.start_seconds
+        ('dark', 0, 0.0)
+    """
 
     start_seconds: float
     stop_seconds: float

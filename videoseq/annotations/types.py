@@ -30,6 +30,10 @@ class Interval:
         stop: End, not included.
         label: The class.
         row: Line of the file it was read from, the header being line 1.
+
+    Example:
+        >>> videoseq.Interval(0.0, 1.5, "walk", row=2).label
+        'walk'
     """
 
     start: float
@@ -47,6 +51,10 @@ class Annotation:
         unit: What ``start`` and ``stop`` count: seconds of video, or frames from 0 in decode order.
         intervals: In order of their start.
         described: In a file with a row per frame, the runs of frames that have one, labelled or not; else None.
+
+    Example:
+        >>> videoseq.read_annotation("clips/clip0.csv").labels == {"dark", "bright"}
+        True
     """
 
     path: Path
@@ -74,6 +82,10 @@ class ClassNames(tuple[str, ...]):
 
     Raises:
         AnnotationError: On construction, when there is none, or two differ by no more than case and blanks.
+
+    Example:
+        >>> model.classes.index("dark")
+        1
     """
 
     __slots__ = ()

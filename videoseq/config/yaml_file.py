@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -15,25 +16,36 @@ from videoseq.config.schema import Settings, TrainSettings
 from videoseq.errors import ConfigError, did_you_mean, one_line
 
 
-def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> TrainSettings:
-    """Reads a YAML file, if any, then applies ``key.path=value`` overrides, values being YAML too.
+def load_settings(
+    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] | Mapping[str, object] = ()
+) -> TrainSettings:
+    """Reads a YAML file, if any, then applies overrides.
+
+    Args:
+        path: The YAML file.
+        overrides: Values by dotted keys, such as ``{"data.background": "other"}``; or ``key.path=value`` as text, where
+            values are YAML too.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is out of range.
     """
-    values = _read_yaml(path) if path is not None else {}
-    keys = set()
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not all(key.split(".")):
-            raise ConfigError(f"--set: expected key.path=value, got {override!r}")
-        _assign(values, key.split("."), _parse_yaml(text, f"--set {key}"))
-        keys.add(key)
+    values = _read_yaml(Path(path)) if path is not None else {}
+    parsed = dict(overrides) if isinstance(overrides, Mapping) else dict(map(_parse_override, overrides))
+    for key, value in parsed.items():
+        _assign(values, key.split("."), value)
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
         where, problem = _first_problem(error)
-        raise ConfigError(f"{'--set' if where in keys else path or 'settings'}: {where}: {problem}") from None
+        is_option = where in parsed and not isinstance(overrides, Mapping)
+        raise ConfigError(f"{'--set' if is_option else path or 'settings'}: {where}: {problem}") from None
+
+
+def _parse_override(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator or not all(key.split(".")):
+        raise ConfigError(f"--set: expected key.path=value, got {text!r}")
+    return key, _parse_yaml(value, f"--set {key}")
 
 
 def dump_settings(settings: TrainSettings) -> str:

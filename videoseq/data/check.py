@@ -22,6 +22,11 @@ class ClipCheck:
         annotation: The annotation file; None if the video has none.
         fit: How the annotation fits; None if it was not compared: no annotation, or it or the video cannot be read.
         annotation_error: Why the annotation cannot be read; empty if it can, or was not read.
+
+    Example:
+        >>> [found] = videoseq.check("clip.mp4")
+        >>> found.video.state
+        'complete'
     """
 
     video: VideoCheck

@@ -15,7 +15,7 @@ from videoseq.annotations.multilabel import check_separable, make_multilabel_tar
 from videoseq.annotations.targets import find_classes, make_targets
 from videoseq.annotations.types import IGNORE_INDEX, Annotation, ClassNames
 from videoseq.config.schema import OnBadClip, Task
-from videoseq.data.manifest import ClipEntry, find_clips
+from videoseq.data.manifest import ClipEntry, check_split, find_clips
 from videoseq.errors import AnnotationError, Notice, VideoError
 from videoseq.features.store import VideoFeatures
 
@@ -32,6 +32,11 @@ class Dataset:
         task: Whether a frame has one class or any number of them.
         split: The split that all entries are of, if only one was asked for; empty for all.
         source: The folder or manifest; None for a dataset that was not read from one.
+
+    Example:
+        >>> dataset = videoseq.load_dataset("clips", background="other")
+        >>> dataset.classes
+        ('bright', 'dark', 'other')
     """
 
     entries: tuple[ClipEntry, ...]
@@ -74,12 +79,14 @@ def load_dataset(
         split: Only videos of this split: ``train``, ``val`` or ``test``; by default all.
 
     Raises:
+        ConfigError: There is no such split.
         AnnotationError: There are no such videos, a file cannot be read, or a label is not among ``classes``.
 
     Example:
         >>> videoseq.load_dataset("clips")
         Dataset(6 videos, 6 groups, classes: bright, dark)
     """
+    check_split(split)
     entries = [entry for entry in find_clips(Path(path)) if not split or entry.split == split]
     if not entries:
         raise AnnotationError(f"{path}: expected clips of the split {split}, got none")

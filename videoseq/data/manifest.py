@@ -12,10 +12,20 @@ from pathlib import Path
 
 from videoseq.annotations.formats import find_annotation
 from videoseq.annotations.formats.csv_table import misspelt, read_rows
-from videoseq.errors import AnnotationError, did_you_mean
+from videoseq.errors import AnnotationError, ConfigError, did_you_mean
 from videoseq.video.reader import VIDEO_SUFFIXES
 
 SPLITS = ("train", "val", "test")
+
+
+def check_split(split: str) -> None:
+    """Checks the name of a split; empty is all clips.
+
+    Raises:
+        ConfigError: There is no such split.
+    """
+    if split and split not in SPLITS:
+        raise ConfigError(f"split: expected {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from videoseq.annotations.formats import ANNOTATION_SUFFIXES
 from videoseq.annotations.formats.csv_table import read_rows
-from videoseq.data.manifest import ClipEntry, find_clips
+from videoseq.data.manifest import ClipEntry, check_split, find_clips
 from videoseq.errors import AnnotationError
 from videoseq.video.reader import VIDEO_SUFFIXES, content_sha256
 
@@ -75,9 +75,11 @@ def match_annotators(targets: Path, labels: Path, split: str = "") -> Matched:
         split: Only clips of this split, as ``targets`` has it; all by default.
 
     Raises:
+        ConfigError: There is no such split.
         AnnotationError: A side cannot be read, or they have no video in common.
         VideoError: A video cannot be read.
     """
+    check_split(split)
     one, other = _read_source(targets), _read_source(labels)
     if not one.entries and not other.entries:
         raise AnnotationError(f"{labels} and {targets}: expected videos beside one of the two, got annotations alone")

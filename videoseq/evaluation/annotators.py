@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from videoseq.video.check import read_times
 _MAX_LISTED = 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AnnotatorComparison:
     """How far two annotators agree.
 
@@ -34,6 +35,11 @@ class AnnotatorComparison:
         sources: Where the annotations are that count as targets, and where those that count as labels.
         measured_on: The split, or ``all``.
         notices: What the two should look at.
+
+    Example:
+        >>> found = videoseq.compare_annotators("clips", "clips-of-another-person")
+        >>> found.metrics["labellers"]["other annotator"]["headline"]["kappa"]["value"]
+        1.0
     """
 
     agreement: Agreement
@@ -42,7 +48,13 @@ class AnnotatorComparison:
     measured_on: str
     notices: tuple[Notice, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        kappa = self.agreement.metrics.headline["kappa"].value
+        value = "unknown" if kappa is None else f"{kappa:.3f}"
+        return f"AnnotatorComparison({len(self.matched.pairs)} videos, kappa {value})"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds; docs/metrics.md says what each field means."""
         annotators = (self.agreement.targets, self.agreement.labels)
         only = (self.matched.only_targets, self.matched.only_labels)
@@ -62,8 +74,8 @@ class AnnotatorComparison:
 
 
 def compare_annotators(
-    labels: Path,
-    targets: Path,
+    labels: str | os.PathLike[str],
+    targets: str | os.PathLike[str],
     *,
     split: str = "",
     background: str | None = None,
@@ -82,8 +94,13 @@ def compare_annotators(
         AnnotationError: A side cannot be read, an annotation does not fit its video, or there is no frame that both
             labeled.
         VideoError: A video cannot be read.
+
+    Example:
+        >>> videoseq.compare_annotators("clips", "clips-of-another-person")
+        AnnotatorComparison(6 videos, kappa 1.000)
     """
     listener = listener or Listener()
+    labels, targets = Path(labels), Path(targets)
     matched = match_annotators(targets, labels, split)
     both = [(read_annotation(pair.entry.annotation), read_annotation(pair.labels)) for pair in matched.pairs]
     find_classes([one for pair in both for one in pair], background)  # an error comes before the videos are read

@@ -48,6 +48,11 @@ class QuantizedModel:
         images_per_second: The speed of the CNN on this CPU, by precision.
         origin: How the network was calibrated and compared.
         failures: The videos that could not be used, each with its error.
+
+    Example:
+        >>> made = videoseq.quantize("model", "recordings", out="model8")  # doctest: +SKIP
+        >>> made.agreement >= 0.995  # doctest: +SKIP
+        True
     """
 
     folder: Path

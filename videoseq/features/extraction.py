@@ -50,7 +50,12 @@ class FeatureChunk:
 
 
 class FeatureSequence(NamedTuple):
-    """The features of a video: the time of each sampled frame, and its feature vector."""
+    """The features of a video: the time of each sampled frame, and its feature vector.
+
+    Example:
+        >>> model.features("clip.mp4")
+        FeatureSequence(21 steps, 3840 features)
+    """
 
     seconds: Float[np.ndarray, " steps"]
     features: Float[np.ndarray, "steps features"]

@@ -20,6 +20,14 @@ class FrameLabels(LabeledFrames):
 
     Attributes:
         class_index: Each frame's label as an index into ``classes``: the most probable, or what decoding made of it.
+
+    Example:
+        >>> labels = model.label("clip.mp4")
+        >>> labels.to_pandas().columns[:4].tolist()
+        ['frame', 'time_s', 'label', 'confidence']
+        >>> labels.probabilities.shape
+        (60, 2)
+        >>> axes = labels.plot()
     """
 
     class_index: Int[np.ndarray, " frames"]
@@ -51,6 +59,13 @@ class FrameLabelSets(LabeledFrames):
 
     Attributes:
         is_active: Which classes each frame has: those whose probability reaches the class's threshold.
+
+    Example:
+        >>> import numpy as np
+        >>> classes, probabilities = videoseq.ClassNames(["eat", "walk"]), np.array([[0.9, 0.8], [0.1, 0.7]])
+        >>> index, seconds, flags = np.arange(2), np.array([0.0, 0.04]), np.zeros(2, int)
+        >>> videoseq.FrameLabelSets(classes, index, seconds, flags, probabilities, probabilities > 0.5).names
+        ['eat|walk', 'walk']
     """
 
     is_active: Bool[np.ndarray, "frames classes"]

@@ -33,6 +33,12 @@ class FrameLabel:
         confidence: How sure the label is, from 0 to 1.
         probabilities: Of every class, in the order of the model's classes.
         logits: The same before softmax or sigmoid.
+
+    Example:
+        >>> stream = model.stream(fps=30)
+        >>> frame = next(videoseq.read_frames("clip.mp4"))
+        >>> stream.step(frame.image)
+        FrameLabel(index=0, seconds=0.0, label='dark', confidence=...)
     """
 
     index: int
@@ -57,6 +63,10 @@ class FrameStream:
         ConfigError: ``fps`` is no number above 0.
         ModelError: The model looks ahead.
         RuntimeError: This is a fork of a process that computes.
+
+    Example:
+        >>> model.stream(fps=30)
+        FrameStream(0 frames so far, 2 classes)
     """
 
     def __init__(

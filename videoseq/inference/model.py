@@ -40,11 +40,17 @@ class Model:
     Attributes:
         contents: What its folder holds.
         runtime: How its backbone runs here.
+        folder: Where it was loaded from, if it was.
+        choice: What was chosen to run the backbone.
     """
 
-    def __init__(self, contents: ModelFolder, runtime: Runtime) -> None:
+    def __init__(
+        self, contents: ModelFolder, runtime: Runtime, folder: Path | None = None, choice: RuntimeChoice | None = None
+    ) -> None:
         self.contents = contents
         self.runtime = runtime
+        self.folder = folder
+        self.choice = choice or RuntimeChoice()
         self.classes = contents.classes
         self.sample_hz = contents.config.sample_hz
 
@@ -100,9 +106,9 @@ class Model:
             RuntimeError: This is a fork of the process that loaded the model.
 
         Example:
-            >>> seconds, features = videoseq.load_model("model").features("clip.mp4")
+            >>> seconds, features = model.features("clip.mp4")
             >>> features.shape
-            (20, 3840)
+            (21, 3840)
         """
         with _open(video, fps) as source:
             return read_features(source, self.runtime, self.sample_hz)
@@ -120,7 +126,7 @@ class Model:
             RuntimeError: This is a fork of the process that loaded the model.
 
         Example:
-            >>> stream = videoseq.load_model("model").stream()
+            >>> stream = model.stream()
             >>> for frame in videoseq.read_frames("clip.mp4"):
             ...     label = stream.step(frame)
             >>> label.index, label.label
@@ -164,9 +170,10 @@ def open_model(folder: str | os.PathLike[str], choice: RuntimeChoice | None = No
     """A model from its folder, its CNN run as ``choice`` says; raises what :func:`load_model` does."""
     contents = load_model_folder(Path(folder))
     try:
-        return Model(contents, select_runtime(contents.backbone, choice, contents.trusted, contents.quantized))
+        runtime = select_runtime(contents.backbone, choice, contents.trusted, contents.quantized)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
+    return Model(contents, runtime, Path(folder), choice)
 
 
 @contextmanager

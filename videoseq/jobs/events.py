@@ -21,6 +21,10 @@ class Progress:
         num_total: All of them; the stage ends when as many are done.
         note: More for people: a loss, frames per second, time left.
         facts: The same for programs; any JSON.
+
+    Example:
+        >>> videoseq.Progress("labels", 3, 10, "3/10 files").note
+        '3/10 files'
     """
 
     stage: str
@@ -34,7 +38,7 @@ class Listener:
     """Hears what long work does. This one does nothing; override what you want to hear.
 
     Example:
-        >>> class Printer(Listener):
+        >>> class Printer(videoseq.Listener):
         ...     def on_message(self, text, **facts):
         ...         print(text)
         >>> Printer().on_message("3 clips in 2 groups")

@@ -36,7 +36,13 @@ class FrameStamp:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A decoded frame: index (0-based), seconds, and its upright RGB image, uint8 of shape (height, width, 3)."""
+    """A decoded frame: index (0-based), seconds, and its upright RGB image, uint8 of shape (height, width, 3).
+
+    Example:
+        >>> frame = next(videoseq.read_frames("clip.mp4"))
+        >>> frame.index, frame.image.shape, frame.image.dtype.name
+        (0, (72, 96, 3), 'uint8')
+    """
 
     index: int
     seconds: float

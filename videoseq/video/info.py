@@ -32,6 +32,11 @@ class VideoInfo:
         rotation_degrees: How far the stored picture is turned to stand upright.
         codec: Four-character code.
         notices: What the 8-bit RGB pictures do not show of the recorded ones.
+
+    Example:
+        >>> info = videoseq.probe("clip.mp4")
+        >>> info.container, info.width, info.height
+        ('mp4', 96, 72)
     """
 
     path: Path

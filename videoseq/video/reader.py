@@ -208,6 +208,10 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
     Raises:
         VideoError: The file cannot be opened as a video.
+
+    Example:
+        >>> videoseq.probe("clip.mp4").fps_from_header
+        30.0
     """
     with VideoReader(path) as reader:
         return reader.info
@@ -218,6 +222,10 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
 
     Raises:
         VideoError: The file cannot be opened as a video, or not read to its end.
+
+    Example:
+        >>> sum(1 for frame in videoseq.read_frames("clip.mp4"))
+        60
     """
     with VideoReader(path) as reader:
         for stamp in reader:

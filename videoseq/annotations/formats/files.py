@@ -63,10 +63,10 @@ def write_annotation(
         OutputError: There is such a file already, or it cannot be written; what it held is kept.
 
     Example:
-        >>> labels = videoseq.load_model("model").label("clip.mp4")
+        >>> labels = model.label("clip.mp4")
         >>> videoseq.write_annotation("draft.csv", labels.segments())
-        >>> print(open("draft.csv").readline(), end="")
-        start_s,stop_s,label
+        >>> videoseq.read_annotation("draft.csv").unit
+        'seconds'
     """
     path = Path(path)
     _check_suffix(path)

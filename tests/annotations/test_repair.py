@@ -190,7 +190,7 @@ def test_a_mistake_that_another_one_hides_is_mended_as_well(tmp_path, video, kin
 def test_gaps_are_counted_and_unlabelled_rows_fill_them(tmp_path):
     (gap,) = TWENTY.check(write(tmp_path, "i", "0,5,a 5,8, 12,20,b")).findings
     assert gap == Finding(
-        "gap_unlabelled", "4 of 20 frames are in no row, the first is frame 8; they count as unlabelled", "", False
+        "gap_unlabelled", "4 of 20 frames are in no row, the first is frame 8; they count as unlabeled", "", False
     )
 
 
@@ -208,7 +208,7 @@ def test_every_message_is_golden_for_one_bad_file(tmp_path):
         "row 6: stops where it starts -> drop the rows",
         "rows 3/4 and 4/5: different labels overlap, and a frame has one -> "
         "the later start wins, the earlier row stops there",
-        "7 of 20 frames are in no row, the first is frame 4; they count as unlabelled -> ",
+        "7 of 20 frames are in no row, the first is frame 4; they count as unlabeled -> ",
     ]
     assert repaired_text(fit, tmp_path / "out.csv") == "0,4,a 6,7,b 7,8,a 8,10,b 14,x,a 15,20,b"
 

@@ -188,7 +188,7 @@ def test_int8_by_anything_else_is_one_line(choice, backbone, network):
 def test_a_cpu_that_computes_it_otherwise_is_found_out(backbone, network):
     """What an older CPU gives, which cuts sums off, has a cosine of 0.84 to what was compared."""
     other = replace(network, probe_features=network.probe_features * torch.rand(1, 3840))
-    with pytest.raises(ConfigError, match=r"cosine of 0.* to those that it gave in int8 where it was quantised"):
+    with pytest.raises(ConfigError, match=r"cosine of 0.* to those that it gave in int8 where it was quantized"):
         select_runtime(backbone, INT8, (), other)
     assert select_runtime(backbone, RuntimeChoice(device="cpu"), ["int8"], other).precision == "float32"
 

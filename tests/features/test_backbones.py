@@ -59,7 +59,7 @@ def test_each_band_of_the_picture_has_features_of_its_own(bands, pictures):
     backbone = load_backbone(BackboneSettings(bands=bands))
     images = torch.stack([backbone.identity.preprocessing.resize(picture) for picture in pictures])
     network = backbone.network
-    maps = network.head(network.blocks(network.stem(backbone.normalise(images))))
+    maps = network.head(network.blocks(network.stem(backbone.normalize(images))))
     expected = torch.nn.functional.adaptive_avg_pool2d(maps, (bands, 1))[..., 0].transpose(1, 2).flatten(1)
     features = backbone(images)
     torch.testing.assert_close(features, expected)

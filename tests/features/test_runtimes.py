@@ -152,7 +152,7 @@ class Stubborn(torch.nn.Module):
 def test_a_backbone_that_openvino_cannot_take_is_left_to_torch(kind, backbone):
     identity = backbone.identity.model_copy(update={"name": "stubborn"})
     stubborn = Backbone(Stubborn(kind), identity, weights_are_packaged=False)
-    with pytest.raises(ConfigError, match=r"openvino does not run the backbone stubborn: .*; say --runtime torch$"):
+    with pytest.raises(ConfigError, match=r"openvino does not run the backbone stubborn: .*; use --runtime torch$"):
         select_runtime(stubborn, RuntimeChoice("cpu", "openvino"))
     assert select_runtime(stubborn, RuntimeChoice("cpu")).description.startswith("torch")
 

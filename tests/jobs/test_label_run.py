@@ -251,7 +251,7 @@ def test_every_line_of_a_log_for_programs_is_an_object(label, bad, clip):
     assert [event["event"] for event in events] == ["warning", "file", "stopped", "summary"]
     assert events[1] == {
         "event": "file", "path": "in/a.mp4", "state": "failed", "code": "not_video", "frames": 0,
-        "message": "in/a.mp4: expected a video, got a file that no decoder recognises", "duration_seconds": 0.0,
+        "message": "in/a.mp4: expected a video, got a file that no decoder recognizes", "duration_seconds": 0.0,
         "is_new": True,
     }  # fmt: skip
     assert events[3] == {

@@ -158,7 +158,7 @@ def test_a_truncated_video_is_labeled_and_called_degraded(model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "make", "code", "message"),
     [
-        ("text.mp4", lambda path: path.write_text("no video " * 99), "not_video", "a file that no decoder recognises"),
+        ("text.mp4", lambda path: path.write_text("no video " * 99), "not_video", "a file that no decoder recognizes"),
         ("empty.mp4", Path.touch, "empty", "expected a video, got a file of 0 bytes"),
         ("missing.mp4", lambda path: None, "not_found", "expected a video file, found nothing there"),
         ("folder.mp4", Path.mkdir, "not_a_regular_file", "expected a video file, got a folder, pipe or device"),

@@ -199,5 +199,5 @@ def test_a_clip_that_cannot_be_read_ends_training_as_with_one_worker(call, light
     args = ("train", clips, "--runtime", "torch", "--cache", tmp_path / "cache", "--out", tmp_path / "model")
     ended = [call(*args, "--workers", number) for number in (2, 1)]
     assert ended[0].status == 4
-    assert "clip3.mp4: expected a video, got a file that no decoder recognises" in ended[0].err.splitlines()[-1]
+    assert "clip3.mp4: expected a video, got a file that no decoder recognizes" in ended[0].err.splitlines()[-1]
     assert ended[0] == ended[1]

@@ -421,7 +421,7 @@ def test_a_copied_folder_labels_in_a_fresh_process_without_sockets_or_pickles(mo
 
 def test_a_model_is_replaced_only_when_told_to(contents, folder):
     (folder / "mark").write_text("the old one")
-    with pytest.raises(OutputError, match=r"model: a model stands there already; .*--overwrite$"):
+    with pytest.raises(OutputError, match=r"model: there is a model already; .*--overwrite$"):
         save_model_folder(contents, folder)
     assert (folder / "mark").exists()
     save_model_folder(contents, folder, overwrite=True)

@@ -52,7 +52,7 @@ def test_some_failed_is_said_in_the_status_and_a_line_each(mixed):
     assert (ended.status, ended.out) == (3, "")
     assert said_but_progress(ended.err) == [
         "complete: in/good.mp4: 20 frames, 1.00 s",
-        "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognises",
+        "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognizes",
         "failed: not_found: missing.mp4: expected a video file, found nothing there",
         "3 videos: 1 complete, 0 degraded, 2 failed",
     ]

@@ -102,7 +102,7 @@ def test_a_second_training_of_one_model_is_refused(call, light_dataset, tmp_path
 def test_a_model_is_not_replaced_unasked(call, model_folder, light_dataset):
     before = contents(model_folder)
     ended = call("train", light_dataset, "--out", model_folder)
-    check_one_line(ended, 74, str(model_folder), "a model stands there already", "--overwrite")
+    check_one_line(ended, 74, str(model_folder), "there is a model already", "--overwrite")
     assert contents(model_folder) == before
 
 

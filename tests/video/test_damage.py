@@ -13,7 +13,7 @@ from videoseq.errors import Notice
 from videoseq.video.capture import DECODER_THREADS
 from videoseq.video.containers import Container
 from videoseq.video.damage import DamageRecord, Span
-from videoseq.video.info import ReadReport, VideoInfo, summarise
+from videoseq.video.info import ReadReport, VideoInfo, summarize
 from videoseq.video.timestamps import FrameClock
 
 ERROR, WARNING, INFO = "[OPENCV:FFMPEG:16] ", "[OPENCV:FFMPEG:24] ", "[OPENCV:FFMPEG:32] "
@@ -216,7 +216,7 @@ def report_of(
         clock.next(when)
     info = VideoInfo(Path("x"), kind, 8, 8, 25.0, claimed, 0, "h264", (Notice("hdr", "x"),))
     usual = {"start_offset_seconds": 0.0, "num_pauses": 0, "num_bytes_missing": 0, "num_packet_faults": 0}
-    return summarise(info, clock, damage, **{"container": Container(kind)} | usual | more)
+    return summarize(info, clock, damage, **{"container": Container(kind)} | usual | more)
 
 
 @given(st.lists(st.tuples(causes, st.integers(0, 3), st.sampled_from("IPB?"), st.floats(0.001, 9.0)), min_size=1),

@@ -1,8 +1,8 @@
-"""Behaviours that overlap: annotations → for every frame, which classes it has.
+"""Behaviors that overlap: annotations → for every frame, which classes it has.
 
-An interval says that a class is there, and what no interval of a class covers is not that class: every frame of an
-annotated clip is labelled, and one that no row covers has no class. In a file with a row per frame a row without a
-label says the same, and a frame without a row is unlabelled. A label may name several classes: ``groom|sit``.
+An interval means that a class is present, and where no interval covers a frame the class is absent: every frame of an
+annotated clip is labeled, and one that no row covers has no class. In a file with a row per frame a row without a
+label says the same, and a frame without a row is unlabeled. A label may name several classes: ``groom|sit``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def joined(names: Iterable[str]) -> str:
 
 
 def check_separable(classes: ClassNames) -> ClassNames:
-    """The same classes, whose names can be joined and told apart again.
+    """The same classes, if their names can be joined and split again.
 
     Raises:
         AnnotationError: A name holds the separator.
@@ -61,7 +61,7 @@ def make_multilabel_targets(
         classes: The classes; a label outside them is an error.
 
     Returns:
-        1 where a frame has the class, 0 where it has not, a row of ``IGNORE_INDEX`` where it is unlabelled; and what a
+        1 where a frame has the class, 0 where it has not, a row of ``IGNORE_INDEX`` where it is unlabeled; and what a
         user should know about the fit.
 
     Raises:

@@ -51,10 +51,10 @@ def make_targets(
         seconds: The time of every frame of the video.
         duration_seconds: The time of the end of its last frame.
         classes: The classes; a label outside them is an error.
-        background: The class of frames that no interval covers; without it they stay unlabelled.
+        background: The class of frames that no interval covers; without it they stay unlabeled.
 
     Returns:
-        The targets, ``IGNORE_INDEX`` where unlabelled, and what a user should know about the fit.
+        The targets, ``IGNORE_INDEX`` where unlabeled, and what a user should know about the fit.
 
     Raises:
         AnnotationError: A class is unknown, two intervals of different classes overlap, or one starts after the end.
@@ -113,7 +113,7 @@ def end_tolerance(seconds: Float[np.ndarray, " frames"]) -> float:
 
 
 def check_overlaps(annotation: Annotation) -> Iterator[Notice]:
-    """Says where intervals of one class overlap.
+    """Finds where intervals of one class overlap.
 
     Raises:
         AnnotationError: Two of different classes do.

@@ -15,7 +15,7 @@ from typing import Literal
 from videoseq.errors import AnnotationError, did_you_mean
 
 IGNORE_INDEX = -100
-"""The target of an unlabelled frame; PyTorch's losses and torchmetrics skip it."""
+"""The target of an unlabeled frame; PyTorch's losses and torchmetrics skip it."""
 
 TOO_ALIKE = "differ by case, blanks or the encoding of accents alone; write them alike"
 """What is wrong with two classes that are most likely one."""
@@ -44,13 +44,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The labels of one video as somebody wrote them down.
+    """The labels of one video, as an annotator wrote them.
 
     Attributes:
         path: The file.
         unit: What ``start`` and ``stop`` count: seconds of video, or frames from 0 in decode order.
         intervals: In order of their start.
-        described: In a file with a row per frame, the runs of frames that have one, labelled or not; else None.
+        described: In a file with a row per frame, the runs of frames that have one, labeled or not; else None.
 
     Example:
         >>> videoseq.read_annotation("clips/clip0.csv").labels == {"dark", "bright"}
@@ -94,7 +94,7 @@ class ClassNames(tuple[str, ...]):
         """Checks the names."""
         classes = super().__new__(cls, names)
         if not classes:
-            raise AnnotationError("classes: expected at least one, got none; is anything labelled?")
+            raise AnnotationError("classes: expected at least one, got none; is anything labeled?")
         seen: dict[str, str] = {}
         for name in classes:
             if not name.strip():

@@ -86,7 +86,7 @@ class HeadSettings(Settings):
     projection_size: Width = 128
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
     components: Annotated[int, Field(ge=0, le=65536)] = 64
-    """Principal components of the features, learnt on the training clips, that the network sees; 0 for all features."""
+    """Principal components of the features that the network sees, fitted on the training clips; 0: all features."""
     inputs: Inputs = "two_streams"
     """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, beside a
     stream without memory that sees features and differences (``two_streams``)."""
@@ -112,9 +112,9 @@ class DataSettings(Settings):
     """How annotations become targets, and clips become splits."""
 
     task: Task = "multiclass"
-    """``multiclass``: a frame has one class; ``multilabel``: behaviours overlap, and a frame has any number of them."""
+    """``multiclass``: a frame has one class; ``multilabel``: behaviors overlap, and a frame has any number of them."""
     background: str | None = None
-    """The class of frames that no row covers; without it they are unlabelled and count nowhere."""
+    """The class of frames that no row covers; without it they are unlabeled and count nowhere."""
     classes: tuple[str, ...] | None = None
     """The classes in their order; by default those found in the annotations, sorted."""
     validation_fraction: Fraction = 0.2
@@ -182,7 +182,7 @@ class TrainingSettings(Settings):
 
 
 class TrainerSettings(Settings):
-    """Where and in what the network is fitted; none of it changes what is learnt, but for rounding and dropout."""
+    """Where and in what the network is fitted; none of it changes what is learned, but for rounding and dropout."""
 
     devices: Positive = 1
     """Processes of this machine that fit together, each on a GPU of its own with ``--device cuda``, else on cores: each
@@ -201,7 +201,7 @@ class DecodingSettings(Settings):
     """How probabilities become labels (:mod:`videoseq.models.decoding`).
 
     Each method has one number that may be ``tuned``: then it becomes what gives the best segments (F1@50) on clips that
-    were not learnt from at the cost of no more than a point of macro F1, which may be no decoding at all.
+    were not learned from at the cost of no more than a point of macro F1, which may be no decoding at all.
     """
 
     method: DecodingMethod = "none"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoseq.annotations.formats import find_annotation
-from videoseq.annotations.formats.csv_table import misspelt, read_rows
+from videoseq.annotations.formats.csv_table import misspelled, read_rows
 from videoseq.errors import AnnotationError, ConfigError, did_you_mean
 from videoseq.video.reader import VIDEO_SUFFIXES
 
@@ -68,7 +68,7 @@ def _read_manifest(path: Path) -> list[ClipEntry]:
         if needed not in columns:
             raise AnnotationError(
                 f"{path}: expected the columns video,annotation, got {','.join(columns)}"
-                f"{misspelt(columns, ['video', 'annotation'])}"
+                f"{misspelled(columns, ['video', 'annotation'])}"
             )
     entries = []
     for number, cells in rows:

@@ -179,7 +179,7 @@ def _annotator(
 
 
 def _class_notices(videos: Sequence[AnnotatedTwice], background: str | None, names: tuple[str, str]) -> list[Notice]:
-    """What is wrong if a class is one annotator's alone: a name misspelt, or another idea of what is to be labelled."""
+    """What is wrong if only one annotator uses a class: a misspelled name, or another idea of what to label."""
     one, other = (
         set().union(*(annotation.labels for annotation in side))
         for side in ([video.targets for video in videos], [video.labels for video in videos])

@@ -90,7 +90,7 @@ def stream_features(
         runtime: What runs the CNN, in as many threads as it has streams.
         sample_hz: Steps of the network a second.
         on_progress: Called as frames go by, several times a chunk.
-        reuse_threshold: A sampled picture that differs from the last one computed by at most so many grey levels, on
+        reuse_threshold: A sampled picture that differs from the last one computed by at most so many gray levels, on
             average over the resized picture, gets that one's features. At 0 only equal pictures do.
 
     Raises:
@@ -225,4 +225,4 @@ def _in_background(items: Iterator[_T], depth: int) -> Iterator[_T]:
                 yield cast(_T, item)
         finally:
             for future in ahead:
-                future.cancel()  # leaving the executor waits for the item being made, then nobody reads any more
+                future.cancel()  # leaving the executor waits for the item in progress, which is not used

@@ -32,7 +32,7 @@ _STORE_VERSION = 4
 
 @dataclass(frozen=True, eq=False)
 class VideoFeatures:
-    """A whole video's features, memory-mapped.
+    """The features of a video, memory-mapped.
 
     Attributes:
         video_sha256: Of the video file's bytes.
@@ -41,8 +41,8 @@ class VideoFeatures:
         steps: Steps of the network due at every native frame.
         features: One row for each frame with ``steps > 0``; lies on disk until touched.
         duration_seconds: Time of the end of the last frame.
-        notices: What reading the video brought to light, under the name it was asked for.
-        report: All of that; None of features that were not read from a video.
+        notices: What was found when the video was read; they name the video as it was asked for.
+        report: Everything that reading found; None if the features were not computed from a video.
     """
 
     video_sha256: str
@@ -194,7 +194,7 @@ def _find_entry(entry: Path, video: Path) -> VideoFeatures | None:
 
 
 def _read_entry(entry: Path, video: Path) -> VideoFeatures:
-    """What is kept; its notices name the video that was asked for, under whatever name it was read first."""
+    """An entry of the store; its notices name the video that was asked for, not the one that was read first."""
     described = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
     report = ReadReport.from_dict(described["facts"])
     return VideoFeatures(

@@ -45,7 +45,7 @@ class ModelFolder:
         head: The network, in eval mode.
         no_context: The baseline without context, in eval mode.
         backbone: The CNN, with its weights.
-        quantized: The CNN in 8-bit integers, if somebody asked for that.
+        quantized: The CNN in 8-bit integers, if there is one.
         sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
     """
 
@@ -76,11 +76,11 @@ def save_model_folder(
     Args:
         contents: The model.
         folder: Where it goes.
-        overwrite: Whether a model that stands there may be replaced.
+        overwrite: Whether an existing model may be replaced.
         add_files: Called with the folder while it is being made, to put metrics and reports into it.
 
     Raises:
-        OutputError: Something stands there already, or it cannot be written.
+        OutputError: The folder exists and may not be replaced, or it cannot be written.
     """
     check_target(folder, overwrite=overwrite)
     tensors = {**_prefixed("head", contents.head), **_prefixed("no_context", contents.no_context)}
@@ -104,10 +104,10 @@ def save_model_folder(
 
 
 def check_target(folder: Path, *, overwrite: bool) -> None:
-    """Refuses to put a model where something else stands; call it before the work, not after.
+    """Checks that a model may be written to a folder; call it before the work, not after.
 
     Raises:
-        OutputError: A model stands there and may not be replaced, or what stands there is no model.
+        OutputError: The folder has a model that may not be replaced, or something that is not a model.
     """
     restore_folder(folder)
     if folder.exists() and not (folder / "model.json").exists():
@@ -115,7 +115,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
             f"{folder}: expected a new folder or a model to replace, got something else; choose another --out"
         )
     if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: a model stands there already; choose another --out, or say --overwrite")
+        raise OutputError(f"{folder}: there is a model already; choose another --out, or add --overwrite")
 
 
 def load_model_folder(folder: Path) -> ModelFolder:

@@ -1,4 +1,4 @@
-"""Features → their principal components, learnt once, before anything else is fitted."""
+"""Features → their principal components, learned once, before anything else is fitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 
 class PCA(nn.Module):
-    """Features → their first principal components, all on one scale; learnt once, then fixed (Pearson 1901)."""
+    """Features → their first principal components, all on one scale; learned once, then fixed (Pearson 1901)."""
 
     mean: Float[Tensor, " features"]
     basis: Float[Tensor, "features components"]
@@ -24,7 +24,7 @@ class PCA(nn.Module):
         self.register_buffer("basis", torch.empty(feature_size, num_components).uniform_(-bound, bound))
 
     def forward(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
-        """Centred, turned, and scaled so that the components' mean variance is 1."""
+        """Centered, turned, and scaled so that the components' mean variance is 1."""
         return (features - self.mean) @ self.basis
 
     def learn(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
@@ -45,13 +45,13 @@ class PCA(nn.Module):
 
 
 def _principal(
-    centred: Float64[Tensor, "rows features"],
+    centered: Float64[Tensor, "rows features"],
 ) -> tuple[Float64[Tensor, " directions"], Float64[Tensor, "features directions"]]:
     """Variances in falling order and their directions, by the smaller of the two matrices that have them."""
-    num_rows, num_features = centred.shape
+    num_rows, num_features = centered.shape
     if num_features <= num_rows:
-        variances, directions = torch.linalg.eigh(centred.T @ centred / num_rows)
+        variances, directions = torch.linalg.eigh(centered.T @ centered / num_rows)
     else:
-        variances, of_rows = torch.linalg.eigh(centred @ centred.T / num_rows)
-        directions = nn.functional.normalize(centred.T @ of_rows, dim=0)
+        variances, of_rows = torch.linalg.eigh(centered @ centered.T / num_rows)
+        directions = nn.functional.normalize(centered.T @ of_rows, dim=0)
     return variances.flip(0), directions.flip(1)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: staged beside their target, flushed, then renamed."""
+"""Files and folders that appear completely or not at all: written next to their target, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def staged_binary_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write to; it takes its place when the block ends without an error.
 
     Raises:
-        OutputError: It cannot be written; what stood at ``path`` before still stands.
+        OutputError: It cannot be written; what was at ``path`` before is unchanged.
     """
     staging: Path | None = None
     try:
@@ -53,7 +53,7 @@ def staged_file(path: Path) -> Iterator[TextIO]:
     """The same for UTF-8 text.
 
     Raises:
-        OutputError: It cannot be written; what stood at ``path`` before still stands.
+        OutputError: It cannot be written; what was at ``path`` before is unchanged.
     """
     with staged_binary_file(path) as binary:
         text = io.TextIOWrapper(binary, "utf-8", errors="surrogateescape", newline="", write_through=True)
@@ -89,10 +89,10 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         path: The place.
-        replace: Whether what stands there by then is replaced; if not, that is an error.
+        replace: Whether an existing folder is replaced; if not, it is an error.
 
     Raises:
-        OutputError: It cannot be written, or the place is taken; what stood there before still stands.
+        OutputError: It cannot be written, or the place is taken; what was there before is unchanged.
     """
     staging: Path | None = None
     try:
@@ -126,20 +126,20 @@ def remove_leftovers(folder: Path) -> None:
     """
     with contextlib.suppress(OSError):  # a folder that cannot be listed
         for leftover in folder.glob(f"{_machine_prefix()}*.part"):
-            if _is_of_the_dead(leftover):
+            if _is_abandoned(leftover):
                 _remove(leftover)
 
 
 def restore_folder(path: Path) -> None:
     """Puts a folder back that a process of this machine was replacing when it was killed.
 
-    This can only have come about where the file system cannot exchange two folders at a stroke.
+    This can only have happened where the file system cannot exchange two folders atomically.
     """
     with contextlib.suppress(OSError):  # then it is not there, as will be said where it is needed
         if path.exists():
             return
         for retired in path.parent.glob(f"{_machine_prefix()}*.old"):
-            if (retired / path.name).is_dir() and _is_of_the_dead(retired):
+            if (retired / path.name).is_dir() and _is_abandoned(retired):
                 (retired / path.name).rename(path)
                 retired.rmdir()
                 return
@@ -182,7 +182,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _exchange(staging: Path, path: Path) -> None:
-    """Puts one folder where another stands, and that one away; if it cannot, all is as before."""
+    """Replaces one folder by another; if that fails, both are as before."""
     if _swap(staging, path):
         return
     retired = Path(tempfile.mkdtemp(prefix=staging_prefix(), suffix=".old", dir=path.parent))
@@ -193,14 +193,14 @@ def _exchange(staging: Path, path: Path) -> None:
         except BaseException:  # an interrupt too must not cost what stood there
             (retired / path.name).rename(path)
             raise
-    except BaseException:  # whatever it was: no empty folder is left behind
+    except BaseException:  # any error: no empty folder stays
         retired.rmdir()
         raise
     shutil.rmtree(retired, ignore_errors=True)
 
 
 def _swap(one: Path, other: Path) -> bool:
-    """Exchanges two names at a stroke, with no moment at which either is missing; whether the system can (Linux)."""
+    """Exchanges two names atomically; neither is ever missing. False if the system cannot (only Linux can)."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):  # another system, or an old one
@@ -228,7 +228,7 @@ def _sync(path: Path) -> None:
 
 
 def staging_prefix() -> str:
-    """What names begin with of all that this process stages, so that a leftover can be told from work in progress."""
+    """The prefix of everything that this process is writing, to tell leftovers from work in progress."""
     return f"{_machine_prefix()}{os.getpid()}-"
 
 
@@ -237,7 +237,7 @@ def _machine_prefix() -> str:
     return f"{_STAGING}{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-"
 
 
-def _is_of_the_dead(leftover: Path) -> bool:
+def _is_abandoned(leftover: Path) -> bool:
     """Whether the process that a leftover of this machine is named after has ended."""
     owner = leftover.name.removeprefix(_machine_prefix()).partition("-")[0]
     return owner.isdecimal() and not _is_alive(int(owner))
@@ -248,7 +248,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's, or a system that cannot tell
+    except OSError:  # a process of another user, or a system that cannot tell
         return True
     return True
 

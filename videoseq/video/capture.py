@@ -105,7 +105,7 @@ def _open_decoder(source: SafeFile, path: Path, *, has_log: bool) -> cv2.VideoCa
 
 
 def decoder_error(error: cv2.error, path: Path) -> VideoError:
-    """What to say of an exception that OpenCV raised."""
+    """The message for an exception that OpenCV raised."""
     if error.code == cv2.Error.StsNoMem:
         return VideoError("too_large", f"{path}: its pictures need more memory than the decoder may take")
     return VideoError("unsupported", f"{path}: OpenCV could not decode it; {error.err}")
@@ -118,7 +118,7 @@ def _check_size(width: int, height: int, max_pixels: int, path: Path) -> None:
 
 
 def _unopened(source: SafeFile, path: Path) -> VideoError:
-    """Why a file did not open, from what its container says."""
+    """Why a file did not open, judged by its container."""
     container = source.container
     if source.num_bytes_missing and not container.has_video and container.has_index:
         return VideoError("truncated", f"{path}: the file is cut off before its first picture; copy it again")
@@ -130,5 +130,5 @@ def _unopened(source: SafeFile, path: Path) -> VideoError:
     if not container.has_frames:
         return VideoError("no_frames", f"{path}: expected frames, got a file in which none was stored")
     if container.kind == "unknown":
-        return VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognises")
+        return VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognizes")
     return VideoError("unsupported", f"{path}: {container.kind} whose pictures no decoder here opens; convert it first")

@@ -28,7 +28,7 @@ class VideoCheck:
     Attributes:
         path: The file.
         info: What its header claims; None if it does not open.
-        report: What reading it brought to light; None if it cannot be read.
+        report: What reading it found; None if it cannot be read.
         packets: What PyAV sees; None without PyAV, or if it sees nothing.
         seconds: The time of every frame.
         error: Why it cannot be read.
@@ -103,7 +103,7 @@ class VideoCheck:
 
 
 def check_video(path: Path, decoder: DecoderProcess, on_progress: Progress | None = None) -> VideoCheck:
-    """Reads a video to its end, in a process of its own; whatever is wrong with it is in the result."""
+    """Reads a video to its end, in a separate process; the result has everything that is wrong with it."""
     info: VideoInfo | None = None
     seconds: list[float] = []
     packets = _packets(path, decoder)

@@ -19,7 +19,7 @@ from videoseq.video.capture import DECODER_THREADS
 _FRAMES_AHEAD = DECODER_THREADS + 4
 _MAX_SPANS = 1000  # of a file that is damaged all over, the first are kept and the rest counted
 
-# What FFmpeg says at the level of an error although the picture is right.
+# What FFmpeg logs as an error although the image is right.
 _HARMLESS = re.compile(
     r"mmco: unref short|number of reference frames|\bSEI\b|sei_|[Uu]nknown profile|deprecated|"
     r"Truncated VUI|Truncating likely oversized PPS|Application has requested|Unsupported encoding|channel element|"
@@ -134,7 +134,7 @@ class DamageRecord:
         if cause is not None:
             self._last_cause_frame = index
             code, start_frame, start_seconds, num_before = self._open or (cause, index, last_seconds, 0)
-            code = cause if cause == "resolution_changed" else code  # which says more than that packets were lost
+            code = cause if cause == "resolution_changed" else code  # more precise than that packets were lost
             self._open = (code, start_frame, start_seconds, num_before + num_failed)
         is_only_missing = cause == "timestamp_gap" and self._open is not None and self._open[1] == index
         if kind == "I" and (is_only_missing or index - self._last_cause_frame > _FRAMES_AHEAD):
@@ -142,7 +142,7 @@ class DamageRecord:
         return self._open is not None
 
     def end(self, num_frames: int, last_seconds: float, end_seconds: float, cause: str | None) -> None:
-        """Says that no frame follows: an open span ends here, and so does one for a ``cause`` not yet counted in."""
+        """Notes that no frame follows: an open span ends here, and so does one for a ``cause`` not yet counted in."""
         if cause is not None and self._open is None:
             self._open = (cause, num_frames, last_seconds, 0)
         self.close(num_frames, end_seconds)

@@ -1,6 +1,6 @@
 """The other end of :mod:`videoseq.video.isolation`: a process that does nothing but decode, and may die of it.
 
-It reads videos one after the other, as it is told over a pipe. Pictures go into shared memory, everything else is JSON:
+It reads videos one after the other, on requests through a pipe. Images go into shared memory, the rest is JSON:
 what comes back from a process that has read a hostile file must not be able to run code.
 """
 
@@ -39,10 +39,10 @@ def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None
         picture_memory: Descriptor of a file in memory that both sides map.
         memory_bytes: What decoding may take beyond what this process has already.
     """
-    cv2.setNumThreads(1)  # the conversion of colours is not worth taking a core from the CNN
+    cv2.setNumThreads(1)  # the conversion of colors is not worth taking a core from the CNN
     log = _DecoderLog()
     _limit_memory(memory_bytes)
-    with suppress(EOFError, OSError):  # the other side is gone: nobody is left to work for
+    with suppress(EOFError, OSError):  # the other side is gone
         _send(connection, is_ready=True)
         while True:
             order = _receive_order(connection)
@@ -79,7 +79,7 @@ def _answer(connection: Connection, path: Path, work: Callable[[Path], None]) ->
 
 
 def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _DecoderLog, path: Path) -> None:
-    """Says what the header claims, waits for how to go on, and sends frames and report."""
+    """Sends what the header claims, waits for instructions, then sends frames and the report."""
     with VideoReader(path, max_pixels=max_pixels, read_log=log.read) as reader:
         _send(connection, info=reader.info.as_dict())
         how = _receive_order(connection)

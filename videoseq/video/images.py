@@ -1,4 +1,4 @@
-"""Images in memory → frames: numbered, timed, and held to what a video file gives."""
+"""Images in memory → frames: numbered, timed, and checked like those of a video file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FrameNumbering:
             return seconds
         if self._fps is None:
             raise ConfigError(
-                "expected images with seconds or fps, got an image without a time; say for example fps=25"
+                "expected images with seconds or fps, got an image without a time; pass for example fps=25"
             )
         return self.next_index / self._fps
 

@@ -1,4 +1,4 @@
-"""What is known of a video: its header's claims before reading, and after it what came of them."""
+"""What is known of a video: the claims of its header before reading, and a report after it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class VideoInfo:
         height: Pixels down, upright.
         fps_from_header: Frames a second as claimed, or None where the claim is absurd.
         num_frames_from_header: Frames as claimed, or None where the claim is absurd.
-        rotation_degrees: How far the stored picture is turned to stand upright.
+        rotation_degrees: By how much the stored images are rotated to be upright.
         codec: Four-character code.
-        notices: What the 8-bit RGB pictures do not show of the recorded ones.
+        notices: What 8-bit RGB images lose of the recorded ones.
 
     Example:
         >>> info = videoseq.probe("clip.mp4")
@@ -69,15 +69,15 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What reading a file to its end brought to light.
+    """What was found when a file was read to its end.
 
     Attributes:
         num_frames: Frames decoded.
         duration_seconds: Time of the end of the last frame.
         start_offset_seconds: The container's own time of frame 0, whose time here is 0; to a frame, None if unknown.
-        rotation_degrees: How far the pictures were turned to stand upright.
+        rotation_degrees: By how much the images were rotated to be upright.
         time_source: Where the times come from.
-        num_estimated_times: Frames whose container time could not be used as it stands.
+        num_estimated_times: Frames whose container time was unusable.
         num_failed_reads: Failed reads before, between or after good frames.
         spans: Where frames are missing or not to be trusted; the first thousand.
         coverage: The share of the video's time that lies outside the spans and was there to be read.
@@ -132,14 +132,14 @@ def _four_bytes(capture: cv2.VideoCapture | AvCapture, name: int) -> bytes:
 
 
 def _pixel_notices(container: Container, pixel_format: bytes, codec: str) -> Iterator[Notice]:
-    """What is lost on the way to 8-bit RGB; FFmpeg's raw tags name planes and depth (libavcodec/raw.c)."""
+    """What 8-bit RGB loses; FFmpeg's raw tags name planes and depth (libavcodec/raw.c)."""
     tag = pixel_format if pixel_format[:1] in b"YGP" else pixel_format[::-1]  # big-endian formats spell it backwards
     is_planar = tag[:2] in (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")
     depth = 10 if tag == b"P010" else tag[3] if is_planar else 8
     if 8 < depth <= 16:
         yield Notice("bit_depth_reduced", f"recorded with {depth} bits a channel, read with 8")
     if container.is_hdr:
-        yield Notice("hdr", "recorded in high dynamic range, read without tone mapping; colours look flat")
+        yield Notice("hdr", "recorded in high dynamic range, read without tone mapping; colors look flat")
     has_alpha = tag[:2] in (b"Y2", b"Y4", b"G4") or pixel_format in (b"RGBA", b"BGRA", b"ARGB", b"ABGR")
     if has_alpha and not codec.lower().startswith("gif"):
         yield Notice("alpha_dropped", "recorded with transparency, read without")
@@ -147,7 +147,7 @@ def _pixel_notices(container: Container, pixel_format: bytes, codec: str) -> Ite
         yield Notice("interlaced", "recorded interlaced, read with both fields woven; moving edges show combs")
 
 
-def summarise(
+def summarize(
     info: VideoInfo,
     clock: FrameClock,
     damage: DamageRecord,

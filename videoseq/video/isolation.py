@@ -1,7 +1,7 @@
-"""A video decoded in a process of its own: a decoder that crashes, hangs or bloats costs one file.
+"""Videos decoded in a separate process: a decoder that crashes, hangs or takes too much memory costs one file.
 
-The process is started once, lives from video to video, and is started anew after it had to be ended. Its pictures come
-through shared memory, in turn through a few slots; it stays as many pictures ahead as there are slots.
+The process is started once, lives from video to video, and is restarted after it had to be ended. Images come
+through shared memory, in turn through a few slots; it decodes as many images ahead as there are slots.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MIN_SLOTS, _MAX_SLOTS = 2, 16
 _START_SECONDS = 120.0  # a cold disk takes its time to load OpenCV
 _DEATH_SECONDS = 5.0
 _VIDEOS_PER_PROCESS = 200  # decoders leak a little; a fresh process forgets it
-_LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also says that the picture's size changes
+_LOG_LEVEL = "40"  # FFmpeg's AV_LOG_VERBOSE, at which it also reports that the size of the video changes
 _CHILD = (
     "from multiprocessing.connection import Connection\n"
     "from videoseq.video.decoder_process import main; main(Connection(int(sys.argv[1])), *map(int, sys.argv[2:]))"
@@ -174,7 +174,7 @@ class DecoderProcess:
         shape = (num_slots, height, width, 3)
         num_bytes = int(np.prod(shape))
         if num_bytes > os.fstat(self._pictures.fileno()).st_size:
-            # It never shrinks: somebody who still looks at an earlier video's picture would be killed for it.
+            # It never shrinks: code that still uses an image of an earlier video would crash.
             os.ftruncate(self._pictures.fileno(), num_bytes)
         return np.frombuffer(mmap.mmap(self._pictures.fileno(), num_bytes), np.uint8).reshape(shape)
 

@@ -31,7 +31,7 @@ def is_available() -> bool:
 
 
 def interlaced_error(path: Path) -> VideoError:
-    """Says that a video is interlaced and that nothing here can decode it."""
+    """The error for an interlaced video that nothing here can decode."""
     text = f"{path}: its pictures are interlaced, which OpenCV {cv2.__version__} cannot convert"
     hint = "deinterlace it first" if is_available() else 'install what can: pip install "videoseq[check]"'
     return VideoError("unsupported", f"{text}; {hint}")
@@ -45,7 +45,7 @@ class AvCapture:
         options: FFmpeg's options.
         num_threads: Decoder threads.
         path: The file's name, for errors.
-        logs: Whether FFmpeg writes its errors to stderr, for somebody who reads them there.
+        logs: Whether FFmpeg writes its errors to stderr, from where they are read.
 
     Raises:
         VideoError: PyAV cannot open it.

@@ -20,7 +20,7 @@ from videoseq.storage.files import sha256_of
 from videoseq.video.capture import MAX_PIXELS, decoder_error, open_capture
 from videoseq.video.damage import DamageRecord
 from videoseq.video.frames import Frame, FrameReader, FrameStamp, Image, SampledFrame
-from videoseq.video.info import ReadReport, VideoInfo, read_info, summarise
+from videoseq.video.info import ReadReport, VideoInfo, read_info, summarize
 from videoseq.video.pyav_capture import interlaced_error
 from videoseq.video.safe_file import SafeFile, open_regular_file
 from videoseq.video.sampling import Sampler
@@ -40,7 +40,7 @@ class VideoReader(FrameReader):
     """Reads a video in this process.
 
     Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the picture of the frame
-    grabbed last, so that a frame nobody looks at costs no colour conversion.
+    grabbed last, so that a frame nobody looks at costs no color conversion.
 
     Args:
         path: The file.
@@ -66,7 +66,7 @@ class VideoReader(FrameReader):
         try:
             self._capture = open_capture(self._source, self.path, max_pixels, has_log=read_log is not None)
             self._info = read_info(self._capture, self._source.container, self.path)
-        except BaseException:  # whatever it was: the file is not left open
+        except BaseException:  # any error: the file must not stay open
             self._source.close()
             raise
         self._read_log = read_log or list
@@ -145,7 +145,7 @@ class VideoReader(FrameReader):
 
     def report(self) -> ReadReport:
         """What is known after the last frame; call it when iteration has ended."""
-        return summarise(
+        return summarize(
             self._info,
             self._clock,
             self._damage,

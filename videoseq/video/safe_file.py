@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/|(concat|concatf|subfile|data|p
 
 
 class FileWatch:
-    """Remembers what a file was like, so that what was read from it can be held to be of one piece."""
+    """Remembers size and times of a file, to notice if it changes while it is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,13 +60,13 @@ class SafeFile(io.BufferedIOBase):
         self._file = open_regular_file(path)
         self._size = os.fstat(self._file.fileno()).st_size
         try:
-            self.container = self._recognise()
+            self.container = self._recognize()
             self._watch = _watch_for(self.container)
-        except BaseException:  # whatever it was: the file is not left open
+        except BaseException:  # any error: the file must not stay open
             self._file.close()
             raise
 
-    def _recognise(self) -> Container:
+    def _recognize(self) -> Container:
         if self._size == 0:
             raise VideoError("empty", f"{self._path}: expected a video, got a file of 0 bytes")
         try:

@@ -18,7 +18,7 @@ TimeSource = Literal["container", "container_repaired", "frame_rate"]
 """Where frame times come from: the container; the container, some replaced; or a rate, the container having none."""
 
 FALLBACK_FPS = 25.0
-"""The rate where neither the container nor its header says anything."""
+"""The rate if neither the container nor its header has one."""
 
 _RECENT_INTERVALS = 31
 # A replaced time stays a little short of a whole interval, so that a right time may follow it directly.
@@ -49,7 +49,7 @@ class FrameTime:
 
     Attributes:
         seconds: Since the start of the video stream; strictly increasing.
-        is_estimated: Whether the container's own time could not be used as it stands.
+        is_estimated: Whether the container's own time was unusable.
         is_after_gap: Whether, at a constant rate, frames are missing before this one.
     """
 
@@ -111,7 +111,7 @@ class FrameClock:
         return self.num_frames > 1 and not self._has_seen_two_times
 
     def lose_count(self) -> None:
-        """Says that frames went missing: where times are counted from a rate, those that follow may lag behind."""
+        """Notes that frames are missing: where times are counted from a rate, those that follow may lag behind."""
         self._has_lost_count = not self._has_frame_times
 
     def next(self, raw_seconds: float) -> FrameTime:

@@ -1,8 +1,8 @@
-"""Annotation CSV, two kinds told apart by their header.
+"""Annotation CSV, two kinds, recognized by their header.
 
 Intervals have the columns ``start_s,stop_s,label`` or ``start_frame,stop_frame,label``, half-open; frames win where
 both are there, being exact. Per frame there are ``frame,label``, frames counted from 0 in decode order. Other columns
-are left alone; an empty label means unlabelled. videoseq's own ``frames.csv`` and ``segments.csv`` are such files.
+are left alone; an empty label means unlabeled. videoseq's own ``frames.csv`` and ``segments.csv`` are such files.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def find_kind(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
     if kind is None:
         expected = " or ".join(",".join(kind) for kind in reversed(_KINDS))
         known = {name for kind in _KINDS for name in kind}
-        hint = misspelt(columns, known)
+        hint = misspelled(columns, known)
         raise AnnotationError(f"{path}: expected the columns {expected}, got {','.join(columns)}{hint}")
     return kind
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """The header and the rows of a CSV file; commas, semicolons and tabs are told apart by the header.
+    """The header and the rows of a CSV file; the header shows whether commas, semicolons or tabs separate them.
 
     Raises:
         AnnotationError: It is unreadable, not UTF-8, empty, repeats a column, or a row has more cells than columns.
@@ -103,14 +103,14 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
 def parse_number(column: str, text: str) -> float | None:
     """A cell as a finite number of at least 0, whole where its column counts frames; None where it is none."""
     try:
-        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody else does
+        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; other programs do not
     except ValueError:
         value = math.nan
     is_whole = not column.endswith("frame") or value == math.floor(value) if math.isfinite(value) else False
     return value if is_whole and value >= 0 else None
 
 
-def misspelt(columns: Iterable[str], known: Iterable[str]) -> str:
+def misspelled(columns: Iterable[str], known: Iterable[str]) -> str:
     """A hint at the first column that is nearly one of those ``known`` and missing, else nothing."""
     missing = set(known) - set(columns)
     hints = ((name, did_you_mean(name, missing)) for name in columns if name not in set(known))

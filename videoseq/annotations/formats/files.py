@@ -1,4 +1,4 @@
-"""An annotation in a file, whatever its format: found beside a video, read, written."""
+"""An annotation in a file, whatever its format: found next to a video, read, written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_annotation(path: Path) -> Path | None:
 
 
 def read_annotation(path: str | os.PathLike[str], task: Task = "multiclass") -> Annotation:
-    """The annotation in a file, its format told by the suffix and the header.
+    """The annotation in a file, whose format is known from the suffix and the header.
 
     Args:
         path: The file.

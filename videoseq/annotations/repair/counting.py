@@ -25,7 +25,7 @@ def check_numbers(table: Table) -> Iterator[Finding]:
         if not bad:
             numbers = [math.nan if value is None else value for value in values]
             row.start, row.stop = numbers if len(numbers) == 2 else (numbers[0], numbers[0] + 1)
-        elif row.label or table.is_per_frame:  # nothing reads the numbers of an unlabelled interval
+        elif row.label or table.is_per_frame:  # nothing reads the numbers of an unlabeled interval
             wrong.append((row, bad[0]))
     if wrong:
         kind = "frame numbers" if table.unit == "frames" else "seconds as numbers"
@@ -50,7 +50,7 @@ def check_spelling(table: Table) -> Iterator[Finding]:
 
 
 def check_duplicates(table: Table) -> Iterator[Finding]:
-    """Frames that stand in two rows."""
+    """Frames that are in two rows."""
     if not table.is_per_frame:
         return
     first: dict[float, Row] = {}
@@ -108,7 +108,7 @@ def check_rate(table: Table) -> Iterator[Finding]:
     if not is_past_end:
         text = text.replace("to end by", "to end at").replace("so that labels drift", "so that labels may drift")
         yield Finding("rate_mismatch", text, "", is_error=False)
-    elif table.is_variable:  # no one ratio puts right what was counted at another rate
+    elif table.is_variable:  # no single ratio corrects what was counted at another rate
         table.past_end = "keep"
         yield Finding("rate_mismatch", f"{text}; it is variable, label it by its own times", "", is_error=True)
     else:

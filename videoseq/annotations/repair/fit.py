@@ -1,4 +1,4 @@
-"""Whether an annotation CSV fits its video, and how to mend it.
+"""Whether an annotation CSV fits its video, and how to repair it.
 
 What :mod:`videoseq.annotations.formats.csv_table` refuses with the first error is read leniently here, found in full,
 and repaired where the repair is certain: counting first, then times, then labels that contradict each other. Every step
@@ -75,7 +75,7 @@ def check_fit(
     - *Inclusive stops*: two intervals or more, each starting one frame after the stop of the one before, and either
       the last stop is the last frame's number, counted from 0 or, beginning at 1, from 1, or there are three holes.
     - *Another rate*: the labels' end over the video's is within 0.5 % of the true mean rate over a usual one or the
-      header's (inversely for frame numbers), and further than that from 1; besides, the rows run on from 0 without a
+      header's (inversely for frame numbers), and further than that from 1; also, the rows run on from 0 without a
       hole, or several start after the video's end. If the labels end more than a frame after the video, that is an
       error, repaired where the rate is constant. If they end before it, they may be meant to: it is only mentioned.
     - *Another video*: where every row starts after the video's end, none is dropped.
@@ -85,7 +85,7 @@ def check_fit(
         seconds: The time of every frame of the video, of which there is at least one.
         duration_seconds: The time of the end of its last frame, after 0.
         fps_from_header: The rate that the container claims, if it does.
-        is_multilabel: Whether behaviours may overlap, and a frame that no interval covers has none.
+        is_multilabel: Whether behaviors may overlap, and a frame that no interval covers has none.
 
     Raises:
         AnnotationError: The file cannot be read as a table, or lacks a column.

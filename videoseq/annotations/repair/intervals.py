@@ -1,4 +1,4 @@
-"""How intervals stand to each other and to the video: pairs, order, end, overlaps, gaps."""
+"""Intervals compared with each other and with the video: pairs, order, end, overlaps, gaps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_pairs(table: Table) -> Iterator[Finding]:
 
 def check_direction(table: Table) -> Iterator[Finding]:
     """Intervals that stop before they start."""
-    rows = [row for row in table.labelled if row.stop < row.start]
+    rows = [row for row in table.labeled if row.stop < row.start]
     if rows:
         yield Finding("reversed", f"{named(rows)}: stops before it starts", "swap start and stop", is_error=True)
     for row in rows:
@@ -42,9 +42,9 @@ def check_end(table: Table) -> Iterator[Finding]:
     if table.past_end == "keep":
         return
     tolerance = table.one_frame if table.unit == "seconds" else 0
-    late = [row for row in table.labelled if row.start >= table.end]
-    long = [row for row in table.labelled if row.start < table.end and row.stop > table.end + tolerance]
-    is_elsewhere = table.past_end == "report" and len(late) == len(table.labelled)
+    late = [row for row in table.labeled if row.start >= table.end]
+    long = [row for row in table.labeled if row.start < table.end and row.stop > table.end + tolerance]
+    is_elsewhere = table.past_end == "report" and len(late) == len(table.labeled)
     if late and table.past_end == "report":
         text = f"{named(late)}: starts after the video, which ends at {table.end_text}; is it another video's file?"
         yield Finding("rows_past_end", text, "" if is_elsewhere else "drop the rows", is_error=True)
@@ -58,7 +58,7 @@ def check_end(table: Table) -> Iterator[Finding]:
 
 def check_length(table: Table) -> Iterator[Finding]:
     """Intervals that cover no frame."""
-    within = [row for row in table.labelled if row.start < table.end]
+    within = [row for row in table.labeled if row.start < table.end]
     empty = [row for row in within if row.stop == row.start]
     if empty:
         yield Finding("empty_interval", f"{named(empty)}: stops where it starts", "drop the rows", is_error=True)
@@ -70,10 +70,10 @@ def check_length(table: Table) -> Iterator[Finding]:
 
 
 def check_overlaps(table: Table) -> Iterator[Finding]:
-    """Intervals that overlap: a frame has one label, or with behaviours that overlap each label once."""
+    """Intervals that overlap: a frame has one label, or with behaviors that overlap each label once."""
     pairs: dict[str, list[tuple[Row, Row]]] = {"cut": [], "tied": [], "joined": []}
     kept_rows: dict[str, Row] = {}
-    for row in [] if table.is_per_frame else table.labelled:
+    for row in [] if table.is_per_frame else table.labeled:
         track = row.label if table.is_multilabel else ""
         kept = kept_rows.get(track)
         if kept is None or row.start >= kept.stop - 1e-9:
@@ -97,7 +97,7 @@ def check_overlaps(table: Table) -> Iterator[Finding]:
 
 
 def check_gaps(table: Table) -> Iterator[Finding]:
-    """Frames that no row covers, if that makes them unlabelled."""
+    """Frames that no row covers, if that makes them unlabeled."""
     if table.is_multilabel and not table.is_per_frame:
         return
     is_covered = np.zeros(len(table.seconds), dtype=bool)
@@ -105,7 +105,7 @@ def check_gaps(table: Table) -> Iterator[Finding]:
         is_covered[frames_in(row.interval, table.unit, table.seconds)] = True
     if not is_covered.all():
         count = f"{np.count_nonzero(~is_covered)} of {len(is_covered)} frames"
-        text = f"{count} are in no row, the first is frame {is_covered.argmin()}; they count as unlabelled"
+        text = f"{count} are in no row, the first is frame {is_covered.argmin()}; they count as unlabeled"
         yield Finding("gap_unlabelled", text, "", is_error=False)
 
 

@@ -87,7 +87,7 @@ class Table:
         return sorted(rows, key=lambda row: (row.start, row.stop))
 
     @property
-    def labelled(self) -> list[Row]:
+    def labeled(self) -> list[Row]:
         """Those of them that have a label."""
         return [row for row in self.complete if row.label]
 

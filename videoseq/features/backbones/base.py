@@ -21,7 +21,7 @@ from videoseq.errors import ConfigError
 class Preprocessing(BaseModel):
     """How a frame becomes the CNN's input: the whole picture resized with antialiasing, then (x − mean) / std.
 
-    Nothing is cropped: what a behaviour looks like at the edge of the picture counts as much as in its middle.
+    Nothing is cropped: what a behavior looks like at the edge of the picture counts as much as in its middle.
 
     Attributes:
         height: Input rows.
@@ -40,7 +40,7 @@ class Preprocessing(BaseModel):
     std: tuple[float, float, float]
 
     def resize(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[Tensor, "3 input_height input_width"]:
-        """An RGB image at the CNN's input size, still as bytes; ``Backbone`` normalises."""
+        """An RGB image at the CNN's input size, still as bytes; ``Backbone`` normalizes."""
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # channels last in memory: the fast path for bytes
         resized = nn.functional.interpolate(
             pixels,
@@ -60,7 +60,7 @@ class BackboneIdentity(BaseModel):
         weights_sha256: Of the package's weight file for the lite backbones; of the tensors for ``timm:`` ones and for
             all that were fine-tuned.
         feature_size: Length of a feature vector.
-        bands: Horizontal bands of the picture, whose features stand one after the other, from the top down.
+        bands: Horizontal bands of the image, whose features are concatenated from the top down.
         preprocessing: What happens to a frame before the CNN.
     """
 
@@ -83,13 +83,13 @@ class DivisibleNetwork(nn.Module, ABC):
 
     @abstractmethod
     def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
-        """What stands before so many last blocks, and the rest; both share their parameters with the network."""
+        """The network before its last blocks, and those blocks; both share their parameters with the network."""
 
 
 class Backbone(nn.Module):
     """A frozen CNN with its preprocessing: uint8 images → feature vectors.
 
-    BatchNorm stays in eval mode whatever ``train()`` says: batch statistics would mix the frames of a batch, future
+    BatchNorm stays in eval mode, even after ``train()``: batch statistics would mix the frames of a batch, future
     ones among them.
 
     Attributes:
@@ -126,7 +126,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Feature vectors of images that ``identity.preprocessing.resize`` made."""
-        features: Tensor = self.network(self.normalise(images))
+        features: Tensor = self.network(self.normalize(images))
         return features
 
     def last_parameters(self, num_blocks: LastBlocks) -> list[nn.Parameter]:
@@ -146,7 +146,7 @@ class Backbone(nn.Module):
         return [self.network.get_parameter(name) for names in chosen for name in names]
 
     def divided(self, num_blocks: LastBlocks) -> tuple[Callable[[Tensor], Tensor] | None, Callable[[Tensor], Tensor]]:
-        """What turns images into features, in two steps: what stands before so many last blocks, and the rest.
+        """The network in two parts: what comes before its last blocks, and those blocks.
 
         There is no first step where the network cannot be divided, or would hand over more bytes than it is given.
         """
@@ -154,9 +154,9 @@ class Backbone(nn.Module):
             before, rest = self.network.divided(num_blocks)
             shape = 1, 3, self.identity.preprocessing.height, self.identity.preprocessing.width
             with torch.no_grad():
-                handed_over = before(self.normalise(torch.zeros(shape, dtype=torch.uint8)))
+                handed_over = before(self.normalize(torch.zeros(shape, dtype=torch.uint8)))
             if handed_over.nbytes <= math.prod(shape):
-                return lambda images: before(self.normalise(images)), rest
+                return lambda images: before(self.normalize(images)), rest
         return None, self
 
     def with_own_weights(self) -> Backbone:
@@ -165,10 +165,10 @@ class Backbone(nn.Module):
         identity = self.identity.model_copy(update={"weights_sha256": digest})
         return Backbone(self.network, identity, weights_are_packaged=False, blocks=self.blocks)
 
-    def normalise(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    def normalize(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """What the network itself is given."""
-        normalised: Tensor = (images.to(self.mean.dtype) - self.mean) / self.std
-        return normalised
+        normalized: Tensor = (images.to(self.mean.dtype) - self.mean) / self.std
+        return normalized
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

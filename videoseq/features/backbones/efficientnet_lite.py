@@ -116,7 +116,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(DivisibleNetwork):
-    """Normalised RGB images → features of each band; ``classifier`` turns those of one into ImageNet logits."""
+    """Normalized RGB images → features of each band; ``classifier`` turns those of one into ImageNet logits."""
 
     def __init__(self, width: float, depth: float, num_bands: int = 1) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class EfficientNetLite(DivisibleNetwork):
         return features
 
     def divided(self, num_blocks: int) -> tuple[nn.Module, nn.Module]:
-        """What stands before so many last blocks, and the rest."""
+        """What comes before the last blocks, and those blocks."""
         blocks = list(self.blocks)
         at = len(blocks) - num_blocks
         return nn.Sequential(self.stem, *blocks[:at]), nn.Sequential(*blocks[at:], self.head, self.pool)
@@ -246,7 +246,7 @@ def _weight_file(name: str, variant: Variant) -> Path:
 
 
 def _copy_in_order(tensors: dict[str, Tensor], network: EfficientNetLite, path: Path) -> None:
-    """The file's tensors stand in the order of ours, under other names."""
+    """The tensors of the file are in the order of ours, under other names."""
     theirs = [tensor for key, tensor in tensors.items() if not key.endswith("num_batches_tracked")]
     ours = [key for key in network.state_dict() if not key.endswith("num_batches_tracked")]
     renamed = dict(zip(ours, theirs, strict=False))

@@ -1,4 +1,4 @@
-"""Any CNN or ViT of the ``timm`` library as a backbone, preprocessed as its own ``pretrained_cfg`` says.
+"""Any CNN or ViT of the ``timm`` library as a backbone, preprocessed as its ``pretrained_cfg`` has it.
 
 Weights come from a local checkpoint, from a model folder that carries them, or, only when asked, from timm's hub.
 """

@@ -1,4 +1,4 @@
-"""What every runtime is."""
+"""The interface of all runtimes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Runtime(ABC):
 
     Attributes:
         identity: Of the backbone that it runs.
-        description: What a report says about it, such as ``torch 2.13.0, bfloat16, 2 × 1 thread``.
+        description: Shown in reports, such as ``torch 2.13.0, bfloat16, 2 × 1 thread``.
         precision: Of weights and activations.
-        num_streams: How many calls it may be in at once, each from a thread of its own.
+        num_streams: How many threads may call it at the same time.
         batch_images: How many images a call should bring.
     """
 
@@ -31,12 +31,12 @@ class Runtime(ABC):
 
     @property
     def notices(self) -> list[Notice]:
-        """What a user should know of how it went until now."""
+        """What a user should know about the calls until now."""
         return []
 
     @property
     def arithmetic(self) -> str:
-        """What tells its features from those that are made of the same backbone in another way."""
+        """Distinguishes its features from those that the same backbone computes in another arithmetic."""
         return self.precision
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""OpenVINO runs the backbone on the CPU, and reports to nobody.
+"""OpenVINO runs the backbone on the CPU; its telemetry is off.
 
 Its package tells its makers over the network that it was imported, and its converter that it was used, wherever
 ``openvino_telemetry`` is installed, which it is with the package. It is therefore imported without, and the network
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import openvino
 
 _BATCH_IMAGES: dict[Precision, int] = {"float32": 2, "bfloat16": 4, "int8": 4}  # more fall out of a core's own cache
-_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantized
 _OPSET = 17
 _MIN_COSINE = 0.99
 
@@ -53,7 +53,7 @@ class OpenVINORuntime(Runtime):
 
     Raises:
         ConfigError: On construction, when the CPU cannot compute in ``precision``, or OpenVINO not run the backbone.
-        ModelError: What is said to be the backbone in 8-bit integers is not.
+        ModelError: The 8-bit integer network is not one of this backbone.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class OpenVINORuntime(Runtime):
             expected = self._quantized.probe_features if self._quantized else backbone(probe)
             cosine = float(nn.functional.cosine_similarity(self(probe), expected))
         if not cosine >= _MIN_COSINE:  # nor is it, if it is not a number
-            of_whom = "those that it gave in int8 where it was quantised" if self._quantized else "the backbone's"
+            of_whom = "those that it gave in int8 where it was quantized" if self._quantized else "the backbone's"
             raise _refused(self.identity.name, f"its features have a cosine of {cosine:.3f} to {of_whom}")
 
 
 def _refused(name: str, why: str) -> ConfigError:
-    return ConfigError(f"runtime: openvino does not run the backbone {name}: {why}; say --runtime torch")
+    return ConfigError(f"runtime: openvino does not run the backbone {name}: {why}; use --runtime torch")
 
 
 def compile_options(precision: Precision, num_threads: int) -> dict[str, object]:
@@ -135,7 +135,7 @@ def read_float(core: openvino.Core, backbone: Backbone) -> openvino.Model:
 
 
 def read_quantized(core: openvino.Core, quantized: QuantizedNetwork, identity: BackboneIdentity) -> openvino.Model:
-    """A quantised network, held to taking and giving what the backbone does.
+    """A quantized network, held to taking and giving what the backbone does.
 
     Raises:
         ModelError: It cannot be read, or takes or gives something else.
@@ -177,7 +177,7 @@ def to_onnx(backbone: Backbone) -> bytes:
         # old, but needs neither onnxscript nor eight times the seconds.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # it is there
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # it says what it leaves for later
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # about what is optimized later
         torch.onnx.export(
             fold_batch_norm(copy.deepcopy(backbone)),
             (images,),

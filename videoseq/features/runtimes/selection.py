@@ -1,4 +1,4 @@
-"""How a backbone runs on this machine: uint8 images in, float32 features on the CPU out."""
+"""Which library, device and precision run a backbone on this machine."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def select_runtime(
     trusted: Collection[str] = (),
     quantized: QuantizedNetwork | None = None,
 ) -> Runtime:
-    """What runs a backbone here: as chosen, and for the rest the fastest that this machine has.
+    """The runtime for a backbone: as chosen, and for the rest the fastest that this machine has.
 
     ``auto`` takes a CUDA device before the CPU, and OpenVINO before torch on the CPU. It computes in 8-bit integers if
     the model brings the network for it; or, where the CPU does it in hardware, in bfloat16; both only if the model has
     been seen to give the same labels; else in float32.
 
     Args:
-        backbone: What is to be run.
-        choice: By whom, where, how.
+        backbone: The CNN.
+        choice: Device, library, precision and threads; by default all are chosen here.
         trusted: Precisions in which the model gives float32's labels
             (:attr:`videoseq.models.model_folder.ModelFolder.trusted`).
-        quantized: The backbone in 8-bit integers, where the model has been quantised.
+        quantized: The backbone in 8-bit integers, where the model has been quantized.
 
     Raises:
         ConfigError: The machine lacks what was asked for.
@@ -54,7 +54,7 @@ def select_runtime(
         _check_int8(choice, device, quantized)
     if device.type == "cuda":
         if choice.library == "openvino":
-            raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or say --runtime torch")
+            raise ConfigError("runtime: openvino runs on the CPU; leave out --device, or use --runtime torch")
         precision = _precision(choice, "float32")
         return TorchRuntime(backbone, device, precision, num_threads)
     if choice.library == "openvino" and not openvino_runtime.is_available():
@@ -78,16 +78,16 @@ def _in_floating_point(backbone: Backbone, choice: RuntimeChoice, precision: Pre
             return openvino_runtime.OpenVINORuntime(backbone, precision, num_threads)
         except ConfigError:
             if choice.library == "openvino":
-                raise  # else torch does it, as its description says
+                raise  # otherwise torch does it; the runtime's description shows that
     device = choose_device("cpu")
     return TorchRuntime(backbone, device, precision, num_threads)
 
 
 def _check_int8(choice: RuntimeChoice, device: torch.device, quantized: QuantizedNetwork | None) -> None:
-    """Says what is missing for 8-bit integers, if anything is."""
+    """Raises if something is missing for 8-bit integers."""
     if quantized is None:
         raise ConfigError(
-            "precision: int8 needs a model that was quantised, and there is none here; make one of a model with: "
+            "precision: int8 needs a model that was quantized, and there is none here; make one of a model with: "
             "videoseq quantize MODEL VIDEO… --out MODEL8"
         )
     if choice.library == "torch" or device.type == "cuda":

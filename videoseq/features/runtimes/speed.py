@@ -11,7 +11,7 @@ from videoseq.system.torch_devices import one_core_threads
 
 
 def measure_speed(runtime: Runtime, seconds: float = 1.0) -> float:
-    """Images a second, called as labelling calls it: from as many threads as it has streams, torch on one core in each.
+    """Images a second, called as labeling calls it: from as many threads as it has streams, torch on one core in each.
 
     Args:
         runtime: Whose speed.

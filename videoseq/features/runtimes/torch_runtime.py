@@ -74,7 +74,7 @@ class TorchRuntime(Runtime):
         with torch.inference_mode():
             if self._device.type == "cuda":
                 images = images.pin_memory().to(self._device, non_blocking=True)
-            inputs = self._backbone.normalise(images)  # in float32: the mean would lose digits in 16 bits
+            inputs = self._backbone.normalize(images)  # in float32: the mean would lose digits in 16 bits
             placed = inputs.to(dtype=self._dtype, memory_format=torch.channels_last)
             return self._network(placed).float().cpu()
 

@@ -14,9 +14,9 @@ _MIN_BLOCK_STEPS = 64
 
 
 class Attention(Cell):
-    """Pre-norm layers in which a step attends to itself and the ``window`` steps before it, in each layer anew.
+    """Pre-norm layers in which a step attends to itself and the ``window`` steps before it, in each layer.
 
-    How far back a step is, is told by a bias for every head and distance, which is added to the scores (Raffel et al.
+    The distance to a step is given by a bias for every head and distance, which is added to the scores (Raffel et al.
     2020, arXiv:1910.10683, without their buckets). A step depends on the ``num_layers`` × ``window`` steps before it.
     What is remembered are the window's keys and values, and how many of them there are yet.
     """

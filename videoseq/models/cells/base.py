@@ -1,4 +1,4 @@
-"""What every cell is."""
+"""The interface of all cells."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class Cell(nn.Module, ABC):
 
         Args:
             units: Inputs of consecutive steps.
-            before: What was remembered before them; other names may stand beside.
+            before: What was remembered before them; it may have other names too.
         """

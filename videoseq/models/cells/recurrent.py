@@ -32,7 +32,7 @@ class GRU(_Recurrent, nn.GRU):
 
 
 class LSTM(_Recurrent, nn.LSTM):
-    """Hochreiter & Schmidhuber 1997; beside its hidden state it has a memory."""
+    """Hochreiter & Schmidhuber 1997; it has a memory in addition to its hidden state."""
 
     def initial(self, batch: int) -> dict[str, Tensor]:
         """Neither hidden state nor memory in any layer."""

@@ -1,7 +1,7 @@
 """Probabilities of the network's steps → labels of frames.
 
-A method sees steps and not frames: a frame between two steps repeats the answer of the step before, and what is said
-once must not count several times. All but one of the methods are causal; ``lag`` looks ahead, by a time that it states.
+A method sees steps and not frames: a frame between two steps repeats the probabilities of the step before, and these
+must not count several times. All methods except one are causal; ``lag`` looks ahead, by a fixed time.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class LabelDecoder(ABC):
         return np.empty(0, np.int64)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that the next labels depend on beside the next probabilities, as tensors to be saved."""
+        """Everything that the next labels depend on except the next probabilities, as tensors to be saved."""
         return {}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:  # noqa: B027 (nothing to load where there is none)

@@ -1,7 +1,7 @@
-"""Classes as a Markov chain that was learnt from annotations, the network's probabilities as evidence of its state.
+"""Classes as a Markov chain that was learned from annotations, the network's probabilities as evidence of its state.
 
 A hybrid of a hidden Markov model and a network (Bourlard & Morgan 1994, *Connectionist Speech Recognition*): the
-network's posterior divided by the prior that it learnt is, up to a factor, the likelihood p(x[t] | y[t]). Neighbouring
+network's posterior divided by the prior that it learned is, up to a factor, the likelihood p(x[t] | y[t]). Neighboring
 steps see nearly the same picture, and are no independent witnesses; so likelihoods are raised to a power below 1, the
 evidence weight, which is tuned. Forward and backward recursions are Rabiner's (1989, *Proc. IEEE* 77, section III).
 """
@@ -39,9 +39,9 @@ class MarkovChain:
     def estimate(
         cls, clips: Iterable[Int64[np.ndarray, " _steps"]], num_classes: int, prior_power: float = 1.0
     ) -> MarkovChain:
-        """The chain of annotated clips; only labelled steps that follow each other in one clip are a transition.
+        """The chain of annotated clips; only labeled steps that follow each other in one clip are a transition.
 
-        One transition from each class is counted besides, in equal parts to every class, and one step: nothing is
+        One transition from each class is added, in equal parts to every class, and one step: nothing is
         impossible because a few clips lack it.
 
         Args:
@@ -122,7 +122,7 @@ class FixedLag(LabelDecoder):
 
     def finish(self) -> Int64[np.ndarray, " decided"]:
         """The labels of the last steps, from what there is after them."""
-        # Likelihoods of 1 say nothing: the backward recursion through them gives 1 again.
+        # Likelihoods of 1 carry no information: the backward recursion through them gives 1 again.
         self._likelihoods = np.concatenate((self._likelihoods, np.ones_like(self._likelihoods)))
         return self._decide(len(self._beliefs))
 

@@ -1,4 +1,4 @@
-"""What every container is known by."""
+"""What is known of a file from its container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Container:
         has_video: Whether a video track is named; None where that cannot be told without decoding.
         has_frames: False where all of the file was seen and no frame is in it.
         has_index: False for an mp4 whose ``moov`` box was never written.
-        num_bytes_announced: How long the container says the file is, or None where it does not say.
+        num_bytes_announced: The length of the file according to the container; None if it has none.
         width: Widest picture that a track header names, in pixels; 0 where none does.
         height: Its height.
         fault: What is wrong with its boxes, in words; nothing if they fit into each other.

@@ -1,4 +1,4 @@
-"""A stream's own header → whether its pictures are interlaced, where the container does not say.
+"""The header of a video stream → whether it is interlaced, if the container does not tell.
 
 Two fields of a moment apart are woven into each decoded picture; nothing in the decoder's answer tells.
 """
@@ -13,7 +13,7 @@ _HIGH_PROFILES = frozenset([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 
 
 
 def is_interlaced(data: bytes) -> bool:
-    """Whether an MPEG-2 or H.264 header in these bytes says so."""
+    """Whether an MPEG-2 or H.264 header in these bytes marks the video as interlaced."""
     return is_mpeg2_interlaced(data) if _MPEG2_SEQUENCE in data else is_h264_interlaced(data)
 
 

@@ -25,7 +25,7 @@ def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
 def _elements(data: bytes, at: int, stop: int, masters: frozenset[int] = frozenset()) -> Iterator[tuple[int, int, int]]:
     """Id, first byte and end of the content of each element; the end may lie past the data.
 
-    Of ``masters`` the elements in them follow, as if they stood beside them: nothing nests without end then.
+    Of ``masters`` the elements in them follow, as if they were next to them: so nesting has no depth.
     """
     try:
         while at < min(stop, len(data)):
@@ -35,11 +35,11 @@ def _elements(data: bytes, at: int, stop: int, masters: frozenset[int] = frozens
             yield name, at, end
             at = at if name in masters else end
     except ValueError:
-        return  # damaged: what was found so far stands
+        return  # damaged: keep what was found so far
 
 
 _SEGMENT, _TRACKS, _CLUSTER, _TRACK, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x83
-_VIDEO, _WIDTH, _HEIGHT, _INTERLACED, _COLOUR, _TRANSFER = 0xE0, 0xB0, 0xBA, 0x9A, 0x55B0, 0x55BA
+_VIDEO, _WIDTH, _HEIGHT, _INTERLACED, _COLOR, _TRANSFER = 0xE0, 0xB0, 0xBA, 0x9A, 0x55B0, 0x55BA
 _CODEC_PRIVATE = 0x63A2
 
 
@@ -63,9 +63,9 @@ def read_matroska(head: bytes, size: int) -> Container:
 
 
 def _with_tracks(found: Container, data: bytes, at: int, stop: int) -> Container:
-    """What the tracks say of their pictures; an id means the same wherever it stands."""
+    """What the tracks state about their video; an id means the same at every level."""
     width = 0
-    for name, content, end in _elements(data, at, stop, frozenset([_TRACK, _VIDEO, _COLOUR])):
+    for name, content, end in _elements(data, at, stop, frozenset([_TRACK, _VIDEO, _COLOR])):
         value = int.from_bytes(data[content : min(end, content + 8)], "big")
         if name == _TRACK_TYPE and value == 1:
             found = replace(found, has_video=True)

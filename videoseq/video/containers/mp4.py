@@ -144,8 +144,8 @@ def _with_box(found: Container, kind: bytes, content: bytes) -> Container:
     if kind == b"stsd" and len(content) > 8 + 36:
         width, height = struct.unpack(">HH", content[40:44])
         entry = content[8:]  # of a sound track the "height" is 0
-        colour = max(entry.find(b"colrnclx"), entry.find(b"colrnclc"))
-        is_hdr = colour >= 0 and int.from_bytes(entry[colour + 10 : colour + 12], "big") in _HDR_TRANSFERS
+        color = max(entry.find(b"colrnclx"), entry.find(b"colrnclc"))
+        is_hdr = color >= 0 and int.from_bytes(entry[color + 10 : color + 12], "big") in _HDR_TRANSFERS
         field = entry.find(b"fiel")
         has_fields = (field >= 0 and entry[field + 4 : field + 5] == b"\x02") or is_interlaced(entry)
         found = replace(found, is_hdr=found.is_hdr or is_hdr, is_interlaced=found.is_interlaced or has_fields)

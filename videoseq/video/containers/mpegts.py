@@ -11,10 +11,10 @@ from videoseq.video.containers.h26x import is_interlaced
 
 def read_stream(head: bytes) -> Container:
     """What a stream claims to be, from its first bytes."""
-    return replace(_recognise(head), is_interlaced=is_interlaced(head))
+    return replace(_recognize(head), is_interlaced=is_interlaced(head))
 
 
-def _recognise(head: bytes) -> Container:
+def _recognize(head: bytes) -> Container:
     for packet_bytes, offset in ((188, 0), (192, 4), (204, 0)):
         syncs = head[offset : offset + 5 * packet_bytes : packet_bytes]
         if len(syncs) > 1 and set(syncs) == {0x47}:

@@ -1,7 +1,7 @@
-"""Transport and program streams: are all packets there? FFmpeg passes over lost ones without a word.
+"""Transport and program streams: are all packets there? FFmpeg skips lost ones silently.
 
 A transport stream (ISO/IEC 13818-1, 2.4.3.2) counts the packets of each of its streams; a program stream (2.5.3) is a
-chain of packets, each of which says how long it is. Both are followed while the decoder reads the file.
+chain of packets, each with its length. Both are followed while the decoder reads the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class StreamWatch(ABC):
     """Follows the bytes of a file as they are read, each once and in order.
 
     Attributes:
-        num_faults: Packets that are missing or damaged, as far as can be told.
+        num_faults: Packets known to be missing or damaged.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class TransportWatch(StreamWatch):
 
 
 def _begins_a_picture(packet: np.ndarray) -> bool:
-    """Whether a packet that is said to begin a picture has the start code of one."""
+    """Whether a packet that is marked as the start of an image has its start code."""
     at = 4 + (1 + int(packet[4]) if packet[3] & 0x20 else 0)
     return packet[at : at + 3].tobytes() == b"\x00\x00\x01"
 
@@ -118,7 +118,7 @@ class ProgramWatch(StreamWatch):
 
 
 def _program_packet_bytes(data: bytes, at: int) -> int | None:
-    """How long the packet at a position says it is; None where no packet begins."""
+    """The stated length of the packet at a position; None if no packet begins there."""
     if data[at : at + 3] != b"\x00\x00\x01":
         return None
     kind = data[at + 3]

@@ -35,12 +35,12 @@ def read_container(file: BinaryIO) -> Container:
     head = file.read(_HEAD_BYTES)
     size = file.seek(0, os.SEEK_END)
     try:
-        return _recognise(file, head, size)
+        return _recognize(file, head, size)
     finally:
         file.seek(0)
 
 
-def _recognise(file: BinaryIO, head: bytes, size: int) -> Container:
+def _recognize(file: BinaryIO, head: bytes, size: int) -> Container:
     text = head[:4096].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(_PLAYLIST_STARTS) or (text.startswith(b"<?xml") and (b"<mpd" in text or b"<smil" in text)):
         return Container("playlist")

@@ -25,8 +25,9 @@ import harness
 from fixtures import FPS, make_model_folder
 from workers import CORES, NUM_FRAMES, NUM_START_FRAMES, NUM_VIDEOS, draw_videos
 
-from videoseq.jobs.journal import Journal, Result
+from videoseq.jobs.journal import Journal
 from videoseq.jobs.ray.cluster import import_ray
+from videoseq.jobs.result import Result
 from videoseq.models.model_folder import save_model_folder
 from videoseq.storage.files import file_sha256
 

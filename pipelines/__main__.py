@@ -14,6 +14,7 @@ import typer
 from videoseq.errors import VideoseqError
 
 from . import check, console, demo, doctor, evaluate, features, label, quantize, train
+from .help import GroupedCommand
 from .lasting_streams import lasting_streams
 
 app = typer.Typer(
@@ -24,14 +25,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command()(demo.demo)
-app.command()(check.check)
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(label.label)
-app.command()(quantize.quantize)
-app.command()(features.features)
-app.command()(doctor.doctor)
+app.command(cls=GroupedCommand)(demo.demo)
+app.command(cls=GroupedCommand)(check.check)
+app.command(cls=GroupedCommand)(train.train)
+app.command(cls=GroupedCommand)(evaluate.evaluate)
+app.command(cls=GroupedCommand)(label.label)
+app.command(cls=GroupedCommand)(quantize.quantize)
+app.command(cls=GroupedCommand)(features.features)
+app.command(cls=GroupedCommand)(doctor.doctor)
 
 
 def _print_version(is_asked: bool) -> None:  # noqa: FBT001 (typer's callback)

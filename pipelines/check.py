@@ -60,7 +60,7 @@ def check(
     with DecoderProcess(limits) as decoder:
         checked = []
         for job, show in console.each(jobs, "checking"):
-            annotation = find_annotation(job.target) if is_folder else annotations
+            annotation = find_annotation(job.output_stem) if is_folder else annotations
             found = check_clip(job.video, annotation, decoder, show, is_multilabel=multilabel)
             checked.append(found)
             if fix is not None:

@@ -9,7 +9,7 @@ import enum
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,8 +33,8 @@ from .progress import ProgressDisplay
 if TYPE_CHECKING:
     from rich import progress as rich_progress
 
-    from videoseq.jobs.journal import Result
     from videoseq.jobs.plan import Job, Jobs
+    from videoseq.jobs.result import Result
 
 
 class Exit(enum.IntEnum):
@@ -65,6 +65,13 @@ _EXIT_OF_ERROR: dict[type[VideoseqError], Exit] = {
 def exit_of(error: VideoseqError) -> Exit:
     """The status with which a command ends on an error."""
     return next(status for kind, status in _EXIT_OF_ERROR.items() if isinstance(error, kind))
+
+
+def exit_of_run(counts: Mapping[str, int], num_jobs: int) -> Exit:
+    """The status of a run over many videos, from how many of them ended in which state."""
+    if counts["complete"] == num_jobs:  # of an empty shard too
+        return Exit.DONE
+    return Exit.ALL_FAILED if counts["failed"] == num_jobs else Exit.SOME_FAILED
 
 
 class LogFormat(str, enum.Enum):
@@ -123,9 +130,10 @@ class Console(Listener):
         names = ("path", "state", "code", "message")
         facts = {name: getattr(result, name) for name in names}
         facts |= {"frames": result.num_frames, "duration_seconds": result.duration_seconds, "is_new": is_new}
-        text = self.result_text(result) if is_new or has_failed else f"{result.path}: labelled already"
         if has_failed:
             text = f"{'failed' if is_new else 'failed before'}: {result.code}: {result.message}"
+        else:
+            text = self.result_text(result) if is_new else f"{result.path}: done before"
         self.on_message(text, event="file", is_detail=not is_new and not has_failed, **facts)
 
     def result_text(self, result: Result) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import label_run, options, train
+from . import options, train
 from .console import Console, percent, print_json, table
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def demo(
     """Draw annotated clips, train on them, label a clip that was held out, and show what context is good for."""
     from videoseq.config.yaml_file import load_settings
     from videoseq.inference.model import open_model
+    from videoseq.jobs.label_run import run_labeling
     from videoseq.jobs.plan import plan_jobs
+    from videoseq.jobs.request import LabelRequest, OnCorrupt
+    from videoseq.video.isolation import Limits
 
     from . import demo_clips
 
@@ -41,10 +44,10 @@ def demo(
     )
     held_out = str(min((out / "clips").glob("test-*.mp4")))
     jobs = plan_jobs([held_out], out / "labels")
-    request = label_run.Request(
-        jobs, [held_out], out / "model", out / "labels", choice, label_run.OnCorrupt.FAIL, overwrite=True
+    request = LabelRequest(
+        jobs, [held_out], out / "model", out / "labels", choice, Limits(), on_corrupt=OnCorrupt.FAIL, overwrite=True
     )
-    label_run.run(request, console)
+    run_labeling(request, console)
     scores = _compare(open_model(out / "model", choice), manifest, out)
     for line in _score_lines(scores):
         console.say(line)

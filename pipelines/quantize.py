@@ -11,7 +11,7 @@ from . import options
 from .console import Console, Exit, fail, print_json
 
 if TYPE_CHECKING:
-    from videoseq.jobs.journal import Result
+    from videoseq.jobs.result import Result
 
 
 def quantize(

@@ -187,7 +187,11 @@ def check(
     with DecoderProcess(Limits()) as decoder:
         return [
             check_clip(
-                job.video, find_annotation(job.target) if is_folder else given, decoder, show, is_multilabel=multilabel
+                job.video,
+                find_annotation(job.output_stem) if is_folder else given,
+                decoder,
+                show,
+                is_multilabel=multilabel,
             )
             for job, show in each_file(jobs, len(jobs), "checking", listener or Listener())
         ]

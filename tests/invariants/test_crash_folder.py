@@ -43,21 +43,23 @@ def test_another_models_labels_are_not_mixed_with_ones_own(call, model_folder, c
     for more in ([], ["--workers", "2"]):
         ended = call(*args, "--model", other, *more)
         check_one_line(
-            ended, 74, f"{out}: was labelled by another model ({model_folder}, ", "another --out", "--overwrite"
+            ended, 74, f"{out}: was labeled by another model ({model_folder}, ", "another --out", "--overwrite"
         )
     assert contents(out) == before
     assert call(*args, "--model", other, "--overwrite").status == 0
     assert (
         len({str(result["model_sha256"]) for result in json_lines(out / "results.jsonl")}) == 2
     )  # one after the other
-    check_one_line(call(*args, "--model", model_folder), 74, f"was labelled by another model ({other}, ")
+    check_one_line(call(*args, "--model", model_folder), 74, f"was labeled by another model ({other}, ")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\udcff"])
 def test_a_record_of_a_run_that_is_none_is_named(text, call, model_folder, clip, tmp_path):
     (tmp_path / "run.json").write_text(text, errors="surrogateescape")
     ended = call("label", clip, "--model", model_folder, "--out", tmp_path)
-    check_one_line(ended, 74, f"{tmp_path / 'run.json'}: is no record of a run; move the file away")
+    check_one_line(
+        ended, 74, f"{tmp_path / 'run.json'}: expected the record of a run, got something else; move the file away"
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])

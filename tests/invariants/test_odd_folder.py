@@ -106,7 +106,7 @@ def test_damaged_files_can_be_skipped(call, few, model_folder, tmp_path):
     done, results = label(call, few, model_folder, out)  # salvage labels what was skipped
     assert results["1.mp4"]["state"] == "degraded"
     assert (out / "1.mp4.frames.csv").exists()
-    assert "labelled already" not in done.err
+    assert "done before" not in done.err
     done, results = label(call, few, model_folder, out, "--on-corrupt", "skip")
     assert results["1.mp4"]["state"] == "failed"
 

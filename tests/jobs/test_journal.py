@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from tests.support.filenames import NOT_UTF8
 from videoseq.errors import OutputError
-from videoseq.jobs.journal import Journal, LabelSettings, Result, conditions_digest
+from videoseq.jobs.journal import Journal, conditions_digest
 from videoseq.jobs.plan import Job
-from videoseq.jobs.run_file import check_same_model
+from videoseq.jobs.request import LabelSettings
+from videoseq.jobs.result import Result
+from videoseq.jobs.run_file import check_same_model, write_run_file
 from videoseq.jobs.shards import Shard
 from videoseq.video.reader import content_sha256
 
@@ -117,11 +119,12 @@ def test_failures_are_those_that_failed(tmp_path):
 
 def test_a_folder_is_another_models_once_something_has_been_labelled(tmp_path):
     journal = Journal(tmp_path)
-    journal.describe_run(Path("model"), "a", {}, [], LabelSettings(), {})
+    work = {"model": "model", "model_sha256": "a"}
+    write_run_file(tmp_path, None, work, inputs=[], num_workers=1, decoder_options={}, settings=LabelSettings())
     check_same_model(tmp_path, "b")  # a run that was stopped before it got anywhere
     journal.append(COMPLETE)
     check_same_model(tmp_path, "a")
-    with pytest.raises(OutputError, match=r"was labelled by another model \(model, a; this one is b\); .*--overwrite"):
+    with pytest.raises(OutputError, match=r"was labeled by another model \(model, a; this one is b\); .*--overwrite"):
         check_same_model(tmp_path, "b")
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import label_speed
 from pipelines.console import Console, print_json_list
 from tests.support.commands import Call, Cli, Ended, check_one_line, contents, json_lines
 from tests.support.index_videos import write_video
 from tests.support.light_clips import light_frames
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import VideoError
-from videoseq.inference import model as labeling
 from videoseq.inference.model import Model, open_model
+from videoseq.jobs import worker
+from videoseq.jobs.speed import last_speed, remember_speed
 from videoseq.video.deadline import Deadline
 
 Label = Callable[..., Ended]
@@ -41,7 +41,7 @@ def model(model_folder: Path) -> Model:
 def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:
     """``videoseq label`` from the test's folder, with a model that is loaded once, and nothing to start."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(labeling, "open_model", lambda folder, choice: model)
+    monkeypatch.setattr(worker, "open_model", lambda folder, choice: model)
     monkeypatch.setenv("VIDEOSEQ_CACHE", str(tmp_path / "cache"))
     return lambda *args: call("label", "--model", model_folder, "--out", "out", "--no-isolate", *args)
 
@@ -142,6 +142,41 @@ def test_what_could_not_be_read_is_always_tried_again(label, bad):
         assert kinds(label("gone.mp4", "in/loop.mp4")) == ["failed", "failed", "2 videos"]
 
 
+# what was found
+
+
+def test_a_run_ends_with_where_the_labels_are_and_how_much_of_each_class(label, bad, clip, monkeypatch):
+    shutil.copy(clip, "in/good.mp4")
+    shutil.copy(clip, "in/same.mp4")
+    expected = [
+        "labels are in out: NAME.frames.csv and NAME.segments.csv for each video",
+        "share of the frames: bright 80.0 %, dark 20.0 %",
+        "segments: dark 2, bright 2",
+    ]
+    assert label("in").err.splitlines()[-3:] == expected
+    again = label("in").err.splitlines()
+    assert "8 videos: 2 complete" in again[-1]  # nothing was labeled, so there is nothing new to say
+    programs = label("in/good.mp4", "--overwrite", "--log-format", "json").err.splitlines()
+    assert [json.loads(line) for line in programs[-3:]] == [
+        {"event": "labels", "out": "out"},
+        {"event": "shares", "share_of_frames": {"bright": 0.8, "dark": 0.2}},
+        {"event": "segments", "num_segments": {"dark": 1, "bright": 1}},
+    ]
+    monkeypatch.setattr("pipelines.label._MAX_CLASSES", 1)
+    assert "segments: dark 1 and 1 more classes" in label("in/good.mp4", "--overwrite").err.splitlines()
+    assert label("in/good.mp4", "--overwrite", "--quiet").err == ""
+    assert "share of the frames" not in label("in/good.mp4", "--overwrite", "--json").err
+
+
+def test_labels_go_into_a_folder_of_that_name_by_default(call, model_folder, clip, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert call("label", clip, "--model", model_folder, "--quiet").status == 0
+    assert sorted(path.name for path in Path("labels").glob("clip*")) == [
+        "clip.mp4.frames.csv",
+        "clip.mp4.segments.csv",
+    ]
+
+
 # forecasts
 
 
@@ -152,19 +187,19 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(label, bad, clip, 
     ended = label("in", "--dry-run")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.splitlines() == [
-        "to be labelled: 5; 0.00 hours of video by their headers, and 4 whose headers do not say",
-        "labelled already: 0",
+        "to be labeled: 5; 0.00 hours of video according to their headers, and 4 whose headers do not say",
+        "labeled already: 0",
         "failed before: 2; --retry-failed would try them again",
-        "estimated time: unknown; a run of half a minute or more with this model will tell",
+        "estimated time: not known yet: label something for 30 s first",
     ]
     assert contents(Path()) == before
-    label_speed.remember(model.contents.sha256, 250.0, 10.0)  # too short a run to say anything
+    remember_speed(model.contents.sha256, 250.0, 10.0)  # too short a run to say anything
     assert json.loads(label("in", "--dry-run", "--json").out)["estimated_seconds"] is None
-    label_speed.remember(model.contents.sha256, 250.0, 100.0)
+    remember_speed(model.contents.sha256, 250.0, 100.0)
     found = json.loads(label("in", "--dry-run", "--json", "--retry-failed").out)
     assert found == {
-        "to_be_labelled": 7,
-        "labelled_already": 0,
+        "to_be_labeled": 7,
+        "labeled_already": 0,
         "failed_before": 0,
         "hours_from_headers": pytest.approx(1 / 3600),
         "without_duration_in_header": 6,
@@ -269,7 +304,7 @@ def test_errors_are_objects_too(label, bad, monkeypatch):
     def fail(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(labeling, "open_model", fail)
+    monkeypatch.setattr(worker, "open_model", fail)
     ended = label("in", "--log-format", "json")
     (error,) = map(json.loads, ended.err.splitlines())
     assert ended.status == 1
@@ -285,5 +320,5 @@ def test_a_list_is_printed_as_if_it_were_in_memory(values, capsys):
 def test_a_speed_that_cannot_be_kept_or_read_stops_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("VIDEOSEQ_CACHE", str(tmp_path / "file"))
     (tmp_path / "file").write_text("no folder")
-    label_speed.remember("0", 60.0, 60.0)
-    assert label_speed.recall("0") is None
+    remember_speed("0", 60.0, 60.0)
+    assert last_speed("0") is None

@@ -29,7 +29,7 @@ def touch(*paths: Path) -> None:
 
 def planned(*inputs: object, **how: Any) -> list[tuple[str, str]]:
     jobs = plan_jobs([str(text) for text in inputs], Path("out"), **how)
-    found = [(str(job.video), str(job.target)) for job in jobs]
+    found = [(str(job.video), str(job.output_stem)) for job in jobs]
     assert len(jobs) == len(found)
     return found
 
@@ -223,7 +223,8 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from videoseq.jobs.plan import plan_jobs
-from videoseq.jobs.journal import Journal, Result
+from videoseq.jobs.journal import Journal
+from videoseq.jobs.result import Result
 jobs = plan_jobs([sys.argv[1]], Path(sys.argv[2]))
 journal = Journal(Path(sys.argv[2]))
 for job in jobs:

@@ -27,9 +27,9 @@ from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
 from videoseq.jobs import pool as workers
 from videoseq.jobs import worker_process
-from videoseq.jobs.journal import LabelSettings
 from videoseq.jobs.plan import Job, plan_jobs
 from videoseq.jobs.pool import WorkerPool
+from videoseq.jobs.request import LabelSettings
 from videoseq.jobs.worker_process import LabelTask, started_early
 from videoseq.video.isolation import Limits
 

@@ -24,12 +24,12 @@ from tests.support.processes import descendants, has_ended, wait_until
 from tests.support.stderr import said_but_progress
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError
-from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job, plan_jobs
 from videoseq.jobs.ray import pool as ray_engine
 from videoseq.jobs.ray.cluster import Room, import_ray
 from videoseq.jobs.ray.pool import RayPool
-from videoseq.jobs.ray.site import Site, are_here, marked
+from videoseq.jobs.ray.site import Site, marked, outputs_visible
+from videoseq.jobs.result import Result
 
 TORCH = ("--device", "cpu", "--runtime", "torch", "--precision", "float32", "--threads", "1")
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -89,10 +89,10 @@ def test_files_that_are_not_here_as_they_were_written_there_are_missed(tmp_path,
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a").write_bytes(b"a")
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
-    assert are_here({"deep/a": digest}, tmp_path)
-    assert are_here({}, tmp_path)
-    assert not are_here({"deep/a": digest, "deep/b": digest}, tmp_path)
-    assert not are_here({"deep/a": "0" * 64}, tmp_path)
+    assert outputs_visible({"deep/a": digest}, tmp_path)
+    assert outputs_visible({}, tmp_path)
+    assert not outputs_visible({"deep/a": digest, "deep/b": digest}, tmp_path)
+    assert not outputs_visible({"deep/a": "0" * 64}, tmp_path)
 
 
 # what is refused at once
@@ -279,7 +279,7 @@ class Killer:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves files to the garbage collector
 def test_a_video_over_which_two_actors_die_fails_alone(cluster, videos, model_folder, by_one, tmp_path):
     jobs = plan_jobs([str(videos / "b.mp4"), str(videos / "deep")], tmp_path)
-    jobs = [replace(job, target=tmp_path / job.video.relative_to(videos)) for job in jobs]
+    jobs = [replace(job, output_stem=tmp_path / job.video.relative_to(videos)) for job in jobs]
     asked: list[Job] = []
     task = task_for(model_folder, tmp_path)
     results: dict[str, Result] = {}

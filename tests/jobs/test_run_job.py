@@ -18,9 +18,12 @@ from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import OutputError
 from videoseq.inference.model import Model, open_model
 from videoseq.inference.paths import label_paths
-from videoseq.jobs.journal import Journal, LabelSettings, Result
-from videoseq.jobs.label_job import label_job
+from videoseq.jobs.journal import Journal
 from videoseq.jobs.plan import Job, plan_jobs
+from videoseq.jobs.request import LabelSettings
+from videoseq.jobs.result import Result
+from videoseq.jobs.run_file import write_run_file
+from videoseq.jobs.run_job import run_label_job
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def labelled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     shutil.copy(clip, folder / "clip.mp4")
     (job,) = plan_jobs([str(folder / "clip.mp4")], folder / "out")
     journal = Journal(folder / "out")
-    journal.append(label_job(job, folder / "out", model, LabelSettings()))
+    journal.append(run_label_job(job, folder / "out", model, LabelSettings()))
     (result,) = journal
     return folder, folder / "out", result
 
@@ -55,15 +58,14 @@ def test_a_good_video_is_complete(labelled, model):
 
 
 def test_run_json_says_what_ran(model, model_folder, tmp_path):
-    journal = Journal(tmp_path)
-    journal.describe_run(
-        model_folder,
-        model.contents.sha256,
-        model.summary,
-        ["a.mp4", NOT_UTF8],
-        LabelSettings(),
-        {"isolated": True},
-        3,
+    write_run_file(
+        tmp_path,
+        None,
+        {"model": str(model_folder), "model_sha256": model.contents.sha256, **model.summary},
+        inputs=["a.mp4", NOT_UTF8],
+        num_workers=3,
+        decoder_options={"isolated": True},
+        settings=LabelSettings(),
     )
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert run["model"] == str(model_folder)
@@ -106,7 +108,7 @@ def test_another_model_is_not_done(done, model):
 @pytest.mark.parametrize("kind", [0, 1], ids=["frames", "segments"])
 def test_outputs_that_were_edited_or_deleted_are_not_done(kind, done, model):
     out, job = done
-    path = label_paths(job.target)[kind]
+    path = label_paths(job.output_stem)[kind]
     path.write_bytes(path.read_bytes() + b"#")
     assert not Journal(out).find(job, model.contents.sha256, LabelSettings())
     path.unlink()
@@ -131,7 +133,7 @@ def test_a_reuse_threshold_reaches_the_cnn_and_the_record(model, clip, tmp_path)
     job = Job(clip, tmp_path / "out" / "clip.mp4")
     journal = Journal(tmp_path / "out")
     settings = LabelSettings(reuse_threshold=255.0)
-    result = label_job(job, tmp_path / "out", model, settings)
+    result = run_label_job(job, tmp_path / "out", model, settings)
     with (tmp_path / "out" / "clip.mp4.frames.csv").open(newline="") as file:
         assert {row["label"] for row in csv.DictReader(file)} == {"dark"}
     assert (result.reuse_threshold, result.precision) == (255.0, model.runtime.precision)
@@ -146,7 +148,7 @@ def test_a_truncated_video_is_labeled_and_called_degraded(model, tmp_path):
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     journal = Journal(tmp_path / "out")
     job = Job(video, tmp_path / "out" / "cut.avi")
-    result = label_job(job, tmp_path / "out", model, LabelSettings())
+    result = run_label_job(job, tmp_path / "out", model, LabelSettings())
     assert (result.state, result.code) == ("degraded", "truncated")
     assert result.message == result.notices[0]["message"]
     assert 0 < result.num_frames < 40
@@ -171,7 +173,7 @@ def test_a_truncated_video_is_labeled_and_called_degraded(model, tmp_path):
 def test_what_is_wrong_with_a_video_becomes_its_result(name, make, code, message, model, tmp_path):
     make(tmp_path / name)
     (tmp_path / "out").mkdir()
-    result = label_job(Job(tmp_path / name, tmp_path / "out" / name), tmp_path / "out", model, LabelSettings())
+    result = run_label_job(Job(tmp_path / name, tmp_path / "out" / name), tmp_path / "out", model, LabelSettings())
     assert (result.state, result.code) == ("failed", code)
     assert message in result.message
     assert str(tmp_path / name) in result.message
@@ -181,14 +183,14 @@ def test_what_is_wrong_with_a_video_becomes_its_result(name, make, code, message
 
 def test_a_name_that_leaves_no_room_for_the_labels_fails_alone(model, clip, tmp_path):
     video = Path(shutil.copy(clip, tmp_path / ("n" * 246 + ".mp4")))
-    result = label_job(Job(video, tmp_path / "out" / video.name), tmp_path / "out", model, LabelSettings())
+    result = run_label_job(Job(video, tmp_path / "out" / video.name), tmp_path / "out", model, LabelSettings())
     assert result.state == "failed"
     assert "File name too long" in result.message
 
 
 def test_a_message_stays_on_one_line_whatever_the_name(model, tmp_path):
     video = tmp_path / "line\nbreak\x1b[31m.mp4"
-    result = label_job(Job(video, tmp_path / "out" / video.name), tmp_path / "out", model, LabelSettings())
+    result = run_label_job(Job(video, tmp_path / "out" / video.name), tmp_path / "out", model, LabelSettings())
     assert result.path == str(video)
     assert "line\\nbreak\\x1b[31m.mp4" in result.message
 
@@ -196,7 +198,7 @@ def test_a_message_stays_on_one_line_whatever_the_name(model, tmp_path):
 def test_a_place_that_cannot_be_written_is_no_fault_of_the_video(model, clip, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OutputError, match=r"file/clip\.mp4\.\w+\.csv: could not be written"):
-        label_job(Job(clip, tmp_path / "file" / "clip.mp4"), tmp_path / "out", model, LabelSettings())
+        run_label_job(Job(clip, tmp_path / "file" / "clip.mp4"), tmp_path / "out", model, LabelSettings())
 
 
 @pytest.mark.parametrize("name", [*ODD_NAMES, NOT_UTF8], ids=ascii)
@@ -205,7 +207,7 @@ def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
     video = Path(shutil.copy(clip, tmp_path / "in" / name))
     (job,) = plan_jobs([str(video)], tmp_path / "out")
     journal = Journal(tmp_path / "out")
-    journal.append(label_job(job, tmp_path / "out", model, LabelSettings()))
+    journal.append(run_label_job(job, tmp_path / "out", model, LabelSettings()))
     values = json.loads((tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8"))
     assert (values["path"], values["state"], values["num_frames"]) == (str(video), "complete", 20)
     assert sorted(os.listdir(tmp_path / "out")) == sorted(
@@ -222,7 +224,7 @@ def test_a_video_that_changes_while_it_is_labeled_fails(model, tmp_path):
         with video.open("ab") as file:
             file.write(b"more")
 
-    result = label_job(Job(video, tmp_path / "out" / "clip.mp4"), tmp_path / "out", model, LabelSettings(), grow)
+    result = run_label_job(Job(video, tmp_path / "out" / "clip.mp4"), tmp_path / "out", model, LabelSettings(), grow)
     assert (result.state, result.code, result.outputs) == ("failed", "changed_while_reading", {})
     assert not any(path.exists() for path in label_paths(tmp_path / "out" / "clip.mp4"))
 
@@ -236,7 +238,7 @@ def test_a_link_out_of_the_folder_that_was_searched_is_refused(model, tmp_path):
     (tmp_path / "elsewhere").symlink_to(tmp_path / "in")
     for named in ("in", "elsewhere"):  # the folder itself may be named by a link
         jobs = plan_jobs([str(tmp_path / named)], tmp_path / "out")
-        codes = {job.video.name: label_job(job, tmp_path / "out", model, LabelSettings()).code for job in jobs}
+        codes = {job.video.name: run_label_job(job, tmp_path / "out", model, LabelSettings()).code for job in jobs}
         assert codes == {"inside.mp4": "", "out.mp4": "refused_link", "same.mp4": ""}
     (job,) = plan_jobs([str(tmp_path / "in" / "deep" / "out.mp4")], tmp_path / "out")
-    assert label_job(job, tmp_path / "out", model, LabelSettings()).state == "complete"  # named itself, it is meant
+    assert run_label_job(job, tmp_path / "out", model, LabelSettings()).state == "complete"  # named itself, it is meant

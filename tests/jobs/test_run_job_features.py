@@ -23,9 +23,11 @@ from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore, features_sha256
 from videoseq.jobs import pool as workers
 from videoseq.jobs import worker_process
-from videoseq.jobs.feature_job import feature_job, has_features
-from videoseq.jobs.journal import Result
+from videoseq.jobs.journal import Journal
 from videoseq.jobs.plan import Job
+from videoseq.jobs.request import FeatureSettings
+from videoseq.jobs.result import Result
+from videoseq.jobs.run_job import run_feature_job
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_a_folder_of_labels_is_not_mixed_with_features(call, videos, tmp_path):
     (tmp_path / "labels").mkdir()
     run = json.dumps({"model": "lights", "model_sha256": "0" * 64})
     (tmp_path / "labels" / "run.shard-1-of-2.json").write_text(run)
-    words = f"{tmp_path / 'labels'}: expected no labels there, got those of lights; name another --out"
+    words = f"{tmp_path / 'labels'}: expected no labels there, got those of lights; choose another --out"
     check_one_line(extract(call, videos, tmp_path / "labels"), 2, words)
     assert sorted(contents(tmp_path / "labels")) == ["run.shard-1-of-2.json"]
 
@@ -117,7 +119,15 @@ def computed(runtime, videos, tmp_path_factory) -> tuple[FeatureStore, Path, Job
     """A store, a folder with a video's exported features, and how that went."""
     folder = tmp_path_factory.mktemp("computed")
     store, job = FeatureStore(folder / "store"), Job(videos / "a.mp4", folder / "out" / "a.mp4")
-    return store, folder / "out", job, feature_job(job, store, runtime, 5.0, out=folder / "out")
+    return store, folder / "out", job, run_feature_job(job, store, runtime, 5.0, out=folder / "out")
+
+
+def has_features(result: Result, job: Job, out: Path, model_sha256: str) -> bool:
+    """Whether a result, recorded for the job, says that its features are in the folder."""
+    (out / "results.jsonl").unlink(missing_ok=True)
+    journal = Journal(out)
+    journal.append(replace(result, path=str(job.video)))
+    return journal.find(job, model_sha256, FeatureSettings()) is not None
 
 
 def test_a_result_says_what_was_read_and_written(computed, runtime):
@@ -130,7 +140,7 @@ def test_a_result_says_what_was_read_and_written(computed, runtime):
 
 def test_a_damaged_video_is_degraded_when_it_is_read_from_the_store_too(runtime, videos, tmp_path):
     store, job = FeatureStore(tmp_path), Job(videos / "deep" / "c.avi", tmp_path / "c.avi")
-    first, again = (feature_job(job, store, runtime, 5.0) for _ in range(2))
+    first, again = (run_feature_job(job, store, runtime, 5.0) for _ in range(2))
     assert (first.state, first.code, first.outputs) == ("degraded", "truncated", {})
     assert first.coverage < 1.0
     assert again == first
@@ -138,7 +148,7 @@ def test_a_damaged_video_is_degraded_when_it_is_read_from_the_store_too(runtime,
 
 def test_what_was_never_made_or_is_of_another_kind_is_not_there(computed, runtime):
     _, out, job, result = computed
-    assert not has_features(None, job, out, result.model_sha256)
+    assert Journal(out).find(Job(job.video, out / "b.mp4"), result.model_sha256, FeatureSettings()) is None
     assert not has_features(replace(result, state="failed"), job, out, result.model_sha256)
     assert not has_features(result, job, out, features_sha256(runtime, None))
 
@@ -159,15 +169,15 @@ def test_features_that_were_edited_or_deleted_are_not_there(name, computed, tmp_
 def test_features_of_another_video_are_not_there(computed, videos):
     _, out, job, result = computed
     for name in ("deep/b.mp4", "gone.mp4"):
-        assert not has_features(result, Job(videos / name, job.target), out, result.model_sha256)
+        assert not has_features(result, Job(videos / name, job.output_stem), out, result.model_sha256)
 
 
 def test_what_is_wrong_with_a_video_becomes_its_result(computed, runtime, tmp_path):
     store, _, _, _ = computed
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link.mp4").symlink_to(tmp_path / "outside.mp4")
-    gone = feature_job(Job(tmp_path / "gone.mp4", tmp_path / "gone.mp4"), store, runtime, 5.0)
-    linked = feature_job(Job(tmp_path / "in" / "link.mp4", tmp_path / "l", tmp_path / "in"), store, runtime, 5.0)
+    gone = run_feature_job(Job(tmp_path / "gone.mp4", tmp_path / "gone.mp4"), store, runtime, 5.0)
+    linked = run_feature_job(Job(tmp_path / "in" / "link.mp4", tmp_path / "l", tmp_path / "in"), store, runtime, 5.0)
     assert [(result.state, result.code) for result in (gone, linked)] == [
         ("failed", "not_found"), ("failed", "refused_link")
     ]  # fmt: skip

@@ -55,6 +55,9 @@ def test_some_failed_is_said_in_the_status_and_a_line_each(mixed):
         "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognizes",
         "failed: not_found: missing.mp4: expected a video file, found nothing there",
         "3 videos: 1 complete, 0 degraded, 2 failed",
+        "labels are in out: NAME.frames.csv and NAME.segments.csv for each video",
+        "share of the frames: bright 70.0 %, dark 30.0 %",
+        "segments: dark 1, bright 1",
     ]
 
 
@@ -146,7 +149,7 @@ def test_a_degraded_video_is_not_all_well(label, tmp_path):
     os.truncate(video, video.stat().st_size // 2)
     ended = label(video)
     assert ended.status == 3
-    line = ended.err.splitlines()[-1]
+    line = ended.err.splitlines()[0]
     assert line.startswith(f"degraded: {video}: ")
     assert "; truncated: " in line
 

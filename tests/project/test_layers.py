@@ -92,7 +92,7 @@ def test_public_names():
     [
         ("import videoseq", ("torch", "cv2", "numpy", "pydantic")),
         (
-            "import videoseq.models.causal_rnn, videoseq.inference.model, videoseq.jobs.label_job",
+            "import videoseq.models.causal_rnn, videoseq.inference.model, videoseq.jobs.run_job",
             ("pytorch_lightning", "torchmetrics", "matplotlib", "jinja2", "torchvision"),
         ),
         ("import videoseq.jobs.pool", ("torch", "pydantic")),  # their parent would take a core from them

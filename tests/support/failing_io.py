@@ -187,9 +187,9 @@ def _serve(model_path: Path) -> None:
     from pipelines.__main__ import main
     from videoseq.config.runtime import RuntimeChoice
     from videoseq.inference import model as labeling
-    from videoseq.jobs import label_job as batch  # noqa: F401
     from videoseq.jobs import pool as workers  # noqa: F401
     from videoseq.jobs import (
+        run_job,  # noqa: F401
         worker,
         worker_process,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.jobs.journal import LabelSettings
+from videoseq.jobs.request import LabelSettings
 from videoseq.jobs.worker_process import LabelTask
 from videoseq.models.model_folder import load_model_folder
 from videoseq.video.isolation import Limits

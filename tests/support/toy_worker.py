@@ -8,7 +8,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from videoseq.jobs.journal import Result
+from videoseq.jobs.result import Result
 
 CHILD = (
     "from multiprocessing.connection import Connection\n"
@@ -26,7 +26,7 @@ def main(connection: Connection) -> None:
             job = connection.recv()
             connection.send(("progress", 1, 0.5))
             if job.video.name.startswith("together"):
-                _meet(job.target)
+                _meet(job.output_stem)
             connection.send(("result", Result(str(job.video), "complete", message=str(os.getpid()))))
 
 

@@ -19,9 +19,9 @@ from videoseq.features.runtimes import QuantizedNetwork, Runtime, select_runtime
 from videoseq.features.runtimes.int8 import Quantization
 from videoseq.features.runtimes.speed import measure_speed
 from videoseq.jobs.events import Listener
-from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
 from videoseq.jobs.progress import each_file
+from videoseq.jobs.result import Result
 from videoseq.models import model_folder
 from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_computes_bfloat16

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from videoseq.errors import Notice
-    from videoseq.jobs.journal import Result
+    from videoseq.jobs.result import Result
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,12 @@ class Job:
 
     Attributes:
         video: The video as it was named.
-        target: What its output files are named after.
+        output_stem: What its output files are named after.
         root: The folder it was found in, out of which no link may lead; None if it was named itself.
     """
 
     video: Path
-    target: Path
+    output_stem: Path
     root: Path | None = None
 
     def check_link(self) -> None:

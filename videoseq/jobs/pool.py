@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from videoseq.errors import ConfigError, one_line
-from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
-from videoseq.jobs.worker_process import PATIENCE_SECONDS, Task, WorkerProcess
+from videoseq.jobs.result import Result
+from videoseq.jobs.worker_process import PATIENCE_SECONDS, WorkerProcess, WorkerTask
 from videoseq.storage.files import remove_leftovers
 from videoseq.system.hardware import num_usable_cores
 
@@ -45,7 +45,7 @@ class WorkerPool:
     def __init__(
         self,
         num_workers: int,
-        task: Task,
+        task: WorkerTask,
         waiting: list[WorkerProcess] | None = None,
         *,
         jobs_per_worker: int = JOBS_PER_WORKER,
@@ -119,7 +119,7 @@ class WorkerPool:
                     case ("error", BaseException() as error):
                         raise error
                     case _:
-                        result = self._bury(worker, job)
+                        result = self._handle_death(worker, job)
                 if result is not None:
                     self._was_tried.discard(job)
                     yield job, result
@@ -142,11 +142,11 @@ class WorkerPool:
         workers = (worker for worker in self._workers if worker is not None)
         return {worker.connection: (worker, worker.job) for worker in workers if worker.job is not None}
 
-    def _bury(self, worker: WorkerProcess, job: Job) -> Result | None:
+    def _handle_death(self, worker: WorkerProcess, job: Job) -> Result | None:
         """Clears up after a worker that has died; the job's result, if it is not to be tried again."""
         cause = worker.end()
         self._workers[self._workers.index(worker)] = None
-        remove_leftovers(job.target.parent)
+        remove_leftovers(job.output_stem.parent)
         if not worker.has_started:  # which is no fault of the video
             self._num_failed_starts += 1
             if self._num_failed_starts == _MAX_FAILED_STARTS:

@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -28,15 +27,13 @@ from videoseq.features.backbones import load_backbone
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore, features_sha256
 from videoseq.inference.model import open_model
-from videoseq.jobs.feature_job import feature_job
-from videoseq.jobs.journal import Result
-from videoseq.jobs.label_job import label_job
 from videoseq.jobs.plan import Job
-from videoseq.jobs.worker_process import FeatureTask, LabelTask, Task
+from videoseq.jobs.result import Result
+from videoseq.jobs.run_job import run_feature_job, run_label_job
+from videoseq.jobs.worker_process import FeatureTask, LabelTask, WorkerTask
 from videoseq.system.hardware import num_usable_cores
+from videoseq.video.access import open_videos
 from videoseq.video.frames import FrameReader, Progress
-from videoseq.video.isolation import DecoderProcess
-from videoseq.video.reader import VideoReader
 
 _PATIENCE_SECONDS = 10.0
 _PROGRESS_SECONDS = 0.1
@@ -74,7 +71,7 @@ class Work:
     do: Callable[[Job, Progress], Result]
 
 
-def begin(task: Task, stack: ExitStack) -> Work:
+def begin(task: WorkerTask, stack: ExitStack) -> Work:
     """Takes the task's cores, starts its decoder and loads its model; ``stack`` ends the first two.
 
     Raises:
@@ -86,9 +83,7 @@ def begin(task: Task, stack: ExitStack) -> Work:
     stack.callback(torch.set_num_threads, torch.get_num_threads())
     cv2.setNumThreads(num_cores)
     torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
-    open_video: OpenVideo = partial(VideoReader, max_pixels=task.limits.max_pixels)
-    if task.isolate:
-        open_video = stack.enter_context(DecoderProcess(task.limits)).open
+    open_video = stack.enter_context(open_videos(task.limits, isolate=task.isolate)).open
     return _begin_labels(task, open_video) if isinstance(task, LabelTask) else _begin_features(task, open_video)
 
 
@@ -99,7 +94,9 @@ def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
 
     def label(job: Job, on_progress: Progress) -> Result:
         seconds = task.limits.video_seconds
-        return label_job(job, task.out, model, task.settings, on_progress, open_video=open_video, max_seconds=seconds)
+        return run_label_job(
+            job, task.out, model, task.settings, on_progress, open_video=open_video, max_seconds=seconds
+        )
 
     return Work(model.summary, label)
 
@@ -115,7 +112,7 @@ def _begin_features(task: FeatureTask, open_video: OpenVideo) -> Work:
     }
 
     def compute(job: Job, on_progress: Progress) -> Result:
-        return feature_job(job, store, runtime, task.sample_hz, on_progress, out=task.out)
+        return run_feature_job(job, store, runtime, task.sample_hz, on_progress, out=task.out)
 
     return Work(summary, compute)
 
@@ -126,7 +123,7 @@ def _runtime_of(task: FeatureTask) -> Runtime:
     return select_runtime(load_backbone(task.backbone), task.choice)
 
 
-def _work(connection: Connection, task: Task, jobs: queue.SimpleQueue[Job]) -> NoReturn:
+def _work(connection: Connection, task: WorkerTask, jobs: queue.SimpleQueue[Job]) -> NoReturn:
     with ExitStack() as stack:
         work = begin(task, stack)
         _tell(connection, "started", work.summary)

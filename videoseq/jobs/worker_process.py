@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.jobs.journal import LabelSettings
 from videoseq.jobs.plan import Job
+from videoseq.jobs.request import LabelSettings
 from videoseq.system.processes import child_command, how_it_ended
 from videoseq.video.isolation import Limits
 
@@ -76,7 +76,7 @@ class FeatureTask:
     out: Path | None = None
 
 
-Task = LabelTask | FeatureTask
+WorkerTask = LabelTask | FeatureTask
 """What workers are told once, before their first job."""
 
 
@@ -104,7 +104,7 @@ class WorkerProcess:
                 start_new_session=True,  # an interrupt from the terminal is for the parent to handle
             )
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: WorkerTask) -> None:
         """Says what all of its jobs have in common."""
         with suppress(OSError):  # that it has died shows when it is listened to
             self.connection.send(task)

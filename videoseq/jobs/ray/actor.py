@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from videoseq.errors import ConfigError, ModelError, OutputError
-from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
 from videoseq.jobs.ray.site import Site
-from videoseq.jobs.worker_process import Task
+from videoseq.jobs.result import Result
+from videoseq.jobs.worker_process import WorkerTask
 from videoseq.storage.files import staging_prefix
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Actor:
         self._work: Work | None = None
         self._progress: tuple[Job | None, int, float] = None, 0, 0.0
 
-    def begin(self, task: Task, site: Site) -> Started | Exception:
+    def begin(self, task: WorkerTask, site: Site) -> Started | Exception:
         """Gets ready, once; an error that is returned is no fault of a video."""
 
         def begin() -> Started:

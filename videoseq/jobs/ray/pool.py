@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Any
 
 from videoseq.errors import ConfigError, one_line
-from videoseq.jobs.journal import Result
 from videoseq.jobs.plan import Job
 from videoseq.jobs.ray.actor import Actor, Started
 from videoseq.jobs.ray.cluster import connected, import_ray, is_cut_off
-from videoseq.jobs.ray.site import Site, are_here, marked
-from videoseq.jobs.worker_process import PATIENCE_SECONDS, Task
+from videoseq.jobs.ray.site import Site, marked, outputs_visible
+from videoseq.jobs.result import Result
+from videoseq.jobs.worker_process import PATIENCE_SECONDS, WorkerTask
 from videoseq.storage.files import remove_staged
 
 _MAX_FAILED_STARTS = 3
@@ -51,7 +51,7 @@ class RayPool:
         ConfigError: On construction, if Ray is not installed.
     """
 
-    def __init__(self, num_workers: int | None, task: Task, address: str | None = None) -> None:
+    def __init__(self, num_workers: int | None, task: WorkerTask, address: str | None = None) -> None:
         assert task.out is not None  # where the nodes must look, and the driver looks after them
         self._ray = import_ray()
         self._out = task.out
@@ -122,7 +122,7 @@ class RayPool:
                     case Result() if job is not None and member.began is not None:
                         result, member.job = self._checked(job, answer, member.began.node), None
                     case self._ray.exceptions.RayError():
-                        result = self._bury(member, one_line(answer))
+                        result = self._handle_death(member, one_line(answer))
                     case Exception():
                         raise answer
                 if result is not None and job is not None:
@@ -234,12 +234,12 @@ class RayPool:
             raise ConfigError(
                 f"ray: node {node}: expected {job.video} there too, found nothing; all nodes must share it"
             )
-        if are_here(result.outputs, self._out):
+        if outputs_visible(result.outputs, self._out):
             return result
         message = f"{job.video}: node {node} wrote files, but they are not in {self._out} here; it must be shared"
         return Result(result.path, "failed", "outputs_not_seen", one_line(message))
 
-    def _bury(self, member: _Member, cause: str) -> Result | None:
+    def _handle_death(self, member: _Member, cause: str) -> Result | None:
         """Clears up after an actor that has died; its job's result, if that is not to be tried again."""
         self._dismiss([member])
         job = member.job
@@ -270,7 +270,7 @@ class RayPool:
             del self._pending[future]
         for member in members:
             if member.began is not None and member.job is not None:
-                remove_staged(member.job.target.parent, member.began.staging)
+                remove_staged(member.job.output_stem.parent, member.began.staging)
 
 
 @dataclass(eq=False)

@@ -68,7 +68,7 @@ def marked(out: Path) -> Iterator[Site]:
         yield Site(Path.cwd(), Path(mark.name).absolute(), library_versions())
 
 
-def are_here(outputs: Mapping[str, str], out: Path) -> bool:
+def outputs_visible(outputs: Mapping[str, str], out: Path) -> bool:
     """Whether files that were written elsewhere are here, to the byte; waits a little for them.
 
     Args:

@@ -1,6 +1,6 @@
-"""How fast a model labelled on this machine the last time.
+"""How fast a model labeled on this machine in its last run.
 
-It is kept beside the features, and not in the output folder, where nothing depends on a clock.
+The speed is kept in the cache folder, not in the output folder, whose files depend on no clock.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from pathlib import Path
 
 from videoseq.errors import OutputError
 from videoseq.storage.cache import cache_root
+from videoseq.storage.files import write_text
 
 MIN_SECONDS = 30.0
-"""A run that took less says more about how long it takes to start."""
+"""Shorter runs mostly measure how long it takes to start."""
 
 
-def remember(model_sha256: str, video_seconds: float, seconds: float) -> None:
-    """Keeps in mind how long it took to label so many seconds of video, if it was long enough to say anything."""
-    from videoseq.storage.files import write_text
-
+def remember_speed(model_sha256: str, video_seconds: float, seconds: float) -> None:
+    """Keeps how long it took to label so many seconds of video, if that was long enough."""
     if seconds >= MIN_SECONDS and video_seconds > 0:
-        with suppress(OutputError):  # a home that cannot be written to stops nothing
+        with suppress(OutputError):  # a cache that cannot be written to stops nothing
             write_text(_path(model_sha256), json.dumps({"video_seconds_per_second": video_seconds / seconds}) + "\n")
 
 
-def recall(model_sha256: str) -> float | None:
-    """Seconds of video a second, as they were the last time; None if there was none."""
+def last_speed(model_sha256: str) -> float | None:
+    """Seconds of video per second in the last run; None if it is not known."""
     try:
         speed = json.loads(_path(model_sha256).read_text(encoding="utf-8"))["video_seconds_per_second"]
     except (OSError, ValueError, LookupError, TypeError):

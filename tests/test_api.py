@@ -29,7 +29,7 @@ def prepared(light_dataset: Path, model_folder: Path, tmp_path_factory: pytest.T
     shutil.copytree(light_dataset, folder / "clips-of-another-person")
     write_video(folder / "clip.mp4", light_frames(60, 30, seed=3), fps=30)
     (folder / "recordings").mkdir()
-    (folder / "recordings" / "clip.mp4").symlink_to(folder / "clip.mp4")
+    shutil.copyfile(folder / "clip.mp4", folder / "recordings" / "clip.mp4")
     return folder
 
 
@@ -76,9 +76,9 @@ def test_all_but_the_first_arguments_are_named_and_all_have_types(name):
 
 def test_a_cnn_is_run_alike_everywhere():
     names = {"device", "runtime", "precision", "threads"}
-    for name in ("train", "evaluate", "load_model"):
+    for name in ("train", "evaluate", "label", "extract_features", "load_model"):
         assert names <= set(inspect.signature(getattr(videoseq, name)).parameters), name
-    for name in ("train", "evaluate", "check", "quantize", "compare_annotators"):
+    for name in ("train", "evaluate", "label", "extract_features", "check", "quantize", "compare_annotators"):
         assert "listener" in inspect.signature(getattr(videoseq, name)).parameters, name
 
 
@@ -103,11 +103,15 @@ assert result.metrics["labellers"]["model"]["headline"]["accuracy"]["value"] > 0
 assert list(result.to_pandas().index) == ["model", "no context", "majority class"]
 result.write_report("day/report", images=False)
 
+results = videoseq.label("recordings", model=model, out="day/labels", listener=heard)
+assert [one.state for one in results] == heard.states == ["complete"], heard.states
+
 model = videoseq.load_model("day/model", device="cpu", threads=1)
 labels = model.label("clip.mp4")
 table = labels.to_pandas()
 assert list(table["label"]) == labels.names
 labels.write("day/clip.frames.csv")
+assert open("day/clip.frames.csv").read() == open("day/labels/clip.mp4.frames.csv").read()
 axes = labels.plot()
 axes.figure.savefig("day/clip.png")
 assert labels.segments()[-1].stop_seconds == labels.duration_seconds
@@ -140,8 +144,10 @@ import os, sys, videoseq
 
 videoseq.load_model("model", device="cpu")
 ways = [
+    lambda: videoseq.label("recordings", model="model", out="fork/labels"),
     lambda: videoseq.evaluate("model", "clips"),
     lambda: videoseq.train("clips", out="fork/model"),
+    lambda: videoseq.extract_features("recordings", out="fork/features"),
 ]
 if (child := os.fork()) == 0:
     number = 0
@@ -168,7 +174,9 @@ def test_after_a_fork_work_is_refused(here):
 def test_how_a_loaded_model_runs_is_settled(here):
     model = videoseq.load_model("model", device="cpu")
     with pytest.raises(videoseq.ConfigError, match=r"^device, runtime, precision and threads: expected none with a lo"):
-        videoseq.evaluate(model, "clips", device="cuda")
+        videoseq.label("recordings", model=model, out="settled", device="cuda")
+    with pytest.raises(videoseq.ConfigError, match=r"^on_corrupt: expected salvage, skip, fail, got 'skipp' \(did you"):
+        videoseq.label("recordings", model=model, out="settled", on_corrupt="skipp")
     (here / "nothing").mkdir()
     with pytest.raises(videoseq.ConfigError, match=r"^videos: expected video files, .* found none in nothing$"):
-        videoseq.check("nothing")
+        videoseq.label("nothing", model=model, out="settled")

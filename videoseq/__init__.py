@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from videoseq.annotations.formats import read_annotation, write_annotation
     from videoseq.annotations.segments import Segment
     from videoseq.annotations.types import Annotation, ClassNames, Interval
-    from videoseq.api import check, evaluate, quantize, train
+    from videoseq.api import check, evaluate, extract_features, label, quantize, train
     from videoseq.data.check import ClipCheck
     from videoseq.data.dataset import Dataset, load_dataset
     from videoseq.errors import AnnotationError, ConfigError, ModelError, Notice, OutputError, VideoError, VideoseqError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from videoseq.inference.frame_stream import FrameLabel, FrameStream
     from videoseq.inference.model import Model, load_model
     from videoseq.jobs.events import Listener, Progress
+    from videoseq.jobs.record import Record
+    from videoseq.jobs.result import Result
     from videoseq.report.evaluation_result import EvaluationResult
     from videoseq.video.frames import Frame
     from videoseq.video.info import VideoInfo
@@ -56,6 +58,8 @@ _HOMES = {
     "OutputError": "errors",
     "Progress": "jobs.events",
     "QuantizedModel": "export.int8",
+    "Record": "jobs.record",
+    "Result": "jobs.result",
     "Segment": "annotations.segments",
     "VideoError": "errors",
     "VideoInfo": "video.info",
@@ -63,6 +67,8 @@ _HOMES = {
     "check": "api",
     "compare_annotators": "evaluation.annotators",
     "evaluate": "api",
+    "extract_features": "api",
+    "label": "api",
     "load_dataset": "data.dataset",
     "load_model": "inference.model",
     "probe": "video.reader",
@@ -96,6 +102,8 @@ __all__ = [
     "OutputError",
     "Progress",
     "QuantizedModel",
+    "Record",
+    "Result",
     "Segment",
     "VideoError",
     "VideoInfo",
@@ -103,6 +111,8 @@ __all__ = [
     "check",
     "compare_annotators",
     "evaluate",
+    "extract_features",
+    "label",
     "load_dataset",
     "load_model",
     "probe",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from videoseq.jobs.events import Listener
     from videoseq.jobs.feature_provider import Resources
     from videoseq.jobs.plan import Jobs
+    from videoseq.jobs.record import Record
+    from videoseq.jobs.request import OnCorrupt
     from videoseq.report.evaluation_result import EvaluationResult
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -146,6 +148,124 @@ def evaluate(
     return EvaluationResult(measured, resources.listener)
 
 
+def label(
+    videos: AnyPath | Iterable[AnyPath],
+    *,
+    model: AnyPath | Model,
+    out: AnyPath = "labels",
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    on_corrupt: str = "salvage",
+    max_errors: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    workers: int = 1,
+    listener: Listener | None = None,
+) -> Record:
+    """Labels every frame of many videos into files; a video that is labeled already is not labeled again.
+
+    Args:
+        videos: A file, a folder or a pattern, or several of them.
+        model: A model folder, or a model that was loaded from one; then how its CNN runs is settled already.
+        out: The folder of the labels; the folders of the videos are mirrored there.
+        overwrite: Whether videos that are labeled already are labeled again.
+        retry_failed: Whether to try again what failed before, although nothing has changed.
+        on_corrupt: What to do with a damaged video: ``salvage`` labels the frames that can be decoded, ``skip`` writes
+            nothing for it, ``fail`` stops there.
+        max_errors: How many videos may fail before no more are begun; None for any number.
+        device: As in :func:`videoseq.load_model`.
+        runtime: As there.
+        precision: As there.
+        threads: As there.
+        workers: Videos to label side by side, each in a process of its own.
+        listener: Hears the result of each video as it ends, progress and notices.
+
+    Returns:
+        The results, one for each video that was reached, in the order of the videos.
+
+    Raises:
+        ConfigError: There are no videos, an argument is unknown, or two videos would write the same files.
+        ModelError: The model cannot be loaded.
+        OutputError: Another run uses the folder, another model labeled it, or it cannot be written.
+
+    Example:
+        >>> results = videoseq.label("recordings", model="model", out="labels")
+        >>> [(result.path, result.state) for result in results]
+        [('recordings/clip.mp4', 'complete')]
+    """
+    from videoseq.jobs.engine import WorkerConfig
+    from videoseq.jobs.label_run import run_labeling
+    from videoseq.jobs.request import LabelRequest
+    from videoseq.video.isolation import Limits
+
+    named, jobs = _plan(videos, out)
+    choice = _choice(device, runtime, precision, threads)
+    folder, choice = _folder_of(model, choice)
+    request = LabelRequest(
+        jobs, named, folder, Path(out), choice, Limits(), on_corrupt=_on_corrupt(on_corrupt),
+        overwrite=overwrite, retry_failed=retry_failed, max_errors=max_errors,
+    )  # fmt: skip
+    return run_labeling(request, listener, WorkerConfig(workers))
+
+
+def extract_features(
+    videos: AnyPath | Iterable[AnyPath],
+    *,
+    out: AnyPath,
+    backbone: str = "efficientnet_lite0",
+    sample_hz: float | None = 10.0,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    workers: int = 1,
+    cache: AnyPath | None = None,
+    listener: Listener | None = None,
+) -> Record:
+    """Writes the feature vectors of many videos into files; what this CNN computed before is not computed again.
+
+    Args:
+        videos: A file, a folder or a pattern, or several of them.
+        out: The folder of the features; the folders of the videos are mirrored there.
+        backbone: The CNN: ``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2`` or ``timm:MODEL``.
+        sample_hz: Feature vectors per second of video; None for every frame.
+        device: As in :func:`videoseq.load_model`.
+        runtime: As there.
+        precision: As there.
+        threads: As there.
+        workers: Videos to work on side by side, each in a process of its own.
+        cache: The folder of features; by default ``$VIDEOSEQ_CACHE`` or ``~/.cache/videoseq``.
+        listener: Hears the result of each video as it ends, progress and notices.
+
+    Returns:
+        The results, one for each video, in the order of the videos.
+
+    Raises:
+        ConfigError: There are no videos, an argument is unknown, or the folder is one of labels.
+        OutputError: Another run uses the folder, or it cannot be written.
+
+    Example:
+        >>> results = videoseq.extract_features("recordings", out="features", sample_hz=5)
+        >>> [result.state for result in results]
+        ['complete']
+    """
+    from videoseq.config.yaml_file import load_settings
+    from videoseq.jobs.engine import WorkerConfig
+    from videoseq.jobs.feature_run import run_features
+    from videoseq.jobs.request import FeatureRequest
+    from videoseq.storage.cache import cache_folder
+    from videoseq.video.isolation import Limits
+
+    named, jobs = _plan(videos, out)
+    settings = load_settings(overrides={"backbone.name": backbone, "sample_hz": sample_hz})
+    store = cache_folder(None if cache is None else Path(cache))
+    choice = _choice(device, runtime, precision, threads)
+    request = FeatureRequest(jobs, named, settings.backbone, settings.sample_hz, Path(out), store, choice, Limits())
+    return run_features(request, listener, WorkerConfig(workers))
+
+
 def check(
     videos: AnyPath | Iterable[AnyPath],
     *,
@@ -236,6 +356,16 @@ def _choice(device: str, runtime: str, precision: str, threads: int | None) -> R
     from videoseq.config.runtime import RuntimeChoice
 
     return RuntimeChoice(device, runtime, precision, threads)
+
+
+def _on_corrupt(name: str) -> OnCorrupt:
+    from videoseq.errors import ConfigError, did_you_mean
+    from videoseq.jobs.request import OnCorrupt
+
+    known = [one.value for one in OnCorrupt]
+    if name not in known:
+        raise ConfigError(f"on_corrupt: expected {', '.join(known)}, got {name!r}{did_you_mean(name, known)}")
+    return OnCorrupt(name)
 
 
 def _resources(choice: RuntimeChoice, cache: AnyPath | None, workers: int, listener: Listener | None) -> Resources:

@@ -35,6 +35,13 @@ class Record:
         num_failed_before: How many of the failed ones were not tried again.
         num_new: Jobs that were worked on.
         video_seconds: The duration of their videos.
+
+    Example:
+        >>> results = videoseq.label("recordings", model=model, out="labels")
+        >>> results
+        Record(1 videos: 1 complete, 0 degraded, 0 failed)
+        >>> [result.num_frames for result in results]
+        [60]
     """
 
     def __init__(
@@ -61,6 +68,16 @@ class Record:
         self.num_failed_before = 0
         self.num_new = 0
         self.video_seconds = 0.0
+
+    def __iter__(self) -> Iterator[Result]:
+        return self.results()
+
+    def __len__(self) -> int:
+        return sum(self._was_reached)
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{self.counts[state]} {state}" for state in STATES)
+        return f"Record({len(self)} videos: {states})"
 
     def run(self, pool: ThisProcess | WorkerPool | RayPool, stage: str, on_start: Callable[[Any], None]) -> None:
         """Has a pool do what is to be done, and records how each job ends.

@@ -40,6 +40,11 @@ class Result:
         reuse_threshold: How little an image had to differ for the CNN to be skipped.
         outputs: The SHA-256 of every file written, by its path below the output folder.
         conditions_sha256: Of a failed video, the value of :func:`videoseq.jobs.journal.conditions_digest`.
+
+    Example:
+        >>> [result] = videoseq.label("recordings", model=model, out="labels")
+        >>> result.state, sorted(result.outputs)
+        ('complete', ['clip.mp4.frames.csv', 'clip.mp4.segments.csv'])
     """
 
     path: str

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
+from videoseq.errors import shortened
+
 from .console import percent, table
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ _ROWS = {
     "offset_error_seconds": "ends differ by, s",
 }
 _NUM_CONFUSIONS = 2
+_MAX_NAME = 18  # of a class, so that its row fits a terminal
 
 
 def agreement_table(comparison: AnnotatorComparison) -> list[str]:
@@ -133,7 +136,7 @@ def _classes(agreement: Agreement) -> list[str]:
         sides, bouts = (agreement.labels, agreement.targets), agreement.metrics.bouts.get(name)
         rows.append(
             [
-                name,
+                shortened(name, _MAX_NAME),
                 percent(agreement.metrics.per_class[name].f1),
                 *(str(side.num_frames[name]) for side in sides),
                 *(str(side.num_bouts.get(name, "–")) for side in sides),

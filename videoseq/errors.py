@@ -129,3 +129,8 @@ def did_you_mean(got: str, known: Iterable[str]) -> str:
 def one_line(text: object) -> str:
     """A value as printable text on one line: control characters, also of file names, are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+
+
+def shortened(text: str, width: int) -> str:
+    """A text of at most ``width`` characters, with ``…`` in place of what was cut off."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -108,6 +108,20 @@ def test_the_table_is_on_stdout_and_quiet_is_quiet(call, light_dataset, ben):
     assert call("evaluate", ben, light_dataset, "--quiet") == (0, "", "")
 
 
+def test_the_table_of_two_annotators_fits_80_columns(call, light_dataset, tmp_path):
+    """With a class whose name alone would fill a line."""
+    name = "the animal sits in the corner and grooms its left hind leg"
+    for annotator in ("ann", "ben"):
+        rows = ("start_frame,stop_frame,label", f"0,20,{name}", "20,40,dark")
+        write(tmp_path / annotator / "clip0.csv", *rows)
+    manifest = write(tmp_path / "ann.csv", "video,annotation", f"{light_dataset}/clip0.mp4,{tmp_path}/ann/clip0.csv")
+    ended = call("evaluate", tmp_path / "ben" / "clip0.csv", manifest)
+    assert ended.status == 0, ended.err
+    table = [line for line in ended.out.splitlines() if not line.startswith(("A: ", "B: "))]
+    assert max(map(len, table)) <= 80
+    assert any(line.startswith("the animal sits i…") for line in table)
+
+
 def test_frames_that_only_one_labelled_are_counted_until_they_have_a_name(call, light_dataset, ben):
     write(ben / "clip0.csv", "start_frame,stop_frame,label", "14,40,bright")
     assert "not compared: 0 frames that only A labeled, 14 that only B did" in call("evaluate", ben, light_dataset).out

@@ -26,7 +26,7 @@ def test_what_the_user_hears_is_what_is_recorded(light_dataset, cache):
     trained, listener = train(light_dataset, cache)
     assert listener.messages[0] == "6 clips in 6 groups; classes: bright, dark"
     assert [one.name for one in trained.overview] == ["bright", "dark"]
-    assert any(line.startswith("  bright  ") and " bouts of " in line for line in listener.messages)
+    assert any(line.startswith("  bright  ") and " bouts, median " in line for line in listener.messages)
     assert list(trained.notices) == listener.notices
     assert {"head", "baseline without context", "head, on all clips"} <= {one.stage for one in listener.progress}
     retrained = next(one for one in trained.notices if one.code == "refitted_on_all_clips")

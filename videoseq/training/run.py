@@ -9,6 +9,7 @@ from pathlib import Path
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Dataset
 from videoseq.data.statistics import ClassOverview, dataset_notices, describe_clips
+from videoseq.errors import shortened
 from videoseq.features.backbones import load_backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.jobs.events import Listener, NoticeRecorder
@@ -21,6 +22,8 @@ from videoseq.training.fit import FitEnvironment
 from videoseq.training.precision import with_agreement
 from videoseq.training.sweep import sweep, sweep_notice
 from videoseq.training.train import TrainedModel, train_model
+
+_MAX_NAME = 16  # of a class, so that its line fits a terminal
 
 
 def train_dataset(
@@ -89,13 +92,14 @@ def _tell_dataset(dataset: Dataset, listener: Listener) -> None:
 
 def _tell_overview(overview: Sequence[ClassOverview], listener: Listener) -> None:
     """A line for each class, and what is wrong with the annotations."""
-    width = max(len(one.name) for one in overview)
-    for one in overview:
+    names = [shortened(one.name, _MAX_NAME) for one in overview]
+    width = max(map(len, names))
+    for name, one in zip(names, overview, strict=True):
         groups = f"{len(one.groups)} group{'' if len(one.groups) == 1 else 's'}"
         bouts = f"{one.num_bouts} bout{'' if one.num_bouts == 1 else 's'}"
         if one.median_bout_seconds is not None:
-            bouts += f" of {one.median_bout_seconds:.1f} s (median)"
-        text = f"  {one.name:<{width}}  {one.num_frames} frames ({100 * one.share:.1f} %), {bouts}, {groups}"
+            bouts += f", median {one.median_bout_seconds:.1f} s"
+        text = f"  {name:<{width}}  {one.num_frames} frames ({100 * one.share:.1f} %), {bouts}, {groups}"
         listener.on_message(text, event="class", **asdict(one))
     for notice in dataset_notices(overview):
         listener.on_notice(notice)

@@ -14,8 +14,8 @@ import typer
 from videoseq.errors import VideoseqError
 
 from . import check, console, demo, doctor, evaluate, features, label, quantize, train
+from .broken_pipe import surviving_broken_pipes
 from .help import GroupedCommand
-from .lasting_streams import lasting_streams
 
 app = typer.Typer(
     name="videoseq",
@@ -72,7 +72,7 @@ def main() -> None:
         number = getattr(signal, name, None)  # Windows knows no SIGHUP
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as in the background, or by nohup
             signal.signal(number, _stop)
-    with lasting_streams():
+    with surviving_broken_pipes():
         _run()
 
 

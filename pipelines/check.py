@@ -45,6 +45,7 @@ def check(
     from videoseq.data.check import check_clip
     from videoseq.errors import ConfigError
     from videoseq.jobs.plan import plan_jobs
+    from videoseq.jobs.progress import each_file
     from videoseq.video.isolation import DecoderProcess, Limits
 
     console = Console(quiet=quiet, verbose=verbose)
@@ -59,7 +60,7 @@ def check(
     limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, timeout_per_video)
     with DecoderProcess(limits) as decoder:
         checked = []
-        for job, show in console.each(jobs, "checking"):
+        for job, show in each_file(jobs, len(jobs), "checking", console):
             annotation = find_annotation(job.output_stem) if is_folder else annotations
             found = check_clip(job.video, annotation, decoder, show, is_multilabel=multilabel)
             checked.append(found)

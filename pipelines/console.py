@@ -9,7 +9,7 @@ import enum
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,14 +26,10 @@ from videoseq.errors import (
     one_line,
 )
 from videoseq.jobs.events import Listener, Progress
-from videoseq.jobs.progress import FileProgress, each_file
 
 from .progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from rich import progress as rich_progress
-
-    from videoseq.jobs.plan import Job, Jobs
     from videoseq.jobs.result import Result
 
 
@@ -141,17 +137,9 @@ class Console(Listener):
         line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
         return f"{line}; {result.code}: {result.message}" if result.code else line
 
-    def say(self, text: str, event: str = "message", *, is_detail: bool = False, **facts: Any) -> None:  # noqa: ANN401 (any JSON)
-        """The same as :meth:`on_message`."""
-        self.on_message(text, event=event, is_detail=is_detail, **facts)
-
-    def detail(self, text: str) -> None:
-        """A line that only ``--verbose`` shows."""
-        self.on_message(text, is_detail=True)
-
-    def warn(self, notice: Notice) -> None:
-        """The same as :meth:`on_notice`."""
-        self.on_notice(notice)
+    def say(self, text: str) -> None:
+        """A line for people; :meth:`on_message` for one that programs read too."""
+        self.on_message(text)
 
     def show(self, lines: Sequence[str]) -> None:
         """Data for people, on stdout; above the bars where both are on one terminal."""
@@ -165,21 +153,6 @@ class Console(Listener):
         if json:
             print_json([])
         raise typer.Exit(Exit.NOTHING_FOUND)
-
-    def each(self, jobs: Sequence[Job] | Jobs, what: str) -> Iterator[tuple[Job, Callable[[int, float], None]]]:
-        """As :func:`videoseq.jobs.progress.each_file`."""
-        return each_file(jobs, len(jobs), what, self)
-
-    def files(self, num_files: int, what: str) -> FileProgress[Job]:
-        """As :class:`videoseq.jobs.progress.FileProgress`."""
-        return FileProgress(self, num_files, what)
-
-    @contextmanager
-    def progress(self, unit: str) -> Iterator[rich_progress.Progress | None]:
-        """Bars on a terminal, for a caller that adds its own; None elsewhere or when quiet."""
-        del unit
-        with self._display.bars() as bars:
-            yield bars
 
 
 @contextmanager
@@ -198,7 +171,7 @@ def fail(message: object) -> None:
 
 
 def error_line(message: object) -> str:
-    """How an error is said, for people or for programs."""
+    """An error as one line, for people or for programs."""
     if _log_format is LogFormat.JSON:
         return _json_line("error", {"message": str(message)})
     return f"error: {one_line(message)}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,17 +53,6 @@ class ProgressDisplay:
             self._bars.stop()
         self._bars = None
         self._tasks.clear()
-
-    @contextmanager
-    def bars(self) -> Iterator[rich_progress.Progress | None]:
-        """The bars themselves, for a caller that adds its own; None where there is no terminal."""
-        if not self._has_bars:
-            yield None
-            return
-        try:
-            yield self._open()
-        finally:
-            self.close()
 
     def _draw(self, progress: Progress) -> None:
         if progress.num_done >= progress.num_total:

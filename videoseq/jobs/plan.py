@@ -1,7 +1,7 @@
-"""What a user names → the videos to be worked on, each once, and where their labels go.
+"""What a user names → the videos to work on, each once, and where their outputs go.
 
-Videos are found one by one, and what was found lies in a temporary file: while it is being planned a video costs two
-digests of memory, and after that hardly anything.
+Videos are found one by one and kept in a temporary file: during planning a video costs two digests of memory, and
+after that hardly any.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Job:
     root: Path | None = None
 
     def check_link(self) -> None:
-        """Holds a video that was found to lying in the folder that was searched.
+        """Checks that a video that was found in a folder is not a link out of it.
 
         Raises:
-            VideoError: It is a link that leads out of it.
+            VideoError: It is such a link.
         """
         if self.root is not None and not self.video.resolve().is_relative_to(self.root.resolve()):
             raise VideoError(
@@ -54,7 +54,7 @@ class Job:
 
 
 class Jobs:
-    """Videos in a stable order, to be gone through as often as one likes; made by :func:`plan_jobs`.
+    """Videos in a stable order, which can be iterated over many times; made by :func:`plan_jobs`.
 
     Attributes:
         empty: The folders among the inputs in which there is no video.
@@ -81,7 +81,7 @@ class Jobs:
     def _found(self) -> Iterator[_Found]:
         position = 0
         while True:
-            self._file.seek(position)  # somebody else may be going through it too
+            self._file.seek(position)  # other iterations may use the file at the same time
             lines = self._file.readlines(_BLOCK_BYTES)
             position = self._file.tell()
             for line in lines:
@@ -91,7 +91,7 @@ class Jobs:
                 return
 
     def add_all(self, found: Iterable[_Found]) -> None:
-        """Takes what was found, each video once.
+        """Adds what was found, each video once.
 
         Raises:
             ConfigError: Two videos would write the same files.
@@ -129,7 +129,7 @@ def plan_jobs(inputs: Iterable[str], out: Path, shard: Shard | None = None, name
     Args:
         inputs: Files, folders and patterns.
         out: The folder below which their labels go.
-        shard: The share of them that is to be worked on; all are looked at all the same.
+        shard: The share of them that is to be worked on; the others are found too, but not kept.
         names: More files and folders, taken literally.
 
     Raises:

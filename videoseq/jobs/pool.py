@@ -1,7 +1,7 @@
-"""Many videos side by side, each in a process of its own with a loaded model and a decoder.
+"""Many videos at the same time, each in a process of its own with a loaded model and a decoder.
 
-The parent hands out one video at a time and hears how it ended; a worker that dies is replaced. However the parent
-ends, its workers see that nobody is at the other end of their pipe any more, and end with their decoders.
+The parent hands out one video at a time and receives its result; a worker that dies is replaced. When the parent ends,
+for whatever reason, its workers see that their pipe is closed, and end with their decoders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from videoseq.storage.files import remove_leftovers
 from videoseq.system.hardware import num_usable_cores
 
 JOBS_PER_WORKER = 500
-"""What libraries leak, a fresh process forgets; at a second a video its start costs less than a hundredth."""
+"""A fresh process frees what libraries leak; at one second per video, starting it costs less than 1 %."""
 _MAX_FAILED_STARTS = 3
 
 
@@ -30,16 +30,16 @@ class WorkerPool:
     """Processes that work on whole videos. Use it as a context manager; a worker is started when there is work for it.
 
     Args:
-        num_workers: At most so many at once.
-        task: What they have in common.
-        waiting: Processes that were :func:`~videoseq.jobs.worker_process.started_early`; taken from there before new
-            ones.
+        num_workers: How many work at the same time, at most.
+        task: What is done with every video.
+        waiting: Processes that were :func:`~videoseq.jobs.worker_process.started_early`; used before new
+            ones are started.
 
     Attributes:
-        choices: What runs the CNN in each worker: the cores are shared out.
+        choices: What runs the CNN in each worker; they share the cores.
 
     Raises:
-        ConfigError: On construction, where the system cannot hand an open pipe to another process (Windows).
+        ConfigError: On construction, if the system cannot pass an open pipe to another process (Windows).
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class WorkerPool:
         self._tasks = [replace(task, choice=choice) for choice in self.choices]
         self._workers: list[WorkerProcess | None] = [None] * num_workers
         self._waiting = waiting if waiting is not None else []
-        self._again: list[Job] = []  # jobs whose worker has died
-        self._was_tried: set[Job] = set()  # jobs over which one has died
+        self._again: list[Job] = []  # jobs whose worker died
+        self._was_tried: set[Job] = set()  # jobs on which a worker died
         self._jobs_per_worker = jobs_per_worker
         self._num_failed_starts = 0
         self._has_begun = False
@@ -73,7 +73,7 @@ class WorkerPool:
         self.close()
 
     def close(self) -> None:
-        """Ends all workers; what they are at leaves nothing behind."""
+        """Ends all workers; unfinished work leaves no files."""
         workers = [worker for worker in self._workers if worker is not None]
         self._workers = [None] * len(self._workers)
         for worker in workers:
@@ -88,18 +88,18 @@ class WorkerPool:
         on_progress: Callable[[Job, int, float], None],
         on_start: Callable[[dict[str, Any]], None],
     ) -> Iterator[tuple[Job, Result]]:
-        """Each job with its result, as they end; the next job is only asked for when a worker has nothing to do.
+        """Each job with its result, in the order in which they end; a job is taken from ``jobs`` when a worker is free.
 
         Args:
             jobs: The work, begun in this order.
-            on_progress: Called with a job, the frames gone by so far and the fraction of the file's bytes read.
-            on_start: Called once, when the first worker has loaded the model, with the summary of that.
+            on_progress: Called with a job, the number of frames read so far, and the fraction of the file's bytes read.
+            on_start: Called once, when the first worker has loaded the model, with the model's summary.
 
         Raises:
-            ModelError: The model cannot be loaded, or is another one by now.
-            ConfigError: The machine lacks what was chosen, or worker after worker dies before it has begun.
-            OutputError: What is made cannot be written.
-            RuntimeError: A worker failed in a way that nobody has thought of; its traceback is in the message.
+            ModelError: The model cannot be loaded, or was replaced by another.
+            ConfigError: This machine does not have what was chosen, or worker after worker dies before it is ready.
+            OutputError: The outputs cannot be written.
+            RuntimeError: There is a bug in a worker; its traceback is in the message.
         """
         remaining = iter(jobs)
         while at_work := self._hand_out(remaining):
@@ -125,14 +125,14 @@ class WorkerPool:
                     yield job, result
 
     def _hand_out(self, remaining: Iterator[Job]) -> dict[Any, tuple[WorkerProcess, Job]]:
-        """Gives everyone who has nothing to do a job, if there is one; those at work, by their connections."""
+        """Gives a job to every idle worker while there are jobs; returns the busy workers by their connections."""
         for number, worker in enumerate(self._workers):
             if worker is not None and worker.job is not None:
                 continue
             job = self._again.pop() if self._again else next(remaining, None)
             if job is None:
                 break
-            # It may have died while it waited.
+            # An idle worker may have died.
             if worker is None or worker.num_jobs >= self._jobs_per_worker or not worker.give(job):
                 if worker is not None:
                     worker.end()
@@ -143,11 +143,11 @@ class WorkerPool:
         return {worker.connection: (worker, worker.job) for worker in workers if worker.job is not None}
 
     def _handle_death(self, worker: WorkerProcess, job: Job) -> Result | None:
-        """Clears up after a worker that has died; the job's result, if it is not to be tried again."""
+        """Cleans up after a worker that died; returns the job's result, unless it is tried again."""
         cause = worker.end()
         self._workers[self._workers.index(worker)] = None
         remove_leftovers(job.output_stem.parent)
-        if not worker.has_started:  # which is no fault of the video
+        if not worker.has_started:  # not the video's fault
             self._num_failed_starts += 1
             if self._num_failed_starts == _MAX_FAILED_STARTS:
                 raise ConfigError(

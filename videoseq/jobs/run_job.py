@@ -130,13 +130,16 @@ def _result_of(job: Job, work: Callable[[], Result]) -> Result:
         job.check_link()
         return work()
     except VideoError as error:
-        code, message = error.code, str(error)
+        return _failure(job, error.code, error)
     except ModelError as error:
-        code, message = "model_error", f"{job.video}: {error}"
+        return _failure(job, "model_error", f"{job.video}: {error}")
     except OutputError as error:
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
-        code, message = "name_too_long", str(error)
+        return _failure(job, "name_too_long", error)
+
+
+def _failure(job: Job, code: str, message: object) -> Result:
     return Result(str(job.video), "failed", code, one_line(message))
 
 

@@ -1,6 +1,6 @@
-"""The other end of :mod:`videoseq.jobs.pool`: a process that works on one video after the other, as it is told.
+"""The process behind :mod:`videoseq.jobs.pool`: works on one video after the other, as its parent tells it.
 
-It ends when nobody is at the other end of its pipe any more, whatever it is at, and leaves nothing half-written.
+It ends when its pipe is closed, whatever it is doing, and leaves nothing half-written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OpenVideo = Callable[[Path], FrameReader]
 
 
 def main(connection: Connection) -> None:
-    """The other end: one video after the other, until nobody listens any more."""
+    """Works on one video after the other, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -51,20 +51,20 @@ def main(connection: Connection) -> None:
         _work(connection, orders.get(), orders)
     except (ConfigError, ModelError, OutputError) as error:
         _tell(connection, "error", error)
-    except Exception:  # noqa: BLE001 (whatever it is, the parent is to say that it is a bug)
+    except Exception:  # noqa: BLE001 (any error is a bug, which the parent reports)
         _tell(connection, "error", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
     finally:
-        os._exit(0)  # all is in order by now; the libraries would take a second to take themselves apart
+        os._exit(0)  # everything is closed by now; the libraries would need a second to unload
 
 
 @dataclass(frozen=True)
 class Work:
-    """A task that has begun.
+    """A task that is ready for jobs.
 
     Attributes:
         summary: What ``run.json`` says of it; plain values.
-        do: A job and what is to be called as its frames go by → how the job ended. Raises OutputError where that is no
-            fault of the video.
+        do: Takes a job, and a function to call as its frames are read; returns the job's result. Raises OutputError
+            for what is not the video's fault.
     """
 
     summary: dict[str, Any]
@@ -72,17 +72,17 @@ class Work:
 
 
 def begin(task: WorkerTask, stack: ExitStack) -> Work:
-    """Takes the task's cores, starts its decoder and loads its model; ``stack`` ends the first two.
+    """Sets the number of threads, starts the decoder and loads the model; ``stack`` undoes the first two.
 
     Raises:
-        ModelError: The model cannot be loaded, or is another one by now.
-        ConfigError: The machine lacks what was chosen, or the backbone is not to be had.
+        ModelError: The model cannot be loaded, or was replaced by another.
+        ConfigError: This machine does not have what was chosen, or the backbone is missing.
     """
     num_cores = task.choice.num_threads or num_usable_cores()
     stack.callback(cv2.setNumThreads, cv2.getNumThreads())
     stack.callback(torch.set_num_threads, torch.get_num_threads())
     cv2.setNumThreads(num_cores)
-    torch.set_num_threads(num_cores)  # more would wait for each other's turn, and keep the cores busy with it
+    torch.set_num_threads(num_cores)  # more threads than cores would only wait for each other
     open_video = stack.enter_context(open_videos(task.limits, isolate=task.isolate)).open
     return _begin_labels(task, open_video) if isinstance(task, LabelTask) else _begin_features(task, open_video)
 
@@ -132,7 +132,7 @@ def _work(connection: Connection, task: WorkerTask, jobs: queue.SimpleQueue[Job]
 
 
 class _Throttled:
-    """Tells of progress, but not at every turn."""
+    """Reports progress, but not for every frame."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -144,23 +144,23 @@ class _Throttled:
             _tell(self._connection, "progress", num_frames, fraction)
 
 
-def _tell(connection: Connection, *message: Any) -> None:  # noqa: ANN401 (whatever the parent understands)
-    with suppress(OSError):  # nobody listens: _listen sees to the end
+def _tell(connection: Connection, *message: Any) -> None:  # noqa: ANN401 (any message that the parent knows)
+    with suppress(OSError):  # the pipe is closed: _listen ends the process
         connection.send(message)
 
 
 def _listen(connection: Connection, orders: queue.SimpleQueue[Any]) -> None:
-    """Passes on what the parent says; when it has hung up, however that came about, nobody is left to work for."""
+    """Passes on the parent's messages; ends the process when the pipe is closed, for whatever reason."""
     with suppress(EOFError, OSError):
         while True:
             orders.put(connection.recv())
     main_thread = threading.main_thread().ident
     assert main_thread is not None
-    signal.pthread_kill(main_thread, signal.SIGTERM)  # out of whatever it is at, with all that is to be put in order
+    signal.pthread_kill(main_thread, signal.SIGTERM)  # interrupts its work, and lets it clean up
     time.sleep(_PATIENCE_SECONDS)
     os._exit(128 + signal.SIGTERM)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # once is enough
+    signal.signal(number, signal.SIG_IGN)  # only once
     raise SystemExit(128 + number)

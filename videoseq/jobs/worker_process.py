@@ -1,6 +1,6 @@
-"""One process that works on videos, as its parent sees it, and what it may be told to do with them.
+"""One worker process as its parent sees it, and the tasks that it can do.
 
-Nothing here takes long to import: while the workers import torch, their parent is not to take a core from them.
+Nothing here takes long to import: while the workers import torch, their parent must not take a core from them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _CHILD = (
 
 @dataclass(frozen=True)
 class LabelTask:
-    """What every worker needs to know to label videos as the parent would.
+    """What a worker needs to know to label videos.
 
     Attributes:
         model_path: The model folder.
-        model_sha256: Of the model that the parent saw there; another one is not worked with.
+        model_sha256: Of the model that the parent found there; another one is refused.
         out: The output folder, to which the results' paths are relative.
-        choice: What runs the CNN; its cores are those of all workers together.
-        settings: How to label.
+        choice: What runs the CNN; its cores are shared by all workers.
+        settings: What the labels depend on.
         limits: What decoding one file may cost.
         isolate: Whether decoding gets a process of its own.
     """
@@ -55,16 +55,16 @@ class LabelTask:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """What every worker needs to know to compute features as the parent would.
+    """What a worker needs to know to compute features.
 
     Attributes:
         backbone: The CNN's settings, or the folder of the model that it is part of.
         sample_hz: Steps of the network a second; None for every frame.
         cache: The folder of the :class:`~videoseq.features.store.FeatureStore` that the features go into.
-        choice: What runs the CNN; its cores are those of all workers together.
+        choice: What runs the CNN; its cores are shared by all workers.
         limits: What decoding one file may cost.
         isolate: Whether decoding gets a process of its own.
-        out: Where each job's target lies, for which the features are exported too; None if they are only kept.
+        out: The output folder, if features are exported too; None if they are only kept in the cache.
     """
 
     backbone: BackboneSettings | Path
@@ -81,13 +81,13 @@ WorkerTask = LabelTask | FeatureTask
 
 
 class WorkerProcess:
-    """A process, and the job that it is at; it waits for a task, then for jobs.
+    """A process and its job; it waits for a task, then for jobs.
 
     Attributes:
-        job: What it is at.
-        num_jobs: How many it was given.
+        job: What it works on; None if it is idle.
+        num_jobs: How many jobs it was given.
         has_started: Whether it has said that it is ready.
-        connection: To it.
+        connection: The pipe to it.
     """
 
     def __init__(self) -> None:
@@ -105,12 +105,12 @@ class WorkerProcess:
             )
 
     def prepare(self, task: WorkerTask) -> None:
-        """Says what all of its jobs have in common."""
-        with suppress(OSError):  # that it has died shows when it is listened to
+        """Sends the task, before the first job."""
+        with suppress(OSError):  # its death shows when a message is received
             self.connection.send(task)
 
     def give(self, job: Job) -> bool:
-        """Has it begin with a job; whether it is still there to do so."""
+        """Gives it a job; False if it is dead."""
         self.job = job
         self.num_jobs += 1
         try:
@@ -120,7 +120,7 @@ class WorkerProcess:
         return True
 
     def receive(self) -> tuple[Any, ...] | None:
-        """The next message; None if there is nobody any more to send one."""
+        """The next message; None if the process is dead."""
         try:
             message: tuple[Any, ...] = self.connection.recv()
         except (EOFError, OSError):
@@ -128,7 +128,7 @@ class WorkerProcess:
         return message
 
     def end(self, patience_seconds: float = PATIENCE_SECONDS) -> str:
-        """Waits until the process has ended, which it does when nobody listens, or ends it; says how it ended."""
+        """Closes the pipe, waits until the process ends, or kills it; returns how it ended."""
         self.connection.close()
         try:
             status = self._process.wait(patience_seconds)
@@ -140,10 +140,10 @@ class WorkerProcess:
 
 @contextmanager
 def started_early(num_workers: int) -> Iterator[list[WorkerProcess]]:
-    """Processes that get ready while this one does; those that nobody takes off the list are ended."""
+    """Processes that start while this one prepares; those that are still in the list at the end are ended."""
     waiting: list[WorkerProcess] = []
     try:
-        if os.name == "posix":  # elsewhere there are none, as will be said where they are asked for work
+        if os.name == "posix":  # elsewhere WorkerPool refuses them
             waiting.extend(WorkerProcess() for _ in range(num_workers))
         yield waiting
     finally:

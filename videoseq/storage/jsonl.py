@@ -1,6 +1,6 @@
-"""A file of lines that is only ever appended to, each an entry under a name, of which the last counts.
+"""An append-only file with one entry per line; each entry has a name, and a name's last entry counts.
 
-In memory is where a name's last line begins, and nothing of what it says.
+Only the position of each name's last line is kept in memory.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _T = TypeVar("_T")
 
 
 class LineLog(Generic[_T]):
-    """Such a file, or none as long as nothing was appended.
+    """Such a file, which does not exist until something is appended.
 
     Args:
         path: The file.
-        parse: A line → its entry, None if it is none.
-        name_of: What an entry is filed under.
-        is_mended: Whether an unfinished last line is taken away, which a process left that was killed at it; if not, it
-            may be somebody else's who is writing it now, and is only passed over.
+        parse: A line → its entry, or None if it is not one.
+        name_of: An entry → its name.
+        is_mended: Whether to remove an unfinished last line, left by a process that was killed. If not, the line is
+            ignored: another process may be writing it now.
 
     Raises:
-        OutputError: On construction, when it cannot be read, or has a line that is no entry.
+        OutputError: On construction, if the file cannot be read or has a line that is not an entry.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LineLog(Generic[_T]):
         self._path = path
         self._parse = parse
         self._name_of = name_of
-        self._offsets: dict[int, int] = {}  # by the name's hash; whether it is the name shows in the line
+        self._offsets: dict[int, int] = {}  # by the name's hash; the line tells whether it is this name
         try:
             with path.open("rb") as file:
                 size = self._index(file)
@@ -49,7 +49,7 @@ class LineLog(Generic[_T]):
             raise OutputError(f"{path}: could not be read; {error.strerror}") from None
 
     def _index(self, file: BinaryIO) -> int:
-        """Notes where every line begins; where the last whole one ends."""
+        """Records where every line begins; returns where the last complete line ends."""
         offset = 0
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -65,7 +65,7 @@ class LineLog(Generic[_T]):
         """The last entry under a name.
 
         Raises:
-            OutputError: The file cannot be read any more.
+            OutputError: The file can no longer be read.
         """
         offset = self._offsets.get(hash(name))
         entry = None if offset is None else self._parse(self._line_at(offset))
@@ -79,10 +79,10 @@ class LineLog(Generic[_T]):
                 yield entry
 
     def append(self, entry: _T, line: bytes, *, is_durable: bool = True) -> None:
-        """Adds an entry's line, on the disk before this returns if it is to be durable.
+        """Adds an entry's line; if it is to be durable, it is on the disk before this returns.
 
         Raises:
-            OutputError: It cannot be written, and is not there in part either.
+            OutputError: The line cannot be written; nothing of it is left in the file.
         """
         try:
             offset = _append(self._path, line, is_durable=is_durable)
@@ -100,9 +100,9 @@ class LineLog(Generic[_T]):
 
 
 def _append(path: Path, line: bytes, *, is_durable: bool) -> int:
-    """Adds a line to a file and says where; if it cannot, what of it was written is taken away again."""
+    """Adds a line to a file and returns its position; if that fails, nothing of the line is left."""
     is_new = not path.exists()
-    with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
+    with path.open("ab", buffering=0) as file:  # a buffer would be written again when the file is closed
         offset = file.tell()
         try:
             while line:
@@ -110,7 +110,7 @@ def _append(path: Path, line: bytes, *, is_durable: bool) -> int:
             if is_durable:
                 os.fsync(file.fileno())
         except OSError:
-            with suppress(OSError):  # the next run takes it away
+            with suppress(OSError):  # the next run removes it
                 file.truncate(offset)
             raise
     if is_new:

@@ -1,4 +1,4 @@
-"""What of :mod:`videoseq.jobs.ray.pool` runs on the nodes: an actor that labels one video after the other.
+"""The part of :mod:`videoseq.jobs.ray.pool` that runs on the nodes: an actor works on one video after the other.
 
 Nothing here takes long to import: the driver only needs to know what an actor is. Errors are answers, so that whatever
 Ray itself raises means that the actor is gone.
@@ -75,7 +75,7 @@ class Actor:
         return _answer(lambda: work.do(job, note))
 
     def progress(self, seconds: float) -> tuple[Job | None, int, float]:
-        """After so many seconds: a job, its frames labelled by then, and the fraction of its bytes read."""
+        """After so many seconds: a job, the number of its frames read by then, and the fraction of its bytes read."""
         time.sleep(seconds)
         return self._progress
 
@@ -85,5 +85,5 @@ def _answer(act: Callable[[], _Answer]) -> _Answer | Exception:
         return act()
     except (ConfigError, ModelError, OutputError) as error:
         return error
-    except Exception:  # noqa: BLE001 (whatever it is, the driver is to say that it is a bug)
+    except Exception:  # noqa: BLE001 (any error is a bug, which the driver reports)
         return RuntimeError(f"in an actor:\n{traceback.format_exc()}")

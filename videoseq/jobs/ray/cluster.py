@@ -24,10 +24,10 @@ _CORES_PER_ACTOR = 2  # decoding and the CNN overlap
 _STORE_BYTES = 100 << 20  # jobs and results are small
 _CONNECT_SECONDS = 10.0
 _ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what will be the default, of which it would warn
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else it writes about dead nodes among our data on stdout
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it writes on stderr that nobody collects its metrics
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it writes on stderr that its metrics are not collected
 }
 
 
@@ -73,7 +73,7 @@ class Room:
 
 
 def import_ray() -> Any:  # noqa: ANN401 (a module that may not be there)
-    """Ray, told to send nothing to anybody and to keep quiet.
+    """Ray, told to send no usage statistics and to keep quiet.
 
     Raises:
         ConfigError: It is not installed.
@@ -124,7 +124,7 @@ def is_cut_off(ray: Any) -> bool:  # noqa: ANN401 (the module)
 
 
 def _check_address(address: str) -> None:
-    """Looks whether anybody listens there, before Ray looks for minutes and in many words."""
+    """Checks that the address answers, before Ray tries for minutes with many messages."""
     host, _, port = address.rpartition(":")
     if address == "auto":
         return

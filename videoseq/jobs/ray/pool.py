@@ -44,8 +44,8 @@ class RayPool:
             machine, and ended with the pool.
 
     Attributes:
-        choices: What runs the CNN in each actor; one that stands for all until the first job is asked for, which is
-            when Ray is.
+        choices: What runs the CNN in each actor; only one entry until the first job is taken, which is when Ray
+            starts.
 
     Raises:
         ConfigError: On construction, if Ray is not installed.
@@ -64,10 +64,10 @@ class RayPool:
         self._members: list[_Member] = []
         self._pending: dict[Future[Any], _Member] = {}  # who was asked, by the answer
         self._answered: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._waiting: deque[Job] = deque()  # jobs that nobody is at
-        self._was_tried: set[Job] = set()  # jobs over which an actor has died
+        self._waiting: deque[Job] = deque()  # jobs that no actor works on
+        self._was_tried: set[Job] = set()  # jobs on which an actor died
         self._num_failed_starts = 0
-        self._is_silent = False  # whether nobody has answered for a while
+        self._is_silent = False  # whether no actor has answered for a while
         self._alone_since = time.monotonic()
         self.choices = [task.choice]
 
@@ -80,7 +80,7 @@ class RayPool:
         self.close()
 
     def close(self) -> None:
-        """Ends all actors, and Ray if it was started here; what they are at leaves nothing behind."""
+        """Ends all actors, and Ray if it was started here; unfinished work leaves no files."""
         self._dismiss(list(self._members))
         self._stack.close()
 
@@ -90,19 +90,19 @@ class RayPool:
         on_progress: Callable[[Job, int, float], None],
         on_start: Callable[[dict[str, Any]], None],
     ) -> Iterator[tuple[Job, Result]]:
-        """Each job with its result, as they end; the next job is only asked for when an actor has nothing to do.
+        """Each job with its result, in the order in which they end; a job is taken when an actor is free.
 
         Args:
             jobs: The work, begun in this order.
-            on_progress: Called with a job, the frames labelled so far and the fraction of the file's bytes read.
+            on_progress: Called with a job, the number of frames read so far, and the fraction of its bytes read.
             on_start: Called when the first actor has loaded the model, with the summary of that.
 
         Raises:
-            ModelError: The model cannot be loaded, or is another one by now, on one of the nodes.
+            ModelError: The model cannot be loaded, or was replaced by another, on one of the nodes.
             ConfigError: There is no cluster, no room in it, a node does not share its files with the driver, or actor
                 after actor dies before it has begun.
             OutputError: Labels cannot be written.
-            RuntimeError: An actor failed in a way that nobody has thought of; its traceback is in the message.
+            RuntimeError: There is a bug in an actor; its traceback is in the message.
         """
         remaining = iter(jobs)
         is_described = False
@@ -130,7 +130,7 @@ class RayPool:
                     yield job, result
 
     def _hand_out(self, remaining: Iterator[Job]) -> bool:
-        """Gives everyone who has nothing to do a job, and sees to it that there is someone; whether work is left."""
+        """Gives a job to every idle actor and starts missing actors; returns whether work is left."""
         for member in self._members:
             if member.began is not None and member.job is None and self._has_waiting(1, remaining):
                 self._give(member, self._waiting.popleft())
@@ -160,7 +160,7 @@ class RayPool:
             self._watch(member)
 
     def _watch(self, member: _Member) -> None:
-        """Asks how far somebody is, to be answered after a while."""
+        """Asks an actor how far it is; it answers after a while."""
         member.is_watched = True
         self._ask(member, "progress", max(_PROGRESS_SECONDS, len(self._members) / _MAX_PROGRESS_HZ))
 
@@ -180,7 +180,7 @@ class RayPool:
                 future = self._answered.get(timeout=timeout)
                 timeout, self._is_silent = 0.0, False  # only what is there already
                 member = self._pending.pop(future, None)
-                if member is None:  # of somebody who was buried a moment ago
+                if member is None:  # from an actor that was removed a moment ago
                     continue
                 answer = future.exception() or future.result()
                 if isinstance(answer, tuple):  # of progress
@@ -190,7 +190,7 @@ class RayPool:
                 yield member, answer
 
     def _check_company(self) -> None:
-        """Gives up where nobody is left to wait for.
+        """Gives up if no actor can answer any more.
 
         Raises:
             ConfigError: No actor has been ready for long, or the cluster has lost this node.
@@ -240,7 +240,7 @@ class RayPool:
         return Result(result.path, "failed", "outputs_not_seen", one_line(message))
 
     def _handle_death(self, member: _Member, cause: str) -> Result | None:
-        """Clears up after an actor that has died; its job's result, if that is not to be tried again."""
+        """Cleans up after an actor that died; returns its job's result, unless it is tried again."""
         self._dismiss([member])
         job = member.job
         if member.began is None:  # which is no fault of the video

@@ -54,7 +54,7 @@ class Site:
 
 @contextmanager
 def marked(out: Path) -> Iterator[Site]:
-    """What this process sees, while a mark stands in its output folder.
+    """What this process sees; inside the block its output folder has a mark.
 
     Raises:
         OutputError: The mark cannot be written.

@@ -121,14 +121,14 @@ def test_nothing_in_common_names_one_of_each(clips, tmp_path):
 
 def test_annotations_alone_on_both_sides_are_refused(tmp_path):
     ann, ben = write(tmp_path / "ann" / "a.csv").parent, write(tmp_path / "ben" / "a.csv")
-    with pytest.raises(AnnotationError, match="expected videos beside one of the two, got annotations alone"):
+    with pytest.raises(AnnotationError, match="expected videos in one of the two, got only annotations"):
         match_annotators(ann, ben)
 
 
 def test_two_annotations_of_one_name_are_refused(clips, tmp_path):
     for suffix in (".csv", ".tsv"):
         write(tmp_path / "ben" / f"a{suffix}")
-    with pytest.raises(AnnotationError, match=r"a\.csv and a\.tsv: expected one annotation of a name"):
+    with pytest.raises(AnnotationError, match=r"a\.csv and a\.tsv: expected one annotation per name"):
         match_annotators(clips, tmp_path / "ben")
 
 

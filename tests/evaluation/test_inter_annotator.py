@@ -1,4 +1,4 @@
-"""Two annotators of the same videos: kappa by hand, and what only one of them labelled counts nowhere."""
+"""Two annotators of the same videos: kappa by hand, and what only one of them labeled counts nowhere."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_video_without_a_common_frame_is_named_and_its_frames_are_counted():
 
 
 def test_no_common_frame_at_all_is_refused():
-    with pytest.raises(AnnotationError, match="both annotators labelled, got none, but 30 by Ann and 40 by Ben"):
+    with pytest.raises(AnnotationError, match="both annotators labeled, got none, but 30 by Ann and 40 by Ben"):
         annotator_agreement(
             [twice(annotation((0, 3, "a")), annotation((5, 9, "a")))], names=("Ann", "Ben")
         )  # fmt: skip
@@ -103,14 +103,14 @@ def test_a_class_of_one_annotator_is_said_with_the_name_that_may_be_meant():
     ]
 
 
-def test_a_misspelt_background_is_said():
+def test_a_misspelled_background_is_named():
     one = annotation((0, 5, "rest"), (5, 9, "groom"))
     assert annotator_agreement([twice(one, one)], "rest").notices == ()
     assert annotator_agreement([twice(one, one)], "elsewhere").notices == ()
     (notice,) = annotator_agreement([twice(one, one)], "rset").notices
     assert (notice.code, notice.message) == (
         "background_not_annotated",
-        "nobody labelled a frame 'rset' (did you mean 'rest'?)",
+        "no frame is labeled 'rset' (did you mean 'rest'?)",
     )
 
 

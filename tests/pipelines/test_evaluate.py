@@ -152,7 +152,7 @@ def test_nothing_in_common_is_one_line(call, light_dataset, ben, tmp_path):
 def test_no_frame_in_common_is_one_line(call, clip_of_two, tmp_path):
     ann, ben = clip_of_two("0,10,dark", "20,40,bright")
     ended = call("evaluate", ben, ann, "--out", tmp_path / "out")
-    check_one_line(ended, 2, "expected frames that both annotators labelled, got none, but 10 by ann and 20 by ben")
+    check_one_line(ended, 2, "expected frames that both annotators labeled, got none, but 10 by ann and 20 by ben")
     assert not (tmp_path / "out").exists()
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.report_builders import evaluated, labelled
+from tests.support.report_builders import evaluated, labeled
 from videoseq.annotations.types import ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
@@ -22,7 +22,7 @@ GOOD = [0] * 10 + [1] * 10 + [2] * 10 + [0] * 10 + [1] * 10
 def good_videos(number: int = 12) -> list[LabeledVideo]:
     """Right but for one frame each, which is another one in each video; every class has a bout in each."""
     return [
-        labelled(
+        labeled(
             f"{n}.mp4",
             GOOD,
             [(label + 1) % 3 if frame == 4 * n else label for frame, label in enumerate(GOOD)],
@@ -33,7 +33,7 @@ def good_videos(number: int = 12) -> list[LabeledVideo]:
 
 
 def blind_to(videos: list[LabeledVideo]) -> list[LabeledVideo]:
-    return [labelled(video.name, video.targets.tolist(), [0] * len(video.targets)) for video in videos]
+    return [labeled(video.name, video.targets.tolist(), [0] * len(video.targets)) for video in videos]
 
 
 def about(found: list[Advice], words: str) -> Advice:
@@ -43,7 +43,7 @@ def about(found: list[Advice], words: str) -> Advice:
 
 
 def changed(labels: list[int], targets: list[int] = GOOD, number: int = 12, **options: str) -> Evaluation:
-    videos = [labelled(f"{n}.mp4", targets, labels, **options) for n in range(number)]
+    videos = [labeled(f"{n}.mp4", targets, labels, **options) for n in range(number)]
     return evaluated(videos, CLASSES, blind=blind_to(videos))
 
 
@@ -51,13 +51,13 @@ def test_nothing_to_do_where_all_is_well():
     videos = good_videos()
     evaluation = evaluated(videos, CLASSES, blind=blind_to(videos))
     (one,) = advise(evaluation, [])
-    assert one.action.startswith("Nothing stands out")
+    assert one.action.startswith("Nothing is unusual")
     assert re.fullmatch(r"The lowest F1 of a class is 9\d\.\d % \(“\w+”\)\.", one.because)
 
 
 def test_every_sentence_names_a_number():
     targets, labels = GOOD, [0] * 10 + [2] * 10 + [2] * 5 + [1, 2, 1, 2, 1] + [0] * 20
-    videos = [labelled(f"{n}.mp4", targets, labels if n else GOOD, group="one") for n in range(3)]
+    videos = [labeled(f"{n}.mp4", targets, labels if n else GOOD, group="one") for n in range(3)]
     evaluation = evaluated(videos, CLASSES)
     found = [*advise(evaluation, [Notice("measured_on_training", "")]), context_verdict(evaluation)]
     assert len(found) > 6
@@ -81,14 +81,14 @@ def test_a_class_with_few_bouts_or_none_is_named():
 
 
 def test_many_classes_are_not_all_named():
-    video = labelled("a", [0] * 20, [0] * 20, num_classes=9)
+    video = labeled("a", [0] * 20, [0] * 20, num_classes=9)
     found = advise(evaluated([video], ClassNames("abcdefghi")), [])
     about(found, "clips that show “b”, “c”, “d” and 5 more.")
 
 
 def test_a_background_has_no_bouts_to_be_few():
     targets = [0] * 20 + [1] * 20
-    evaluation = evaluated([labelled("a", targets, targets)], CLASSES, background="rest")
+    evaluation = evaluated([labeled("a", targets, targets)], CLASSES, background="rest")
     about(advise(evaluation, []), "Measure on more bouts of “walk” before")
 
 
@@ -130,7 +130,7 @@ def test_a_model_that_is_not_above_its_baselines_hears_so():
 
 
 def test_the_worst_video_is_named():
-    videos = good_videos(11) + [labelled("odd.mp4", GOOD, [2] * 50)]
+    videos = good_videos(11) + [labeled("odd.mp4", GOOD, [2] * 50)]
     one = about(advise(evaluated(videos, CLASSES, blind=blind_to(videos)), []), "“odd.mp4” first")
     assert one.because.startswith("20.0 % of its frames are right")
 

@@ -79,8 +79,8 @@ def test_nothing_is_wider_than_the_window_and_the_bars_have_their_colours(width,
     shown = cv2.imread(str(picture))[..., ::-1].astype(int)
     assert shown.shape[1] == width
     assert (shown[:, -4:] == 255).all()
-    for colour in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77)):
-        assert (np.abs(shown - colour).sum(axis=2) < 12).sum() > 1_000
+    for color in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77)):
+        assert (np.abs(shown - color).sum(axis=2) < 12).sum() > 1_000
 
 
 def screenshot(page: Path, folder: Path, width: int, *options: str) -> np.ndarray:

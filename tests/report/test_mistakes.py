@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.index_videos import read_spelled, write_spelled, write_video
-from tests.support.report_builders import labelled
+from tests.support.report_builders import labeled
 from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.report.mistakes import read_pictures, wrong_spans
 from videoseq.video.access import open_videos
@@ -22,17 +22,17 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 
 def wrong_at(path: Path, *middles: int, num_frames: int = 40):
-    """A video that is labelled wrongly at frames around each of the middles."""
+    """A video that is labeled wrongly at frames around each of the middles."""
     targets, labels = [0] * num_frames, [0] * num_frames
     for middle in middles:
         labels[middle - 1 : middle + 2] = [1, 1, 1]
-    return labelled(path.name, targets, labels, path=path)
+    return labeled(path.name, targets, labels, path=path)
 
 
 def test_spans_end_where_truth_or_label_changes_and_the_longest_come_first():
     videos = [
-        labelled("a", [0, 0, 1, 1, 1, 2], [0, 1, 2, 2, 2, 2]),
-        labelled("b", [0, 0, 0, 0, IGNORE_INDEX, 0], [1, 1, 2, 2, 2, 2]),
+        labeled("a", [0, 0, 1, 1, 1, 2], [0, 1, 2, 2, 2, 2]),
+        labeled("b", [0, 0, 0, 0, IGNORE_INDEX, 0], [1, 1, 2, 2, 2, 2]),
     ]
     found = [(one.video, one.start_frame, one.stop_frame, one.target, one.label) for one in wrong_spans(videos)]
     assert found == [(0, 2, 5, 1, 2), (1, 0, 2, 0, 1), (1, 2, 4, 0, 2), (0, 1, 2, 0, 1), (1, 5, 6, 0, 2)]
@@ -40,7 +40,7 @@ def test_spans_end_where_truth_or_label_changes_and_the_longest_come_first():
     assert (longest.start_seconds, longest.stop_seconds, longest.middle_frame) == (0.4, 1.0, 3)
     assert longest.confidence == pytest.approx(0.7)
     assert wrong_spans(videos) == wrong_spans(videos)
-    assert not wrong_spans([labelled("right", [0, 1], [0, 1])])
+    assert not wrong_spans([labeled("right", [0, 1], [0, 1])])
 
 
 def test_a_picture_is_of_the_frame_in_the_middle(tmp_path):
@@ -79,8 +79,8 @@ def test_what_cannot_be_read_has_no_picture(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     paths = [tmp_path / "gone.mp4", tmp_path / "text.mp4", write_spelled(tmp_path / "short.mp4", 10)]
     videos = [wrong_at(path, 30) for path in paths] + [wrong_at(write_spelled(tmp_path / "whole.mp4", 40), 30)]
-    spans = wrong_spans([*videos, labelled("without a path", [0], [1])])
-    assert [span.video for span in read_pictures(spans, [*videos, labelled("without a path", [0], [1])])] == [3]
+    spans = wrong_spans([*videos, labeled("without a path", [0], [1])])
+    assert [span.video for span in read_pictures(spans, [*videos, labeled("without a path", [0], [1])])] == [3]
 
 
 def test_late_frames_are_not_waited_for(tmp_path):

@@ -27,7 +27,7 @@ NAMES = ["groom", "rear", "sit"]
 
 
 def clip(name: str, num_classes: int, *, shift: int = 2) -> LabeledVideo:
-    """Classes that take twelve frames each of forty and overlap; labels come late; the last frames are unlabelled."""
+    """Classes that take twelve frames each of forty and overlap; labels come late; the last frames are unlabeled."""
     targets = np.zeros((40, num_classes), np.int64)
     labels = np.zeros_like(targets)
     for index in range(num_classes):
@@ -120,5 +120,5 @@ def test_in_a_browser_hostile_names_do_nothing_and_nothing_is_too_wide(visit, tm
     run_browser(page, tmp_path / "profile", "--window-size=1100,12000", f"--screenshot={picture}")
     pixels = cv2.imread(str(picture))[..., ::-1].astype(int)
     assert (pixels[:, -4:] == 255).all()
-    for colour in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77), (0xDD, 0xDD, 0xDD)):
-        assert (np.abs(pixels - colour).sum(axis=2) < 12).sum() > 1_000
+    for color in ((0x33, 0x22, 0x88), (0xDD, 0xCC, 0x77), (0xDD, 0xDD, 0xDD)):
+        assert (np.abs(pixels - color).sum(axis=2) < 12).sum() > 1_000

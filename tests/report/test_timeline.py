@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.__main__ import app
-from tests.support.report_builders import evaluated, labelled, make_page
+from tests.support.report_builders import evaluated, labeled, make_page
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.evaluation.metrics import LabeledVideo
 from videoseq.inference.drawing import COLORS, color_of, hatch_of, plain, visible
@@ -37,7 +37,7 @@ class Tags(HTMLParser):
 
 def test_the_page_shows_its_numbers():
     page = make_page(["calm", "busy", "gone"])
-    assert "80.0" in page  # 4 of 5 labelled frames are right
+    assert "80.0" in page  # 4 of 5 labeled frames are right
     assert "95 %: 80.0 to 80.0" in page  # both clips are alike
     assert re.search(r"<td>0.0\s*<span class=\"range\">0.0 to 0.0</span>\s*</td></tr>", page)  # its own baseline
     for words in (
@@ -67,12 +67,12 @@ def test_hostile_names_stay_text_and_nothing_is_fetched():
 
 
 def test_a_timeline_shows_each_run_in_its_place(tmp_path):
-    """Read back from the picture: dark blue, then sand, then nothing where unlabelled."""
+    """Read back from the picture: dark blue, then sand, then nothing where unlabeled."""
     band = Band("truth", np.arange(30) / 10, 3.0, np.repeat([0, 1, IGNORE_INDEX], 10))
     save_png(draw_timeline([band], ClassNames(["a", "b"]), "title"), tmp_path / "t.png")
     picture = cv2.imread(str(tmp_path / "t.png"))[..., ::-1].astype(int)
-    colours = {"a": (0x33, 0x22, 0x88), "b": (0xDD, 0xCC, 0x77)}
-    rows = {name: np.abs(picture - colour).sum(axis=2) < 12 for name, colour in colours.items()}
+    colors = {"a": (0x33, 0x22, 0x88), "b": (0xDD, 0xCC, 0x77)}
+    rows = {name: np.abs(picture - color).sum(axis=2) < 12 for name, color in colors.items()}
     middle = int(np.argmax(rows["a"].sum(axis=1)))
     a, b = np.flatnonzero(rows["a"][middle]), np.flatnonzero(rows["b"][middle])
     assert abs(len(a) - len(b)) <= 2
@@ -120,7 +120,7 @@ def test_evaluate_shows_mistakes_unless_told_not_to(model_folder, light_dataset,
         assert CliRunner().invoke(app, [str(one) for one in given]).exit_code == 0
         page = (out / "report.html").read_text(encoding="utf-8")
         assert page.count('src="data:image/jpeg;base64,') == num_pictures
-        assert "Nothing stands out" not in page
+        assert "Nothing is unusual" not in page
 
 
 def test_the_card_takes_only_what_it_shows():
@@ -130,8 +130,8 @@ def test_the_card_takes_only_what_it_shows():
 
 def test_every_labeller_has_its_column_and_its_bar():
     classes = ClassNames(["a", "b", "c"])
-    videos = [labelled(f"{n}.mp4", [0, 0, 1, 1, 2], [0, 1, 1, 1, 2]) for n in range(3)]
-    blind = [labelled(video.name, list(video.targets), [0, 0, 0, 0, 0]) for video in videos]
+    videos = [labeled(f"{n}.mp4", [0, 0, 1, 1, 2], [0, 1, 1, 1, 2]) for n in range(3)]
+    blind = [labeled(video.name, list(video.targets), [0, 0, 0, 0, 0]) for video in videos]
     evaluation = evaluated(videos, classes, blind=blind, previous=videos)
     page = render_report("t", evaluation, classes, {}, [])
     assert '<th scope="col"><bdi>previous model</bdi></th>' in page
@@ -141,7 +141,7 @@ def test_every_labeller_has_its_column_and_its_bar():
 
 
 def test_the_worst_video_stands_first_and_links_to_its_timeline():
-    videos = [labelled("good.mp4", [0, 1, 2], [0, 1, 2]), labelled("bad.mp4", [0, 1, 2], [1, 1, 0])]
+    videos = [labeled("good.mp4", [0, 1, 2], [0, 1, 2]), labeled("bad.mp4", [0, 1, 2], [1, 1, 0])]
     page = render_report("t", evaluated(videos, ClassNames("abc")), ClassNames("abc"), {}, [])
     table = page[page.index('id="videos"') :]
     assert table.index("bad.mp4") < table.index("good.mp4")
@@ -150,7 +150,7 @@ def test_the_worst_video_stands_first_and_links_to_its_timeline():
 
 
 def test_no_id_stands_twice_and_every_reference_leads_somewhere():
-    page = make_page([f"class {n}" for n in range(12)])  # more than there are colours: hatches have ids
+    page = make_page([f"class {n}" for n in range(12)])  # more than there are colors: hatches have ids
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     references = re.findall(r'(?:href="#|url\(#|aria-labelledby=")([^")]+)', page)
@@ -159,14 +159,14 @@ def test_no_id_stands_twice_and_every_reference_leads_somewhere():
 
 
 def test_accuracy_since_the_start_is_shown_where_there_is_more_than_one_span():
-    video = labelled("long", [0] * 10, [0] * 5 + [1] * 5)
+    video = labeled("long", [0] * 10, [0] * 5 + [1] * 5)
     page = render_report("t", evaluated([video], ClassNames("abc")), ClassNames("abc"), {}, [])
     assert re.search(r"0 to 1 s</th><td>5</td><td>100.0</td>.*1 to 5 s</th><td>5</td><td>0.0</td>", page, re.DOTALL)
 
 
 @pytest.mark.slow
 def test_more_than_forty_videos_are_all_in_the_table_and_the_worst_are_drawn():
-    videos = [labelled(f"{n}.mp4", [0, 0, 1], [0, 0 if n % 2 else 1, 1]) for n in range(42)]
+    videos = [labeled(f"{n}.mp4", [0, 0, 1], [0, 0 if n % 2 else 1, 1]) for n in range(42)]
     page = render_report("t", evaluated(videos, ClassNames("abc")), ClassNames("abc"), {}, [])
     assert page.count('class="timeline"') == 40
     assert "and 2 more videos" in page
@@ -189,7 +189,7 @@ def test_classes_of_one_colour_differ_in_their_hatch():
 
 
 def test_a_comparison_has_a_black_bar_where_labels_are_wrong(tmp_path):
-    video = labelled("v", [0] * 10 + [1] * 10, [0] * 5 + [1] * 15)
+    video = labeled("v", [0] * 10 + [1] * 10, [0] * 5 + [1] * 15)
     save_png(draw_comparison(video, ClassNames("abc")), tmp_path / "c.png")
     picture = cv2.imread(str(tmp_path / "c.png")).astype(int)
     black = (picture.sum(axis=2) == 0).sum(axis=1)
@@ -207,14 +207,14 @@ def test_a_long_video_makes_no_larger_picture():
 
 
 def test_letters_without_a_glyph_are_left_to_the_reader(recwarn):
-    video = labelled("v", [0, 1], [0, 1], num_classes=2)
+    video = labeled("v", [0, 1], [0, 1], num_classes=2)
     text = to_svg(draw_comparison(video, ClassNames(["猫が寝る", "犬"])), "猫", "k")
     assert "猫が寝る" in text
     assert not recwarn.list
 
 
 def test_precision_and_recall_are_drawn_for_every_class_that_occurs():
-    video = labelled("v", [0, 0, 1, 1], [0, 1, 1, 1])
+    video = labeled("v", [0, 0, 1, 1], [0, 1, 1, 1])
     figure = curves.draw_precision_recall([video], ClassNames(["a", "b", "never"]))
     assert figure is not None
     assert [line.get_label() for line in figure.axes[0].lines] == ["a", "b"]
@@ -235,8 +235,8 @@ def test_few_videos_have_no_p_values_and_short_ones_no_rates():
     targets = [0, 0, 1, 1, 2] * 100
 
     def page(number, num_frames):
-        videos = [labelled(f"{n}.mp4", targets[:num_frames], targets[n:num_frames] + [0] * n) for n in range(number)]
-        blind = [labelled(video.name, targets[:num_frames], [0] * num_frames) for video in videos]
+        videos = [labeled(f"{n}.mp4", targets[:num_frames], targets[n:num_frames] + [0] * n) for n in range(number)]
+        blind = [labeled(video.name, targets[:num_frames], [0] * num_frames) for video in videos]
         evaluation = evaluated(videos, ClassNames(["rest", "walk", "groom"]), blind=blind)
         return render_report("Model", evaluation, ClassNames(["rest", "walk", "groom"]), {}, [])
 

@@ -16,7 +16,7 @@ def video(targets, labels, probabilities=None, *, name="a", fps=10.0) -> Labeled
 
 
 def random_videos(seed: int, num_videos: int = 3, *, num_frames: int = 40) -> list[LabeledVideo]:
-    """Some unlabelled frames, and probabilities that know something."""
+    """Some unlabeled frames, and probabilities that know something."""
     random = np.random.default_rng(seed)
     found = []
     for number in range(num_videos):

@@ -17,7 +17,7 @@ from videoseq.report.mistakes import wrong_spans
 from videoseq.training.fit_job import EpochRecord
 
 
-def labelled(
+def labeled(
     name: str,
     targets: list[int],
     labels: list[int],
@@ -46,10 +46,10 @@ def evaluated(
     background: str | None = None,
     further: dict[str, list[LabeledVideo]] | None = None,
 ) -> Evaluation:
-    """The videos measured, beside labels without context (the same unless given) and whatever further labellers."""
-    labellers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
-    labellers |= {MAJORITY: blind or videos, **(further or {})}
-    measured = {name: measure(labels, classes, background) for name, labels in labellers.items()}
+    """The videos measured, beside labels without context (the same unless given) and whatever further labelers."""
+    labelers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
+    labelers |= {MAJORITY: blind or videos, **(further or {})}
+    measured = {name: measure(labels, classes, background) for name, labels in labelers.items()}
     return Evaluation(
         {name: one.metrics for name, one in measured.items()},
         tuple(videos),
@@ -67,7 +67,7 @@ def make_page(names: list[str], picture: bytes = b"") -> str:
     """A report in which the names, of three classes or more, stand wherever a name can stand."""
     classes = ClassNames(names)
     targets, labels = [0, 0, 1, 1, 2, IGNORE_INDEX], [0, 1, 1, 1, 2, 2]
-    videos = [labelled(f"{name}.mp4", targets, labels, num_classes=len(names), group=name) for name in names[:2]]
+    videos = [labeled(f"{name}.mp4", targets, labels, num_classes=len(names), group=name) for name in names[:2]]
     evaluation = evaluated(videos, classes, background=names[2], further={names[0]: videos})
     return render_report(
         f"Model {names[2]}",

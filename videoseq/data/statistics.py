@@ -83,7 +83,7 @@ def dataset_notices(overview: Sequence[ClassOverview]) -> list[Notice]:
     num_groups = len({group for one in overview for group in one.groups})
     for one in overview:
         if one.num_frames and num_groups > 1 and len(one.groups) == 1:
-            text = f"only in the group {one.groups[0]}, so that a model may learn the group; annotate it in another"
+            text = f"only in the group {one.groups[0]}, so a model may learn the group; annotate it in another one"
             notices.append(Notice("class_in_one_group", f"{one.name}: {text}"))
         if 0 < one.num_bouts < _FEW_BOUTS:
             text = f"{one.num_bouts} bouts; expected {_FEW_BOUTS} or more to learn from; annotate more of them"

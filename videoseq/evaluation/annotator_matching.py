@@ -1,7 +1,7 @@
 """Two annotators' datasets → the videos that both annotated, each with both annotations, and what only one has.
 
-A video is known by its path, links followed; where that finds no partner, by its bytes, since two people often work on
-copies. Annotations without a video, as a second annotator sends them, belong to the other's video of their name.
+Videos are the same if their paths are, after following links, or else if their bytes are, because two people often work
+on copies. Annotations without a video, as a second annotator sends them, belong to the other's video of the same name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Pair:
     """A video that both annotated.
 
     Attributes:
-        entry: The video with the annotation that stands for the truth.
+        entry: The video with the annotation that counts as the truth.
         labels: The other's annotation.
     """
 
@@ -34,7 +34,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Matched:
-    """What two annotators have in common, and what not.
+    """What two annotators have in common, and what only one has.
 
     Attributes:
         pairs: The videos that both annotated.
@@ -70,7 +70,7 @@ def match_annotators(targets: Path, labels: Path, split: str = "") -> Matched:
     both may be without videos. One annotation belongs to the only video of the other side, whatever its name.
 
     Args:
-        targets: The annotations that stand for the truth where the two are not alike to a metric.
+        targets: The annotations that count as the truth where a metric needs one.
         labels: The other's.
         split: Only clips of this split, as ``targets`` has it; all by default.
 
@@ -82,7 +82,7 @@ def match_annotators(targets: Path, labels: Path, split: str = "") -> Matched:
     check_split(split)
     one, other = _read_source(targets), _read_source(labels)
     if not one.entries and not other.entries:
-        raise AnnotationError(f"{labels} and {targets}: expected videos beside one of the two, got annotations alone")
+        raise AnnotationError(f"{labels} and {targets}: expected videos in one of the two, got only annotations")
     pairs = [Pair(entry, twin.annotation) for entry, twin in _take_same_videos(one, other)]
     pairs += [Pair(entry, annotation) for entry, annotation in _take_same_names(one, other)]
     pairs += [
@@ -111,7 +111,7 @@ def _read_source(path: Path) -> _Source:
 
 
 def _read_folder(path: Path) -> _Source:
-    """A folder's clips; without a manifest also its annotations that have no video beside them."""
+    """A folder's clips; without a manifest also its annotations that have no video of the same name."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
     if (path / "manifest.csv").exists():
         return _Source(path, find_clips(path), [])
@@ -172,7 +172,7 @@ def _by_name(annotations: _Source, videos: _Source) -> dict[str, Path]:
     for name, path in zip(names, annotations.loose, strict=True):
         twin = by_name.setdefault(name, path)
         if twin is not path:
-            raise AnnotationError(f"{twin} and {path.name}: expected one annotation of a name, got two; keep one")
+            raise AnnotationError(f"{twin} and {path.name}: expected one annotation per name, got two; keep one")
     return by_name
 
 

@@ -48,13 +48,13 @@ def evaluate_heads(
         background: A class that has no segments, no bouts and no part in the mean average precision.
         previous: The same clips as a previous model labels them, to compare with.
     """
-    labelled, blind = label_clips(head, clips, classes), label_clips(no_context, clips, classes)
+    labeled, blind = label_clips(head, clips, classes), label_clips(no_context, clips, classes)
     thresholds = thresholds_by_class(head, classes)
-    return evaluate_labels(labelled, blind, majority, classes, background, thresholds=thresholds, previous=previous)
+    return evaluate_labels(labeled, blind, majority, classes, background, thresholds=thresholds, previous=previous)
 
 
 def evaluate_labels(
-    labelled: Sequence[LabeledVideo],
+    labeled: Sequence[LabeledVideo],
     no_context: Sequence[LabeledVideo],
     majority: ClassSet,
     classes: ClassNames,
@@ -64,13 +64,13 @@ def evaluate_labels(
     previous: Sequence[LabeledVideo] = (),
 ) -> Evaluation:
     """Clips that are labeled already: by one head or, in cross-validation, each by a head that was not fitted on it."""
-    labellers = {MODEL: labelled, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: no_context}
+    labelers = {MODEL: labeled, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: no_context}
     constant = MAJORITY if thresholds is None else MAJORITY_SET
-    labellers[constant] = [_always(majority, video) for video in labelled]
-    found = {name: measure(videos, classes, background) for name, videos in labellers.items()}
+    labelers[constant] = [_always(majority, video) for video in labeled]
+    found = {name: measure(videos, classes, background) for name, videos in labelers.items()}
     return Evaluation(
         metrics={name: one.metrics for name, one in found.items()},
-        clips=tuple(labelled),
+        clips=tuple(labeled),
         videos={name: one.videos for name, one in found.items()},
         differences=compare(found[MODEL], found[NO_CONTEXT]),
         background=background,

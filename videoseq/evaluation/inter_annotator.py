@@ -1,7 +1,7 @@
-"""Two annotators of the same videos against each other: what a model can be expected to reach.
+"""How far two annotators of the same videos agree, which is what a model can be expected to reach.
 
-Neither is the truth. Where a metric must know, one's annotations are its targets and the other's its labels; accuracy,
-macro F1, kappa, edit score and F1@k come out the same the other way round.
+Neither is the truth. Where a metric needs one, one person's annotations are its targets and the other's its labels;
+accuracy, macro F1, kappa, edit score and F1@k are the same if the two are exchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION, LabeledVideo, Me
 from videoseq.evaluation.metrics.segments import segment_video
 
 ANNOTATOR = "other annotator"
-"""The name of the labeller in ``metrics.json``."""
+"""The name of the labeler in ``metrics.json``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,9 @@ class AnnotatedTwice:
         name: The video's.
         seconds: The time of every frame.
         duration_seconds: The time of the end of the last frame.
-        targets: What one wrote down.
-        labels: What the other wrote down.
-        group: What videos are drawn by for intervals; by default each is its own.
+        targets: The annotation of one person.
+        labels: The annotation of the other.
+        group: What is resampled for intervals; by default each video is its own group.
     """
 
     name: str
@@ -46,12 +46,12 @@ class AnnotatedTwice:
 
 @dataclass(frozen=True)
 class Annotator:
-    """What one of the two wrote down in the videos of both, whether or not the other labelled it.
+    """What one of the two annotated in the videos of both, whether or not the other did too.
 
     Attributes:
-        num_frames: Labelled frames, by class.
+        num_frames: Labeled frames, by class.
         num_bouts: Bouts, by class; without the background.
-        num_only_frames: Frames that the other left unlabelled; they count in no metric.
+        num_only_frames: Frames that the other left unlabeled; they count in no metric.
     """
 
     num_frames: Mapping[str, int]
@@ -64,12 +64,12 @@ class Agreement:
     """How far two annotators agree; ``metrics.headline`` has Cohen's kappa.
 
     Attributes:
-        metrics: Over the frames that both labelled.
+        metrics: Over the frames that both labeled.
         classes: All that either used.
         compared: The videos with such a frame.
-        videos: What each of these comes to.
-        targets: What one wrote down.
-        labels: What the other wrote down.
+        videos: The numbers of each of these.
+        targets: The annotator whose annotations count as targets.
+        labels: The annotator whose annotations count as labels.
         background: The class that has no segments, if there is one.
         notices: What the two should look at.
     """
@@ -84,7 +84,7 @@ class Agreement:
     notices: tuple[Notice, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The agreement as it stands in ``metrics.json`` (docs/metrics.md)."""
+        """The agreement as ``metrics.json`` has it (docs/metrics.md)."""
         return {
             "schema_version": METRICS_SCHEMA_VERSION,
             "background": self.background,
@@ -106,20 +106,20 @@ def annotator_agreement(
 
     Args:
         videos: One or more.
-        background: The class of frames that no interval covers, which has no segments; without it they are unlabelled.
+        background: The class of frames that no interval covers, which has no segments; without it they are unlabeled.
         names: What messages call the one of ``targets`` and the one of ``labels``.
 
     Raises:
         AnnotationError: An annotation does not fit its video, two classes differ by case and blanks alone, or there
-            is no frame that both labelled.
+            is no frame that both labeled.
     """
     classes = find_classes([one for video in videos for one in (video.targets, video.labels)], background)
-    labelled, notices = _label(videos, classes, background)
-    compared = [video for video in labelled if _is_common(video).any()]
-    annotators = _annotators(labelled, classes, background)
+    labeled, notices = _label(videos, classes, background)
+    compared = [video for video in labeled if _is_common(video).any()]
+    annotators = _annotators(labeled, classes, background)
     if not compared:
         counts = (f"{sum(one.num_frames.values())} by {name}" for one, name in zip(annotators, names, strict=True))
-        raise AnnotationError(f"expected frames that both annotators labelled, got none, but {' and '.join(counts)}")
+        raise AnnotationError(f"expected frames that both annotators labeled, got none, but {' and '.join(counts)}")
     measurement = measure(compared, classes, background)
     notices += _class_notices(videos, background, names)
     return Agreement(
@@ -131,7 +131,7 @@ def _label(
     videos: Sequence[AnnotatedTwice], classes: ClassNames, background: str | None
 ) -> tuple[list[LabeledVideo], list[Notice]]:
     """Both annotations of every video frame by frame, and what does not fit."""
-    labelled, notices = [], []
+    labeled, notices = [], []
     for video in videos:
         sides = []
         for annotation in (video.targets, video.labels):
@@ -139,11 +139,11 @@ def _label(
             sides.append(side)
             notices += found
         one = LabeledVideo(video.name, video.group or video.name, video.seconds, video.duration_seconds, *sides)
-        labelled.append(one)
+        labeled.append(one)
         if not _is_common(one).any():
-            text = f"{video.labels.path} and {video.targets.path} have no labelled frame in common"
+            text = f"{video.labels.path} and {video.targets.path} have no labeled frame in common"
             notices.append(Notice("no_common_frames", text))
-    return labelled, notices
+    return labeled, notices
 
 
 def _is_common(video: LabeledVideo) -> np.ndarray:
@@ -179,7 +179,7 @@ def _annotator(
 
 
 def _class_notices(videos: Sequence[AnnotatedTwice], background: str | None, names: tuple[str, str]) -> list[Notice]:
-    """What is wrong if only one annotator uses a class: a misspelled name, or another idea of what to label."""
+    """Classes that only one annotator used: a misspelled name, or another idea of what to label."""
     one, other = (
         set().union(*(annotation.labels for annotation in side))
         for side in ([video.targets for video in videos], [video.labels for video in videos])
@@ -190,6 +190,6 @@ def _class_notices(videos: Sequence[AnnotatedTwice], background: str | None, nam
             text = f"only {name} has the class {label!r}{did_you_mean(label, theirs)}"
             notices.append(Notice("class_of_one_annotator", text))
     if background is not None and background not in one | other and (hint := did_you_mean(background, one | other)):
-        text = f"nobody labelled a frame {background!r}{hint}"
+        text = f"no frame is labeled {background!r}{hint}"
         notices.append(Notice("background_not_annotated", text))
     return notices

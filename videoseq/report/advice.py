@@ -19,7 +19,7 @@ _FAR_BELOW = 0.15  # of F1 below the mean of the other classes
 _OFTEN_CONFUSED = 0.10  # of two classes' frames, taken for one another
 _MAX_NAMED = 3  # classes, or pairs of them
 _BAD_CALIBRATION = 0.10
-_MANY_PIECES = 1.5  # labelled segments for each true one
+_MANY_PIECES = 1.5  # labeled segments for each true one
 _VIDEO_FAR_BELOW = 0.25  # of accuracy below the mean of the videos
 
 
@@ -144,11 +144,11 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
 
 def _on_pieces(model: Metrics) -> Iterator[Advice]:
     true = sum(one.num_segments for one in model.segments.values())
-    labelled = sum(one.num_labelled_segments for one in model.segments.values())
-    if true and labelled > _MANY_PIECES * true:
+    labeled = sum(one.num_labelled_segments for one in model.segments.values())
+    if true and labeled > _MANY_PIECES * true:
         yield Advice(
             "Do not count bouts from these labels without checking them.",
-            f"The labels have {labelled} segments where the annotations have {true}.",
+            f"The labels have {labeled} segments where the annotations have {true}.",
         )
 
 
@@ -193,7 +193,7 @@ def _all_well(model: Metrics) -> Advice:
         return Advice("Annotate the videos to measure on.", "0 of their frames are labeled.")
     worst = min(scores, key=scores.__getitem__)
     return Advice(
-        "Nothing stands out: label new videos and check some of them.",
+        "Nothing is unusual: label new videos and check some of them.",
         f"The lowest F1 of a class is {percent(scores[worst])} (“{worst}”).",
     )
 

@@ -19,7 +19,7 @@ from videoseq.evaluation.metrics import (
 
 @st.composite
 def labelled_videos(draw):
-    """Targets with unlabelled frames, labels, and two to five classes of which some may be absent."""
+    """Targets with unlabeled frames, labels, and two to five classes of which some may be absent."""
     num_classes = draw(st.integers(2, 5))
     index = st.integers(0, num_classes - 1)
     pairs = draw(st.lists(st.tuples(index | st.just(IGNORE_INDEX), index), min_size=1, max_size=60))

@@ -42,7 +42,7 @@ def test_they_are_scikit_learns(seed):
 
 
 def test_by_hand():
-    """Grooming is found two frames late, rearing is made up, sitting is right; one frame is unlabelled."""
+    """Grooming is found two frames late, rearing is made up, sitting is right; one frame is unlabeled."""
     groom, rear, sit = [0, 1, 1, 1, 1, 1, 0, 0, 0, 0], [0] * 10, [1, 1, 1, 1, 0, 0, 0, 0, 0, 1]
     targets = np.stack((groom, rear, sit), axis=1)
     labels = targets.copy()

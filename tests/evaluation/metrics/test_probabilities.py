@@ -19,12 +19,12 @@ from videoseq.evaluation.metrics.calibration import (
 from videoseq.evaluation.metrics.ranking import average_precision, average_precisions, ranking_counts
 
 
-def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabelled: float = 0.2):
+def random_video(seed: int, num_frames: int = 200, num_classes: int = 4, unlabeled: float = 0.2):
     """Targets, and probabilities that know something of them."""
     random = np.random.default_rng(seed)
     targets = random.integers(0, num_classes, num_frames)
     logits = random.normal(0, 1, (num_frames, num_classes)) + 1.5 * np.eye(num_classes)[targets]
-    targets[random.random(num_frames) < unlabelled] = IGNORE_INDEX
+    targets[random.random(num_frames) < unlabeled] = IGNORE_INDEX
     return targets, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 

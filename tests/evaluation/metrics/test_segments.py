@@ -49,9 +49,9 @@ def plain_segments(values, background):
 
 def plain_counts(targets, labels, overlap, background):
     """The greedy loop over all pairs, with the union that spans both."""
-    true, labelled = plain_segments(targets, background), plain_segments(labels, background)
+    true, labeled = plain_segments(targets, background), plain_segments(labels, background)
     hits, tp = set(), 0
-    for c, start, stop in labelled:
+    for c, start, stop in labeled:
         ious = [
             (min(stop, e) - max(start, b)) / (max(stop, e) - min(start, b)) if c == other else 0.0
             for other, b, e in true
@@ -60,7 +60,7 @@ def plain_counts(targets, labels, overlap, background):
         if best is not None and ious[best] >= overlap and best not in hits:
             hits.add(best)
             tp += 1
-    return [tp, len(labelled) - tp, len(true) - len(hits)]
+    return [tp, len(labeled) - tp, len(true) - len(hits)]
 
 
 def plain_edit(one, other):
@@ -80,9 +80,9 @@ def test_counts_and_edit_are_those_of_the_plain_loops(video, background):
     counts = segment_counts(found, 4)
     for overlap, of_classes in zip(OVERLAPS, counts, strict=True):
         assert of_classes.sum(axis=0).tolist() == plain_counts(targets, labels, overlap, background)
-    true, labelled = ([c for c, _, _ in plain_segments(side, background)] for side in video)
-    longer = max(len(true), len(labelled))
-    expected = 1 - plain_edit(labelled, true) / longer if longer else np.nan
+    true, labeled = ([c for c, _, _ in plain_segments(side, background)] for side in video)
+    longer = max(len(true), len(labeled))
+    expected = 1 - plain_edit(labeled, true) / longer if longer else np.nan
     np.testing.assert_allclose(edit_score(found), expected, equal_nan=True)
 
 

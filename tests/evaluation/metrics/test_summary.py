@@ -1,4 +1,4 @@
-"""What is said of a labeller as a whole: every headline number from its parts, intervals, and differences."""
+"""What is said of a labeler as a whole: every headline number from its parts, intervals, and differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = ClassNames(["rest", "walk", "run"])
 
 
 def make_video(seed: int, num_frames: int = 300, group: str | None = None, skill: float = 2.0) -> LabeledVideo:
-    """Bouts of 5 to 40 frames, some unlabelled, and probabilities that know them the better, the greater the skill."""
+    """Bouts of 5 to 40 frames, some unlabeled, and probabilities that know them the better, the greater the skill."""
     random = np.random.default_rng(seed)
     targets = np.concatenate([np.full(random.integers(5, 40), random.integers(0, 3)) for _ in range(num_frames // 5)])
     targets = targets[:num_frames].astype(np.int64)

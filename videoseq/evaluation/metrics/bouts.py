@@ -1,4 +1,4 @@
-"""Labels against targets in seconds: when bouts begin and end, how soon they are noticed, what was never there.
+"""Labels against targets in seconds: onsets and ends of bouts, detection delays, false alarms.
 
 A bout is a segment (:mod:`videoseq.evaluation.metrics.segments`) with the times of the video's frames: it lasts from
 its first frame to the frame after its last.
@@ -18,7 +18,7 @@ from videoseq.evaluation.metrics.ratios import known, ratio
 from videoseq.evaluation.metrics.segments import SegmentedVideo
 
 MIN_MATCH_IOU = 0.1
-"""How much of their union a true and a labelled bout must share for their ends to be compared."""
+"""How much of their union a true and a labeled bout must share for their ends to be compared."""
 
 
 class ClassSeconds(NamedTuple):
@@ -37,47 +37,47 @@ class BoutTimes(NamedTuple):
     """The bouts of one video, or of several joined by :func:`join_bout_times`.
 
     Attributes:
-        onset: Labelled minus true begin of matched bouts: positive is late.
+        onset: Labeled minus true begin of matched bouts: positive is late.
         offset: The same of their ends.
-        delay: From each true bout's onset to the first of its frames that was labelled so; infinite if none was.
+        delay: From each true bout's onset to the first of its frames that was labeled so; infinite if none was.
         true: Durations of true bouts.
-        labelled: Durations of labelled bouts.
-        false_alarm: Durations of labelled bouts none of whose frames is of their class.
-        compared_seconds: Duration of the frames that are labelled on both sides.
+        labeled: Durations of labeled bouts.
+        false_alarm: Durations of labeled bouts none of whose frames is of their class.
+        compared_seconds: Duration of the frames that are labeled on both sides.
     """
 
     onset: ClassSeconds
     offset: ClassSeconds
     delay: ClassSeconds
     true: ClassSeconds
-    labelled: ClassSeconds
+    labeled: ClassSeconds
     false_alarm: ClassSeconds
     compared_seconds: float
 
 
 class BoutMetrics(BaseModel):
-    """The bouts of one class over all videos; *labelled* are the model's, the others the truth's.
+    """The bouts of one class over all videos; *labeled* are the model's, the others the truth's.
 
     Attributes:
         num_bouts: True bouts.
-        num_labelled_bouts: Labelled bouts.
+        num_labelled_bouts: Labeled bouts.
         total_seconds: Duration of all true bouts.
-        total_labelled_seconds: Of all labelled bouts.
+        total_labelled_seconds: Of all labeled bouts.
         mean_bout_seconds: Of a true bout.
-        mean_labelled_bout_seconds: Of a labelled bout.
+        mean_labelled_bout_seconds: Of a labeled bout.
         num_onsets: Onsets of matched bouts that were compared.
-        onset_bias_seconds: Mean of labelled minus true onset: positive is late.
+        onset_bias_seconds: Mean of labeled minus true onset: positive is late.
         onset_error_seconds: Mean of its size.
         onset_error_median_seconds: Median of its size.
         num_offsets: Ends of matched bouts that were compared.
         offset_bias_seconds: As of onsets.
         offset_error_seconds: As of onsets.
         offset_error_median_seconds: As of onsets.
-        num_detected: True bouts of which at least one frame was labelled so.
-        detection_delay_seconds: Mean time from the onset of a detected bout to its first frame that was labelled so.
+        num_detected: True bouts of which at least one frame was labeled so.
+        detection_delay_seconds: Mean time from the onset of a detected bout to its first frame that was labeled so.
         detection_delay_median_seconds: Median of the same.
-        num_false_alarms: Labelled bouts none of whose frames is of the class.
-        false_alarms_per_hour: Of labelled video.
+        num_false_alarms: Labeled bouts none of whose frames is of the class.
+        false_alarms_per_hour: Of labeled video.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -106,9 +106,9 @@ class BoutMetrics(BaseModel):
 def bout_times(video: SegmentedVideo, seconds: Float[np.ndarray, " frames"], duration_seconds: float) -> BoutTimes:
     """Compares the bouts of one video.
 
-    A true and a labelled bout match if each overlaps no other of its class more, and their intersection over union is
+    A true and a labeled bout match if each overlaps no other of its class more, and their intersection over union is
     :data:`MIN_MATCH_IOU` or more. An onset is compared where the truth shows it: not at the video's first frame and not
-    after an unlabelled frame, where the bout may have begun earlier. Ends likewise.
+    after an unlabeled frame, where the bout may have begun earlier. Ends likewise.
 
     Args:
         video: Its segments.
@@ -116,24 +116,24 @@ def bout_times(video: SegmentedVideo, seconds: Float[np.ndarray, " frames"], dur
         duration_seconds: The time of the end of the last frame.
     """
     edges = np.append(seconds, duration_seconds)
-    true, labelled = video.targets, video.labels
+    true, labeled = video.targets, video.labels
     pair = _mutually_best(video)
     target, label, classes = video.target[pair], video.label[pair], true.value[video.target[pair]]
     is_compared = np.concatenate(([False], video.is_compared, [False]))
     sees_onset, sees_offset = is_compared[true.start[target]], is_compared[true.stop[target] + 1]
-    onset = edges[labelled.start[label]] - edges[true.start[target]]
-    offset = edges[labelled.stop[label]] - edges[true.stop[target]]
+    onset = edges[labeled.start[label]] - edges[true.start[target]]
+    offset = edges[labeled.stop[label]] - edges[true.stop[target]]
     delay = np.full(len(true.start), np.inf)
     found, first = np.unique(video.target, return_index=True)  # pairs are in order of time
     delay[found] = edges[video.start[first]] - edges[true.start[found]]
-    is_alarm = ~np.isin(np.arange(len(labelled.start)), video.label)
-    labelled_seconds = _durations(labelled, edges)
+    is_alarm = ~np.isin(np.arange(len(labeled.start)), video.label)
+    labelled_seconds = _durations(labeled, edges)
     return BoutTimes(
         onset=ClassSeconds(classes[sees_onset], onset[sees_onset]),
         offset=ClassSeconds(classes[sees_offset], offset[sees_offset]),
         delay=ClassSeconds(true.value, delay),
         true=_durations(true, edges),
-        labelled=labelled_seconds,
+        labeled=labelled_seconds,
         false_alarm=ClassSeconds(*(column[is_alarm] for column in labelled_seconds)),
         compared_seconds=float(np.diff(edges)[video.is_compared].sum()),
     )
@@ -151,25 +151,25 @@ def join_bout_times(videos: Sequence[BoutTimes]) -> BoutTimes:
         offset=join("offset"),
         delay=join("delay"),
         true=join("true"),
-        labelled=join("labelled"),
+        labeled=join("labeled"),
         false_alarm=join("false_alarm"),
         compared_seconds=sum(video.compared_seconds for video in videos),
     )
 
 
 def bout_metrics(times: BoutTimes, class_index: int) -> BoutMetrics:
-    """What the bouts of one class come to."""
-    true, labelled, delay = (part.of(class_index) for part in (times.true, times.labelled, times.delay))
+    """The numbers of the bouts of one class."""
+    true, labeled, delay = (part.of(class_index) for part in (times.true, times.labeled, times.delay))
     delay = delay[np.isfinite(delay)]
     num_false_alarms = len(times.false_alarm.of(class_index))
     onset, offset = times.onset.of(class_index), times.offset.of(class_index)
     return BoutMetrics(
         num_bouts=len(true),
-        num_labelled_bouts=len(labelled),
+        num_labelled_bouts=len(labeled),
         total_seconds=float(true.sum()),
-        total_labelled_seconds=float(labelled.sum()),
+        total_labelled_seconds=float(labeled.sum()),
         mean_bout_seconds=_mean(true),
-        mean_labelled_bout_seconds=_mean(labelled),
+        mean_labelled_bout_seconds=_mean(labeled),
         num_onsets=len(onset),
         onset_bias_seconds=_mean(onset),
         onset_error_seconds=_mean(np.abs(onset)),

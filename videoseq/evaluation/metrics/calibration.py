@@ -1,4 +1,4 @@
-"""Does a probability of 0.8 mean right four times in five? Counts that add up over videos."""
+"""Whether a probability of 0.8 is right in four of five frames: counts that add up over videos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIN_PROBABILITY = float(np.finfo(np.float32).tiny)  # float32 rounds less to 0,
 
 
 class CalibrationCounts(NamedTuple):
-    """Sums over the labelled frames of a video.
+    """Sums over the labeled frames of a video.
 
     Attributes:
         bins: For each bin of the label's probability: frames, frames that are right, sum of the probability.
@@ -44,7 +44,7 @@ class ReliabilityBin(BaseModel):
 def calibration_counts(
     targets: Int[np.ndarray, " frames"], probabilities: Float[np.ndarray, "frames classes"]
 ) -> CalibrationCounts:
-    """What calibration is computed from; unlabelled frames are left out."""
+    """What calibration is computed from; unlabeled frames are left out."""
     is_labeled = targets != IGNORE_INDEX
     target, probability = targets[is_labeled], probabilities[is_labeled].astype(np.float64)
     bins = _binned(probability.max(axis=1), probability.argmax(axis=1) == target)
@@ -58,7 +58,7 @@ def calibration_counts(
 def multilabel_calibration_counts(
     targets: Int[np.ndarray, "frames classes"], probabilities: Float[np.ndarray, "frames classes"]
 ) -> CalibrationCounts:
-    """The same of classes that overlap, each frame counted once for each class: is it there as often as is said?"""
+    """The same for classes that overlap; each frame counts once for each class."""
     is_labeled = targets != IGNORE_INDEX
     target, probability = targets[is_labeled], probabilities[is_labeled].astype(np.float64)
     of_target = np.where(target == 1, probability, 1 - probability)

@@ -1,6 +1,6 @@
 """Labels against targets, frame by frame: what a confusion matrix holds.
 
-Unlabelled frames (``IGNORE_INDEX``) count nowhere. The functions from accuracy to kappa take any number of confusion
+Unlabeled frames (``IGNORE_INDEX``) count nowhere. The functions from accuracy to kappa take any number of confusion
 matrices at once, one for each of ``sets`` of videos, because intervals need thousands of them.
 """
 
@@ -51,11 +51,11 @@ class FrameMetrics(BaseModel):
     """Labels of any number of videos against their targets, all frames together.
 
     Attributes:
-        num_frames: Labelled frames that were compared.
+        num_frames: Labeled frames that were compared.
         accuracy: Share of them that are right.
         balanced_accuracy: Mean recall of the classes that occur in the targets.
         macro_f1: Mean F1 of the classes that occur in targets or labels.
-        kappa: Cohen's kappa: agreement beyond what the frequencies of the classes bring by chance.
+        kappa: Cohen's kappa: agreement beyond what the class frequencies give by chance.
         per_class: By class name.
         confusion: Rows are targets, columns are labels, in the order of ``per_class``.
     """
@@ -72,7 +72,7 @@ class FrameMetrics(BaseModel):
 
 
 def confusion_matrix(targets: Labels, labels: Labels, num_classes: int) -> Confusion:
-    """How many frames of each target class got each label; frames unlabelled on either side are left out."""
+    """How many frames of each target class got each label; frames unlabeled on either side are left out."""
     kept = (targets != IGNORE_INDEX) & (labels != IGNORE_INDEX)
     cells = np.bincount(targets[kept] * num_classes + labels[kept], minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)  # torchmetrics refuses a single class, which annotators may share
@@ -109,7 +109,7 @@ def macro_f1(confusions: Confusions) -> PerSet:
 
 
 def cohen_kappa(confusions: Confusions) -> PerSet:
-    """Agreement beyond chance (Cohen 1960); NaN where both sides know one and the same class only."""
+    """Agreement beyond chance (Cohen 1960); NaN if both sides have only the same one class."""
     num_frames = confusions.sum(axis=(1, 2)).astype(np.float64)
     by_chance = (confusions.sum(axis=1).astype(np.float64) * confusions.sum(axis=2)).sum(axis=1)
     return ratio(num_frames * _right(confusions).sum(axis=1) - by_chance, num_frames**2 - by_chance)
@@ -119,7 +119,7 @@ def frame_metrics(confusion: Confusion, classes: ClassNames) -> FrameMetrics:
     """The numbers that a confusion matrix holds (Sokolova & Lapalme 2009; as scikit-learn computes them)."""
     one = confusion[None]
     precision, recall, f1 = precisions(one)[0], recalls(one)[0], f1_scores(one)[0]
-    support, labelled = confusion.sum(axis=1), confusion.sum(axis=0)
+    support, labeled = confusion.sum(axis=1), confusion.sum(axis=0)
     return FrameMetrics(
         num_frames=int(confusion.sum()),
         accuracy=known(accuracy(one)[0]),
@@ -132,7 +132,7 @@ def frame_metrics(confusion: Confusion, classes: ClassNames) -> FrameMetrics:
                 recall=known(recall[i]),
                 f1=known(f1[i]),
                 support=int(support[i]),
-                num_labelled=int(labelled[i]),
+                num_labelled=int(labeled[i]),
             )
             for i, name in enumerate(classes)
         },

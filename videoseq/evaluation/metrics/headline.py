@@ -52,17 +52,17 @@ HEADLINES: Final[dict[str, Headline]] = {
 
 @dataclass(frozen=True, eq=False)
 class LabeledVideo:
-    """One video's targets and one labeller's labels, frame by frame.
+    """One video's targets and one labeler's labels, frame by frame.
 
     Attributes:
         name: The video file's.
-        group: What videos are drawn by: a subject, a room; by default each video is its own.
+        group: What is resampled for intervals: a subject, a room; by default each video is its own.
         seconds: The time of every frame.
         duration_seconds: The time of the end of the last frame.
-        targets: Indices into the classes, ``IGNORE_INDEX`` where unlabelled; in multilabel a 0 or 1 for each class.
+        targets: Indices into the classes, ``IGNORE_INDEX`` where unlabeled; in multilabel a 0 or 1 for each class.
         labels: Likewise; a second annotator's may be ``IGNORE_INDEX`` too.
-        probabilities: Of every class, float32; None for a labeller that has none.
-        path: The video file, for who wants to look at it.
+        probabilities: Of every class, float32; None for a labeler that has none.
+        path: The video file, to show its frames.
     """
 
     name: str

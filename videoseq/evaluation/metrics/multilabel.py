@@ -61,12 +61,12 @@ class _Counts:
 
 
 def measure_multilabel(videos: Sequence[LabeledVideo], classes: ClassNames, seed: int = 0) -> Measurement:
-    """Measures one labeller.
+    """Measures one labeler.
 
     Args:
         videos: One or more, whose targets and labels have a column for each class.
         classes: What the columns mean.
-        seed: Of the resamples; the same makes the intervals of two labellers comparable.
+        seed: Of the resamples; the same makes the intervals of two labelers comparable.
     """
     counts = [_count(video) for video in videos]
     units = resampled_units([video.group for video in videos])
@@ -179,19 +179,19 @@ def _per_class(
     f1 = class_f1(confusions)
     per_class = {}
     for index, name in enumerate(classes):
-        right, support, labelled = (
+        right, support, labeled = (
             confusions[index, _YES, _YES], confusions[index, _YES].sum(), confusions[index, :, _YES].sum(),
         )  # fmt: skip
         has_interval = drawn is not None and not np.isnan(f1[index])
         interval = percentile_interval(class_f1(drawn[:, index])) if drawn is not None and has_interval else None
         per_class[name] = ClassMetrics(
-            precision=known(ratio(right, labelled)),
+            precision=known(ratio(right, labeled)),
             recall=known(ratio(right, support)),
             f1=known(f1[index]),
             f1_low=interval.low if interval else None,
             f1_high=interval.high if interval else None,
             support=int(support),
-            num_labelled=int(labelled),
+            num_labelled=int(labeled),
         )
     return per_class
 

@@ -1,4 +1,4 @@
-"""Division that knows when there is nothing to divide by: NaN within arrays, None in results, never 0."""
+"""Division by 0 is unknown: NaN within arrays, None in results, never 0."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Estimate(BaseModel):
 
 
 class Difference(Estimate):
-    """One labeller's number minus another's on the same videos, with the p-value of no difference at all."""
+    """One labeler's number minus another's on the same videos, with the p-value of no difference at all."""
 
     p_value: float | None = None
 

@@ -1,6 +1,6 @@
 """Labels against targets, segment by segment: edit score and F1@k as MS-TCN's eval.py defines them.
 
-A segment is a run of frames of one class. A frame that is unlabelled on either side is left out on both: it ends the
+A segment is a run of frames of one class. A frame that is unlabeled on either side is left out on both: it ends the
 segments before it, and those after it are new ones, of the targets and of the labels alike. A class named as background
 has no segments. (Farha & Gall 2019, https://github.com/yabufarha/ms-tcn; F1@k is from Lea et al. 2017.)
 """
@@ -38,7 +38,7 @@ class SegmentedVideo(NamedTuple):
     """A video's segments, and where those of equal class meet.
 
     Attributes:
-        is_compared: Which frames are labelled on both sides.
+        is_compared: Which frames are labeled on both sides.
         targets: Of the truth, by frames of the video; the values are class indices.
         labels: Of the labels.
         label: Row of ``labels``, of each pair that has a frame in common; pairs are in order of time.
@@ -80,7 +80,7 @@ def segment_counts(
 ) -> Int[np.ndarray, "overlaps classes 3"]:
     """True positives, false positives and false negatives of each class; summed over videos they give F1@k.
 
-    Each labelled segment, in order, takes the true segment of its class that it overlaps most (by intersection over
+    Each labeled segment, in order, takes the true segment of its class that it overlaps most (by intersection over
     union). It is a true positive if they overlap by k or more and none before it had that one; else a false positive.
     True segments that were not hit are false negatives.
     """
@@ -132,7 +132,7 @@ def _without(segments: Runs, hidden: int, rows: Int[np.ndarray, " pairs"]) -> tu
 def segment_metrics(
     counts: Num[np.ndarray, "overlaps classes 3"], classes: Mapping[str, int]
 ) -> dict[str, SegmentMetrics]:
-    """What counts come to by class name; ``classes`` says which row is whose."""
+    """The numbers of counts, by class name; ``classes`` gives the row of each class."""
     f1 = segment_f1(counts)
     return {
         name: SegmentMetrics(

@@ -1,6 +1,6 @@
-"""Does a labeller get better, or worse, the longer a video has run? Accuracy by the time since its first frame.
+"""Accuracy by the time since the first frame of a video.
 
-A recurrent network starts cold; one that was only ever shown short windows also gets worse in what comes after them
+A recurrent network starts without memory; one that was trained on short windows only also gets worse after them
 (Rivoir et al. 2024, arXiv:2203.07976).
 """
 
@@ -20,7 +20,7 @@ EDGES_SECONDS = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0, 1800.0)
 
 
 class SinceStart(BaseModel):
-    """The labelled frames from so many seconds after the first frame of their video up to so many."""
+    """The labeled frames between two times since the first frame of their video."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class SinceStart(BaseModel):
 
 
 def accuracy_since_start(videos: Sequence[LabeledVideo]) -> list[SinceStart]:
-    """Accuracy by time since the start, up to the longest video's; spans without a labelled frame have none."""
+    """Accuracy by time since the start, up to the longest video's; spans without a labeled frame have none."""
     frames, right = np.zeros(len(EDGES_SECONDS), np.int64), np.zeros(len(EDGES_SECONDS), np.int64)
     for video in videos:
         is_labeled = video.targets != IGNORE_INDEX

@@ -43,7 +43,7 @@ def measure(
         classes: What the indices mean.
         background: A class that has no segments, no bouts and no part in the mean average precision; in multilabel
             there is none.
-        seed: Of the resamples; the same makes the intervals of two labellers comparable.
+        seed: Of the resamples; the same makes the intervals of two labelers comparable.
     """
     if videos[0].is_multilabel:
         return measure_multilabel(videos, classes, seed)

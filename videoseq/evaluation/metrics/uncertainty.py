@@ -1,8 +1,8 @@
-"""How sure one may be of a number: intervals and tests over videos, from sums that each video adds to.
+"""How certain a number is: intervals and tests over videos, from sums that each video adds to.
 
-Frames of one video resemble each other, so that videos are drawn, never frames. Everything here works on *statistics*:
-arrays by name whose first axis counts what is drawn (videos, or groups of them) and which add up over it, such as
-confusion matrices. A measure turns sums of them into numbers, for many sets of videos at once.
+Frames of one video are similar, so videos are resampled, never frames. Everything here works on *statistics*: arrays by
+name whose first axis is what is resampled (videos, or groups of them) and which add up over it, such as confusion
+matrices. A measure turns sums of them into numbers, for many sets of videos at once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sums(statistics: Statistics, weights: Num[np.ndarray, "sets units"]) -> Stat
 def measured(
     statistics: Statistics, weights: Num[np.ndarray, "sets units"], measure: Measure
 ) -> dict[str, Float[np.ndarray, " sets"]]:
-    """What ``measure`` says of each set of units."""
+    """The numbers of ``measure`` for each set of units."""
     blocks = [
         measure(sums(statistics, weights[start : start + _BLOCK_SETS])) for start in range(0, len(weights), _BLOCK_SETS)
     ]
@@ -69,21 +69,21 @@ def percentile_interval(resampled: Float[np.ndarray, " resamples"]) -> Interval 
 def exchange_p_values(
     one: Statistics, other: Statistics, measure: Measure, seed: int = 0, num_permutations: int = NUM_PERMUTATIONS
 ) -> dict[str, float | None]:
-    """Two-sided p-values of the differences between two labellers on the same videos.
+    """Two-sided p-values of the differences between two labelers on the same videos.
 
-    If they were alike, it would not matter which of them had labelled a video. So the two are exchanged at random in
-    each video, and p is how often the difference is as large as the one observed (Good 2005; Dror et al. 2018): over
-    all exchanges for up to 12 units, else over ``num_permutations`` and the one observed.
+    If they were equally good, it would not matter which of them had labeled a video. So the two are exchanged at random
+    in each video, and p is how often the difference is at least as large as the one observed (Good 2005; Dror et al.
+    2018): over all exchanges for up to 12 units, else over ``num_permutations`` and the one observed.
 
     Args:
-        one: Statistics of a labeller, which must mean the same in both (thresholds that differ do not).
+        one: Statistics of a labeler, which must mean the same in both (thresholds that differ do not).
         other: Of the other, in the same units.
         measure: The numbers that are tested.
         seed: Of the exchanges.
         num_permutations: How many are drawn.
 
     Returns:
-        p for each number; None where either labeller has none.
+        p for each number; None where either labeler has none.
     """
     num_units = len(next(iter(one.values())))
     is_enumerated = num_units <= _MAX_ENUMERATED
@@ -99,7 +99,7 @@ def exchange_p_values(
 
 
 def _two_sided(differences: Float[np.ndarray, " exchanges"]) -> float | None:
-    """The share of differences that are as large as the first, which was observed."""
+    """The share of differences that are at least as large as the first, the observed one."""
     if np.isnan(differences[0]):
         return None
     sizes = np.abs(differences[~np.isnan(differences)])

@@ -3,7 +3,7 @@
     make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--backbone NAME] [--seeds N]
 
 The clips are those of `real_clips.py`. Every recipe gets the same features (ten steps a second; of the default backbone
-unless another is named), the same splits and the same seeds, and is judged on every labelled native frame that was left
+unless another is named), the same splits and the same seeds, and is judged on every labeled native frame that was left
 out: macro F1 over all of them together. Recipes run side by side, each on one core.
 """
 
@@ -26,7 +26,7 @@ import recipes
 import torch
 from harness import machine, print_table, print_verdict
 from real_clips import Dataset, load_datasets
-from recipes import Labeller, Sequences
+from recipes import Labeler, Sequences
 
 from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice
@@ -58,7 +58,7 @@ def ours(clips: Sequence[Clip], classes: ClassNames, seed: int, head: HeadSettin
 
 
 def theirs(
-    clips: Sequence[Clip], classes: ClassNames, seed: int, recipe: Callable[[Sequences, int, int], Labeller]
+    clips: Sequence[Clip], classes: ClassNames, seed: int, recipe: Callable[[Sequences, int, int], Labeler]
 ) -> Predictor:
     """A recipe of `recipes.py`, brought from steps to native frames as ours are."""
     with torch.random.fork_rng():
@@ -103,7 +103,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def macro_f1(recipe: Recipe, dataset: Dataset, seed: int) -> float:
-    """Over the labelled frames of all folds together."""
+    """Over the labeled frames of all folds together."""
     total = np.zeros((len(dataset.classes), len(dataset.classes)), dtype=np.int64)
     for fold in dataset.folds:
         predict = recipe(fold.train, dataset.classes, seed)

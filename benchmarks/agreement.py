@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/agreement.py [DATASET …] [--json FILE]
 
 Each DATASET, a folder or manifest of annotated clips, gets a model trained on plain float32 features by torch; that
-model then labels the same clips in every way. Without a DATASET fewer of the demo's clips are drawn, and five labelled.
+model then labels the same clips in every way. Without a DATASET fewer of the demo's clips are drawn, and five labeled.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CountingRuntime(Runtime):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """The labels of all frames of a dataset, one way, and how many images the CNN saw for them."""
 
     names: np.ndarray
@@ -67,15 +67,15 @@ def train(dataset: Dataset, runtime: Runtime, backbone: object, cache: Path) -> 
     return train_model(clips, dataset.classes, settings, backbone).contents
 
 
-def label_all(entries: list[ClipEntry], contents: ModelFolder, runtime: Runtime, reuse_threshold: float) -> Labelled:
-    """Every clip labelled one way."""
+def label_all(entries: list[ClipEntry], contents: ModelFolder, runtime: Runtime, reuse_threshold: float) -> Labeled:
+    """Every clip labeled one way."""
     counting = CountingRuntime(runtime)
     names: list[str] = []
     for entry in entries:
         with VideoReader(entry.video) as reader:
             for part in label_frames(reader, Model(contents, counting), reuse_threshold=reuse_threshold):
                 names += part.names
-    return Labelled(np.array(names), counting.num_images)
+    return Labeled(np.array(names), counting.num_images)
 
 
 def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[str, dict[str, float]]:
@@ -95,9 +95,9 @@ def compare(dataset: Path, folder: Path, num_clips: int | None = None) -> dict[s
     ways |= {f"auto, reuse threshold {value:g}": (fastest, value) for value in (1.0, 4.0)}
     found = {}
     for name, (runtime, reuse_threshold) in ways.items():
-        labelled = label_all(entries, contents, runtime, reuse_threshold)
-        agreement = float((labelled.names == reference.names).mean())
-        found[name] = {"agreement": agreement, "computed": labelled.num_images / reference.num_images}
+        labeled = label_all(entries, contents, runtime, reuse_threshold)
+        agreement = float((labeled.names == reference.names).mean())
+        found[name] = {"agreement": agreement, "computed": labeled.num_images / reference.num_images}
     print(f"\n{dataset.name}: {len(entries)} clips, {len(reference.names)} frames, {len(contents.classes)} classes\n")
     rows = [[name, f"{100 * row['agreement']:.2f} %", f"{100 * row['computed']:.0f} %"] for name, row in found.items()]
     print_table(["", f"labels as by {REFERENCE}", "images computed"], rows)

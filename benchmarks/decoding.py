@@ -4,7 +4,7 @@
 
 The clips and folds of `real_clips.py`, and the features of `accuracy.py`. Of each fold and seed one default head is
 fitted on all training clips; every method decodes the probabilities of that one head. What a method tunes, and the
-temperature before it, is tuned on training clips alone, as labelled by heads that did not learn from them: one group
+temperature before it, is tuned on training clips alone, as labeled by heads that did not learn from them: one group
 after the other is left out a second time, or where there is one video only the last 40 % of its training part.
 """
 
@@ -97,7 +97,7 @@ def decode(
         chain = learn_chain(fold.train, num_classes, settings)
         return [HeldOutClip(clip.features.steps, chain) for clip in fold.test]
 
-    labelled: list[LabeledVideo] = []
+    labeled: list[LabeledVideo] = []
     chosen = []
     for fold in dataset.folds:
         inner = list(inner_folds(fold, len(classes)))
@@ -106,9 +106,9 @@ def decode(
         said = [tempered(video, temperature) for video in said]
         parameters = fit_decoding(said, [one for part in inner for one in unseen(part)], classes, settings)
         videos = [tempered(video, temperature) for video in label(heads.fitted_on(fold.train), fold, classes)]
-        labelled += decode_videos(videos, unseen(fold), parameters, settings.sample_hz)
+        labeled += decode_videos(videos, unseen(fold), parameters, settings.sample_hz)
         chosen.append(parameters)
-    return labelled, chosen
+    return labeled, chosen
 
 
 def main() -> None:
@@ -128,8 +128,8 @@ def main() -> None:
         for seed in range(arguments.seeds):
             heads = Heads(len(dataset.classes), seed)
             for method, decoding in METHODS.items():
-                labelled, parameters = decode(dataset, TrainSettings(sample_hz=SAMPLE_HZ, decoding=decoding), heads)
-                headline = measure(labelled, dataset.classes).metrics.headline
+                labeled, parameters = decode(dataset, TrainSettings(sample_hz=SAMPLE_HZ, decoding=decoding), heads)
+                headline = measure(labeled, dataset.classes).metrics.headline
                 for number in NUMBERS:
                     scores[method][number][which].append(headline[number].value or 0.0)
                 chosen[method].update(one.text for one in parameters)

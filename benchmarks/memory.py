@@ -1,4 +1,4 @@
-"""How much memory labelling takes: the command and its decoder together, for a short video and a long one.
+"""How much memory labeling takes: the command and its decoder together, for a short video and a long one.
 
     .venv/bin/python benchmarks/memory.py [--json FILE]
 

@@ -79,7 +79,7 @@ def intel(labels: str, backbone: Backbone) -> Dataset:
 
 
 def beginning(clip: Clip) -> Clip:
-    """The frames that are learnt from where one video is all there is."""
+    """The frames that are learned from where one video is all there is."""
     cut = int(TRAINING_SHARE * len(clip.targets))
     stored = clip.features
     part = replace(

@@ -17,20 +17,20 @@ from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.training.losses import sqrt_inverse_weights
 
 Sequences = Sequence[tuple[Tensor, Tensor]]
-Labeller = Callable[[Tensor], Tensor]
+Labeler = Callable[[Tensor], Tensor]
 Batches = Iterator[tuple[Tensor | PackedSequence, Tensor]]
 
 
 def class_counts(sequences: Sequences, num_classes: int) -> np.ndarray:
-    """Labelled steps of each class."""
+    """Labeled steps of each class."""
     targets = torch.cat([targets for _, targets in sequences])
     return np.bincount(targets[targets != IGNORE_INDEX].numpy(), minlength=num_classes)
 
 
-def optimise(
+def optimize(
     network: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[..., Tensor], batches: Batches
 ) -> None:
-    """One step for every batch that has a labelled step."""
+    """One step for every batch that has a labeled step."""
     network.train()
     for inputs, targets in batches:
         if (targets != IGNORE_INDEX).any():
@@ -66,7 +66,7 @@ class LSTMHead(nn.Module):
         return self.classifier(self.recurrence(inputs)[0].data)
 
 
-def lightning_action(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
+def lightning_action(sequences: Sequences, num_classes: int, seed: int) -> Labeler:
     """lightning-action 1.1: LSTM 2×256 on z-scored features and velocities, chunks of 500, Adam 1e-3, 100 epochs."""
     torch.manual_seed(seed)
     stacked = torch.cat([features for features, _ in sequences])
@@ -86,7 +86,7 @@ def lightning_action(sequences: Sequences, num_classes: int, seed: int) -> Label
     loss = cross_entropy(sqrt_inverse_weights(class_counts(sequences, num_classes)))
     for _ in range(100):
         order = torch.randperm(len(chunks)).split(32)
-        optimise(network, optimizer, loss, (_pack([chunks[i] for i in batch]) for batch in order))
+        optimize(network, optimizer, loss, (_pack([chunks[i] for i in batch]) for batch in order))
     return lambda features: network(pack_sequence([inputs_of(features)])).argmax(dim=1)
 
 
@@ -107,7 +107,7 @@ class MiniRoad(nn.Module):
         return self.classifier(self.recurrence(embedded)[0].data.relu())
 
 
-def miniroad(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
+def miniroad(sequences: Sequences, num_classes: int, seed: int) -> Labeler:
     """MiniROAD: the loss on the last of 128 steps, windows 4 apart, their offset redrawn, AdamW 1e-4, 10 epochs.
 
     Windows that would begin before their video are not filled up with zeros but begin with it, their state zero.
@@ -127,7 +127,7 @@ def miniroad(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
             _pack([_window(sequences[lasts[i][0]], lasts[i][1]) for i in order[start : start + 16]])
             for start in range(0, len(order), 16)
         )
-        optimise(network, optimizer, cross_entropy(), windows)
+        optimize(network, optimizer, cross_entropy(), windows)
     return lambda features: network(pack_sequence([features])).argmax(dim=1)
 
 
@@ -176,7 +176,7 @@ class CausalMSTCN(nn.Module):
         return torch.stack(outputs)
 
 
-def causal_ms_tcn(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
+def causal_ms_tcn(sequences: Sequences, num_classes: int, seed: int) -> Labeler:
     """MS-TCN made causal: cross-entropy + 0.15 × truncated smoothing, Adam 5e-4, a video a batch, 50 epochs."""
     torch.manual_seed(seed)
     network = CausalMSTCN(sequences[0][0].shape[1], num_classes)
@@ -191,7 +191,7 @@ def causal_ms_tcn(sequences: Sequences, num_classes: int, seed: int) -> Labeller
     for _ in range(50):
         order = torch.randperm(len(sequences))
         videos = ((sequences[i][0][None], sequences[i][1][None]) for i in order)
-        optimise(network, optimizer, loss, videos)
+        optimize(network, optimizer, loss, videos)
     return lambda features: network(features[None])[-1, 0].argmax(dim=1)
 
 
@@ -215,7 +215,7 @@ class CarriedLSTM(nn.Module):
         return self.classifier(outputs), state
 
 
-def carried_hidden(sequences: Sequences, num_classes: int, seed: int) -> Labeller:
+def carried_hidden(sequences: Sequences, num_classes: int, seed: int) -> Labeler:
     """Rivoir et al. 2024 (arXiv:2203.07976) on a frozen CNN: LSTM 512, a video a batch, in order, its state carried.
 
     Chunks of 256, AdamW 1e-4 with decay 0.01, median-frequency weights; 50 of its 200 epochs, which here take hours.

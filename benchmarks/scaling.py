@@ -84,13 +84,13 @@ def ray_cluster(num_nodes: int) -> Iterator[str]:
 
 
 def label(videos: Path, model: Path, num_frames: int, *options: str) -> float:
-    """The real command on both cores; the frames that it labelled."""
+    """The real command on both cores; the frames that it labeled."""
     with tempfile.TemporaryDirectory() as out:
         command = [BIN / "videoseq", "label", videos, "--model", model, "--out", out, "--quiet", *options]
         subprocess.run(command, check=True, preexec_fn=partial(os.sched_setaffinity, 0, CORES))
         rows = sum(len(path.read_bytes().splitlines()) - 1 for path in Path(out).glob("*.frames.csv"))
     if rows != NUM_VIDEOS * num_frames:
-        raise ValueError(f"expected {NUM_VIDEOS * num_frames} labelled frames, got {rows}")
+        raise ValueError(f"expected {NUM_VIDEOS * num_frames} labeled frames, got {rows}")
     return float(rows)
 
 

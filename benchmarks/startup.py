@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/startup.py [--rounds N] [--json FILE]
 
-Everything runs in fresh processes. "first clip" is a 10 s clip labelled by a process that has just loaded its model,
+Everything runs in fresh processes. "first clip" is a 10 s clip labeled by a process that has just loaded its model,
 "next clip" the same once more; "first rows" is when the labels of its first frames are known.
 """
 

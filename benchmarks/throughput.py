@@ -1,4 +1,4 @@
-"""How fast a video is labelled: against the loop a user would write, and against what the cores allow.
+"""How fast a video is labeled: against the loop a user would write, and against what the cores allow.
 
     .venv/bin/python benchmarks/throughput.py [--rounds N] [--json FILE]
 
@@ -65,7 +65,7 @@ def plain_loop(video: Path, backbone: Backbone, head: torch.nn.Module, stride: i
 
 @dataclass(frozen=True)
 class Stages:
-    """Each stage of labelling on its own; every method says how many frames it did."""
+    """Each stage of labeling on its own; every method says how many frames it did."""
 
     video: Path
     decoder: DecoderProcess

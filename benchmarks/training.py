@@ -5,12 +5,12 @@
 Drawn features of the default width lie in memory-mapped .npy files, as the feature store keeps them. "ours" is
 `videoseq.training.fit` with its defaults, which reads them chunk by chunk, validation and copies of the best weights
 included. What counts is the time from the end of the first epoch to the end of the last: what is done once, which is
-worker processes there and components here, is shown beside it in the rate of the whole run. Amounts are labelled
+worker processes there and components here, is shown beside it in the rate of the whole run. Amounts are labeled
 frames, of training and validation alike.
 
 lightning-action is driven through what it publishes: its `DataModule` (sequences of 500, batches of 32, four worker
 processes, ZScore, 90 % to train on) and its `Segmenter` (Adam, 1e-3, class weights), fitted by `lightning.Trainer` as
-its `train()` does it. Where this departs from `train()`, it is in its favour: its `FeatureDataset` is given the arrays
+its `train()` does it. Where this departs from `train()`, it is in its favor: its `FeatureDataset` is given the arrays
 instead of CSV files to parse, before the clock starts; TensorBoard, the progress bar and checkpoints are off. Three
 times: the RNN head with the size of its documentation's example (two layers of 256; LSTM is its default cell), the
 same as one GRU layer of 64 units like ours, and that one without worker processes, which are a loss on few cores.
@@ -68,13 +68,13 @@ def timed(run: Run, epochs: list[harness.Sample]) -> Callable[[], float]:
 def draw_clips(folder: Path) -> list[Clip]:
     """Clips whose features hint at their targets, in files that are memory-mapped."""
     random = np.random.default_rng(0)
-    centres = random.normal(size=(len(CLASSES), FEATURE_SIZE)).astype(np.float32)
+    centers = random.normal(size=(len(CLASSES), FEATURE_SIZE)).astype(np.float32)
     clips = []
     for number in range(NUM_CLIPS):
         num_steps = NUM_STEPS[number % len(NUM_STEPS)]
         targets = np.repeat(random.integers(0, len(CLASSES), num_steps // 50), 50)
         noise = random.standard_normal((num_steps, FEATURE_SIZE), dtype=np.float32)
-        np.save(folder / f"{number}.npy", centres[targets] * 0.1 + noise)
+        np.save(folder / f"{number}.npy", centers[targets] * 0.1 + noise)
         features = np.load(folder / f"{number}.npy", mmap_mode="r")
         seconds, zeros = np.arange(num_steps) / 10, np.zeros(num_steps, np.int64)
         stored = VideoFeatures(f"{number:064x}", seconds, zeros, zeros + 1, features, num_steps / 10, ())

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/workers.py [--rounds N] [--json FILE]
 
 Each way also labels four videos of two frames, which is what starting costs: interpreter, libraries, model, decoders.
-The medians of both are subtracted for the rate of the labelling itself.
+The medians of both are subtracted for the rate of the labeling itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MIN_GAIN, MIN_AGAINST_ONE = 1.7, 1.0
 
 
 def draw_videos(folder: Path, num_frames: int) -> Path:
-    """Copies of one video, which are labelled one by one all the same."""
+    """Copies of one video, which are labeled one by one all the same."""
     folder.mkdir()
     first = draw_video(folder / "0.mp4", num_frames)
     for number in range(1, NUM_VIDEOS):
@@ -42,7 +42,7 @@ def draw_videos(folder: Path, num_frames: int) -> Path:
 
 
 def label(videos: Path, model: Path, num_workers: int, cores: list[int], num_frames: int) -> float:
-    """The real command on some cores; the frames that it labelled."""
+    """The real command on some cores; the frames that it labeled."""
     program = Path(sys.executable).with_name("videoseq")
     with tempfile.TemporaryDirectory() as out:
         command = [program, "label", videos, "--model", model, "--out", out, "--workers", str(num_workers), "--quiet"]
@@ -50,7 +50,7 @@ def label(videos: Path, model: Path, num_workers: int, cores: list[int], num_fra
         subprocess.run(command, check=True, preexec_fn=pin)
         rows = sum(len(path.read_bytes().splitlines()) - 1 for path in Path(out).glob("*.frames.csv"))
     if rows != NUM_VIDEOS * num_frames:
-        raise ValueError(f"expected {NUM_VIDEOS * num_frames} labelled frames, got {rows}")
+        raise ValueError(f"expected {NUM_VIDEOS * num_frames} labeled frames, got {rows}")
     return float(rows)
 
 

@@ -99,7 +99,7 @@ model = videoseq.train("clips", out="day/model", settings=small, device="cpu", l
 assert "features" in heard.stages, heard.stages
 
 result = videoseq.evaluate(model, "clips", listener=heard)
-assert result.metrics["labellers"]["model"]["headline"]["accuracy"]["value"] > 0.8
+assert result.metrics["labelers"]["model"]["headline"]["accuracy"]["value"] > 0.8
 assert list(result.to_pandas().index) == ["model", "no context", "majority class"]
 result.write_report("day/report", images=False)
 

@@ -56,7 +56,7 @@ def test_a_label_names_several_classes_and_blanks_beside_them_do_not_count():
     assert targets_of(annotation((0, 1, "sit|sit"))) == targets_of(annotation((0, 1, "sit")))
 
 
-def test_in_a_file_with_a_row_per_frame_no_label_is_no_class_and_no_row_is_unlabelled(tmp_path):
+def test_in_a_file_with_a_row_per_frame_no_label_is_no_class_and_no_row_is_unlabeled(tmp_path):
     found = targets_of(read(tmp_path, "frame,label", "1,sit|groom", "2,", "3,rear", "7,", "6,sit"))
     assert found == [
         [NO, 1, 0, 0, NO, NO, 0, 0, NO, NO], [NO, 0, 0, 1, NO, NO, 0, 0, NO, NO], [NO, 1, 0, 0, NO, NO, 1, 0, NO, NO],

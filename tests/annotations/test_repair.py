@@ -59,8 +59,8 @@ def write(tmp_path: Path, kind: str, rows: str) -> Path:
 
 
 def brief(findings: tuple[Finding, ...]) -> list[str]:
-    """Each code with ``!`` for an error and ``+`` for a fix; unlabelled gaps are left out."""
-    return [f.code + "!" * f.is_error + "+" * bool(f.fix) for f in findings if f.code != "gap_unlabelled"]
+    """Each code with ``!`` for an error and ``+`` for a fix; unlabeled gaps are left out."""
+    return [f.code + "!" * f.is_error + "+" * bool(f.fix) for f in findings if f.code != "gap_unlabeled"]
 
 
 def repaired_text(fit: Fit, path: Path) -> str:
@@ -167,7 +167,7 @@ def test_each_misfit_is_found_named_and_mended(tmp_path, kind, rows, codes, name
 def test_labels_counted_at_another_rate(tmp_path, video, kind, rows, codes, drift, repaired):
     fit = video.check(write(tmp_path, kind, rows))
     assert brief(fit.findings) == codes
-    assert drift in " ".join(f.message for f in fit.findings if f.code != "gap_unlabelled")
+    assert drift in " ".join(f.message for f in fit.findings if f.code != "gap_unlabeled")
     assert repaired_text(fit, tmp_path / "out.csv") == repaired
 
 
@@ -187,10 +187,10 @@ def test_a_mistake_that_another_one_hides_is_mended_as_well(tmp_path, video, kin
     assert video.check(tmp_path / "out.csv").findings == tuple(f for f in fit.findings if not f.fix)
 
 
-def test_gaps_are_counted_and_unlabelled_rows_fill_them(tmp_path):
+def test_gaps_are_counted_and_unlabeled_rows_fill_them(tmp_path):
     (gap,) = TWENTY.check(write(tmp_path, "i", "0,5,a 5,8, 12,20,b")).findings
     assert gap == Finding(
-        "gap_unlabelled", "4 of 20 frames are in no row, the first is frame 8; they count as unlabeled", "", False
+        "gap_unlabeled", "4 of 20 frames are in no row, the first is frame 8; they count as unlabeled", "", False
     )
 
 
@@ -244,7 +244,7 @@ def test_what_is_no_annotation_is_an_error(tmp_path, content, message):
 def test_a_file_without_rows_has_only_a_gap(tmp_path):
     for kind in HEADERS:
         fit = TWENTY.check(write(tmp_path, kind, ""))
-        assert [f.code for f in fit.findings] == ["gap_unlabelled"]
+        assert [f.code for f in fit.findings] == ["gap_unlabeled"]
         assert not fit.is_repaired
 
 
@@ -291,7 +291,7 @@ def test_a_good_file_is_never_accused(tmp_path_factory, video, kind, data):
     if None not in labels:
         assert [f.code for f in fit.findings if f.code != "variable_rate_drift"] == []
     else:
-        gaps = [f.message for f in fit.findings if f.code == "gap_unlabelled"]
+        gaps = [f.message for f in fit.findings if f.code == "gap_unlabeled"]
         assert [message.split(" of ")[0] for message in gaps] == [str(labels.count(None))]
 
 
@@ -350,9 +350,9 @@ def test_a_repaired_table_is_read_and_fits(tmp_path_factory, video, kind, num_da
     notes, kept = [row["note"] for row in originals], iter(row["note"] for row in originals)
     assert all(row["note"] in kept for row in fit.rows), "the rows that are left keep their order"
     assert len(fit.rows) <= len(notes)
-    labelled = {i for i, row in enumerate(originals) if not row["label"]}
+    labeled = {i for i, row in enumerate(originals) if not row["label"]}
     if kind != "per_frame":
-        assert sum(not row["label"] for row in fit.rows) == len(labelled), "unlabelled intervals stay"
+        assert sum(not row["label"] for row in fit.rows) == len(labeled), "unlabeled intervals stay"
     again = video.check(folder / "mended.csv", is_multilabel=is_multilabel)
     assert not again.is_repaired
     assert sorted(f.code for f in again.findings) == sorted(f.code for f in fit.findings if not f.fix)
@@ -404,10 +404,10 @@ def test_other_ways_to_count_frames_are_undone(tmp_path_factory, kind, is_inclus
         ("i", "0,9,a 5,12,b 5,9,c", [], "0,9,a 5,12,b 5,9,c"),
         ("i", "0,9,a 2,5,b 3,12,a", ["overlap+"], "0,12,a 2,5,b"),
         ("i", "0,9,A 5,12,a 6,8,b", ["alike_labels!+", "overlap+"], "0,12,A 6,8,b"),
-        ("f", "0,a|b 1, 2,", ["gap_unlabelled"], "0,a|b 1, 2,"),
+        ("f", "0,a|b 1, 2,", ["gap_unlabeled"], "0,a|b 1, 2,"),
     ],
 )
-def test_behaviours_that_overlap_are_left_alone_and_what_no_interval_covers_is_no_gap(
+def test_behaviors_that_overlap_are_left_alone_and_what_no_interval_covers_is_no_gap(
     tmp_path, kind, rows, codes, repaired
 ):
     path = write(tmp_path, kind, rows)

@@ -1,4 +1,4 @@
-"""The recipes that ours is compared with learn what can be learnt, and look at no future: the comparison is fair."""
+"""The recipes that ours is compared with learn what can be learned, and look at no future: the comparison is fair."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECIPES = [recipes.lightning_action, recipes.miniroad, recipes.carried_hidden, r
 
 
 def make_sequence(seed: int, num_steps: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two classes that a single step tells apart, the second half of the time the second; some steps unlabelled."""
+    """Two classes that a single step tells apart, the second half of the time the second; some steps unlabeled."""
     generator = torch.Generator().manual_seed(seed)
     targets = (torch.arange(num_steps) >= num_steps // 2).long()
     features = torch.randn(num_steps, 6, generator=generator) * 0.3

@@ -12,7 +12,7 @@ from videoseq.data.image_augmentation import ImageAugmentation, ImageChange
 
 
 def plain_images(*levels: int) -> torch.Tensor:
-    """Evenly coloured images of 4 × 4."""
+    """Evenly colored images of 4 × 4."""
     return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous()
 
 
@@ -27,7 +27,7 @@ def test_mirrored_left_to_right():
         ({"brightness": 1.5}, (0, 150, 255)),
         ({"contrast": 0.0}, (128, 128, 128)),
         ({"contrast": 2.0}, (0, 72, 255)),
-        ({"saturation": 3.0}, (0, 100, 200)),  # grey has no colour to be changed
+        ({"saturation": 3.0}, (0, 100, 200)),  # gray has no color to be changed
         ({"contrast": 0.5, "brightness": 2.0}, (128, 228, 255)),  # 2 · (127.5 + (x − 127.5) / 2)
     ],
     ids=str,
@@ -36,7 +36,7 @@ def test_light_by_hand(change, expected):
     assert torch.equal(ImageChange(**change)(plain_images(0, 100, 200)), plain_images(*expected))
 
 
-def test_without_saturation_a_colour_is_its_grey():
+def test_without_saturation_a_color_is_its_gray():
     red = torch.tensor([200, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
     assert ImageChange(saturation=0.0)(red).flatten().tolist() == [60, 60, 60]  # 0.299 · 200
 

@@ -1,4 +1,4 @@
-"""Batches: in training every step is met once, in order, with the state that labelling would have."""
+"""Batches: in training every step is met once, in order, with the state that labeling would have."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_without_a_carried_state_each_chunk_is_judged_by_itself():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "none"])
-def test_training_sees_the_state_as_labelling_does(cell, shuffle):
+def test_training_sees_the_state_as_labeling_does(cell, shuffle):
     """The module that is trained, chunk by chunk in batches, against the head on each whole clip alone."""
     clips = [make_clip(i, ([1, 2, 0, 1, 1, 3] * 9)[:length], width=5) for i, length in enumerate([37, 5, 50, 1, 22])]
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Splits and folds: whole groups, every clip once, drawn from the seed; what measures was not learnt from."""
+"""Splits and folds: whole groups, every clip once, drawn from the seed; what measures was not learned from."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_validation_and_training_both_meet_every_class_that_allows_it():
         assert len(chosen & {"rare 1", "rare 2"}) == 1
 
 
-def test_validation_comes_near_the_fraction_of_labelled_frames():
+def test_validation_comes_near_the_fraction_of_labeled_frames():
     clips = clips_of([("big", [0] * 60 + [IGNORE_INDEX] * 900), *((f"g{i}", [0] * 10) for i in range(4))])
     assert choose_validation_groups(clips, 1, 0.6, seed=0) == {"big"}
     assert choose_validation_groups(clips, 1, 0.1, seed=0) < {"g0", "g1", "g2", "g3"}
@@ -90,7 +90,7 @@ def test_folds_leave_every_group_out_once_and_learn_from_all_others(grouped, max
         assert sorted(map(id, [*fold.train, *fold.held_out])) == sorted(map(id, clips))
 
 
-def test_folds_share_out_the_labelled_frames():
+def test_folds_share_out_the_labeled_frames():
     clips = clips_of([("big", [0] * 40), *((f"g{i}", [0] * 10 + [IGNORE_INDEX] * 50 * i) for i in range(8))])
     folds = leave_groups_out(clips, 1, 3)
     assert [count_classes(fold.held_out, 1).item() for fold in folds] == [40, 40, 40]

@@ -27,7 +27,7 @@ def test_frames_bouts_and_groups_are_counted():
     clips[1].targets[:] = [1, 1, 1, 1]
     off, on, never = describe_clips(clips, ClassNames(["off", "on", "never"]))
     assert (off.num_frames, off.num_bouts) == (3, 2)
-    assert (on.num_frames, on.num_bouts) == (7, 3)  # an unlabelled frame ends a bout
+    assert (on.num_frames, on.num_bouts) == (7, 3)  # an unlabeled frame ends a bout
     assert (never.num_frames, never.num_bouts, never.median_bout_seconds, never.groups) == (0, 0, None, ())
     assert off.groups == (clips[0].entry.group,)
     step = float(np.diff(clips[0].features.seconds)[0])

@@ -60,7 +60,7 @@ def network(backbone: Backbone, images: torch.Tensor) -> QuantizedNetwork:
 
 @pytest.fixture(scope="module")
 def made(cli: Cli, model_folder: Path, light_dataset: Path, tmp_path_factory: pytest.TempPathFactory):
-    """What the program says and writes: the model of the lights, quantised on their clips."""
+    """What the program says and writes: the model of the lights, quantized on their clips."""
     out = tmp_path_factory.mktemp("int8") / "model8"
     return cli("quantize", model_folder, light_dataset, "--out", out, "--json", "--threads", 2), out
 
@@ -117,7 +117,7 @@ def test_its_features_depend_on_neither_the_batch_nor_the_number_of_threads(back
 
 
 @pytest.mark.slow
-def test_what_quantises_prints_nothing(backbone, images, capfd):
+def test_what_quantizes_prints_nothing(backbone, images, capfd):
     quantizer.quantize_backbone(backbone, images[:2])
     assert capfd.readouterr() == ("", "")
 
@@ -133,7 +133,7 @@ def test_without_nncf_the_extra_is_named(backbone, images, monkeypatch, call, tm
 
 @pytest.mark.slow
 def test_nothing_is_reported_anywhere():
-    """It is quantised where no socket can be made; the makers' telemetry is there, and not imported."""
+    """It is quantized where no socket can be made; the makers' telemetry is there, and not imported."""
     assert importlib.util.find_spec("openvino_telemetry") is not None
     text = """
 import socket, sys, torch
@@ -333,7 +333,7 @@ def test_it_is_labeled_with_and_evaluated(model8, model_folder, light_dataset, c
 
 
 @pytest.mark.slow
-def test_where_there_is_nothing_to_quantise_it_says_which_command_does(
+def test_where_there_is_nothing_to_quantize_it_says_which_command_does(
     model_folder, light_dataset, clip, call, tmp_path
 ):
     int8 = ("--precision", "int8")
@@ -370,7 +370,7 @@ def test_what_stands_at_out_is_replaced_only_when_told_to(model8, call, copied, 
     monkeypatch.setattr("videoseq.export.int8.quantize_backbone", lambda backbone, images: network)
     monkeypatch.setattr("videoseq.models.model_folder.MIN_AGREEMENT", 0.0)
     check_one_line(call("quantize", model8, clip, "--out", copied), 74, "--overwrite")
-    ended = call("quantize", copied, clip, "--out", copied, "--overwrite")  # quantised again, in its place
+    ended = call("quantize", copied, clip, "--out", copied, "--overwrite")  # quantized again, in its place
     assert ended.status == 0, ended.err
     assert "frames of 1 videos, also used for calibration" in ended.err
     assert load_model_folder(copied).quantized.sha256 == network.sha256

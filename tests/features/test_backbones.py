@@ -41,10 +41,10 @@ def test_equal_to_an_independent_implementation(backbone, pictures, capsys):
     capsys.readouterr()  # it prints
     images = torch.stack([backbone.identity.preprocessing.resize(picture) for picture in pictures])
     features = backbone(images)
-    normalised = (images.float() - 127.0) / 128.0
-    expected = other.extract_features(normalised).mean(dim=(2, 3))
+    normalized = (images.float() - 127.0) / 128.0
+    expected = other.extract_features(normalized).mean(dim=(2, 3))
     torch.testing.assert_close(features, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(backbone.network.classifier(features), other(normalised), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(backbone.network.classifier(features), other(normalized), atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()
@@ -115,7 +115,7 @@ def test_a_frame_does_not_see_its_batch():
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(720, 1280), (200, 100), (480, 643)], ids=str)
-def test_resize_is_within_a_grey_level_of_the_reference(size, interpolation):
+def test_resize_is_within_a_gray_level_of_the_reference(size, interpolation):
     """Pillow's resize, with which the backbones were trained; whether the picture becomes smaller or larger."""
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     photograph = np.resize(photographs.astronaut(), (*size, 3))
@@ -129,13 +129,13 @@ def test_resize_is_within_a_grey_level_of_the_reference(size, interpolation):
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_resize_is_antialiased_and_covers_the_whole_picture(interpolation):
-    """A fine checkerboard becomes even grey; a mark in each corner stays in its corner."""
+    """A fine checkerboard becomes even gray; a mark in each corner stays in its corner."""
     settings = Preprocessing(height=56, width=56, interpolation=interpolation, mean=(0, 0, 0), std=(1, 1, 1))
     board = (np.indices((720, 1280)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    grey = settings.resize(np.repeat(board[..., None], 3, axis=2))
-    assert grey.shape == (3, 56, 56)
-    assert grey.dtype == torch.uint8
-    assert grey.float().std() < 4
+    gray = settings.resize(np.repeat(board[..., None], 3, axis=2))
+    assert gray.shape == (3, 56, 56)
+    assert gray.dtype == torch.uint8
+    assert gray.float().std() < 4
     corners = np.zeros((720, 1280, 3), np.uint8)
     corners[:40, :80] = corners[-40:, :80] = corners[:40, -80:] = corners[-40:, -80:] = 255
     small = settings.resize(corners)[0]
@@ -155,7 +155,7 @@ def test_missing_weights_name_the_extra(monkeypatch):
         load_backbone(BackboneSettings(name="efficientnet_lite1"))
 
 
-def test_an_unknown_name_gets_its_neighbour():
+def test_an_unknown_name_gets_its_neighbor():
     with pytest.raises(ConfigError, match=r"did you mean 'efficientnet_lite0'"):
         load_backbone(BackboneSettings(name="efficientnet-lite0"))
 

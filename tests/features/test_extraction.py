@@ -159,7 +159,7 @@ def test_times_are_the_containers(runtime, tmp_path):
 
 
 def write_pictures(path: Path, levels: list[int]) -> Path:
-    """Grey pictures without loss, so that equal ones stay equal."""
+    """Gray pictures without loss, so that equal ones stay equal."""
     random = np.random.default_rng(0)
     texture = random.integers(0, 20, (72, 96, 3), dtype=np.uint8)
     return write_video(path, [texture + np.uint8(level) for level in levels], fps=10, fourcc="FFV1")

@@ -36,7 +36,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("video") / "new.mp4", light_frames(61, 33, seed=77), fps=24)
 
 
-def test_the_model_has_learnt(model, video):
+def test_the_model_has_learned(model, video):
     labels = model.label(video)
     assert labels.names[:25] == ["dark"] * 25
     assert labels.names[40:] == ["bright"] * 21

@@ -109,7 +109,7 @@ def test_decoding_holds_a_label_over_both_passes(parameters):
     assert (held["class_index"] == held["class_index"][0]).all()
 
 
-def test_what_looks_ahead_is_refused_where_frames_are_labelled_as_they_come():
+def test_what_looks_ahead_is_refused_where_frames_are_labeled_as_they_come():
     for name in ("bidirectional", "ensemble"):
         with pytest.raises(ModelError, match=r"looks at no later frame, got a bidirectional one") as caught:
             SequenceLabeler(HEADS[name])

@@ -37,7 +37,7 @@ Moment = tuple[int, str]  # an operation's number, and what happens there
 
 
 class Scene(NamedTuple):
-    """What is labelled by which program, and what comes of it if nothing happens."""
+    """What is labeled by which program, and what comes of it if nothing happens."""
 
     program: Program
     args: list[str]

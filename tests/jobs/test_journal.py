@@ -117,7 +117,7 @@ def test_failures_are_those_that_failed(tmp_path):
     assert (tmp_path / "failures.jsonl").read_text() == ""
 
 
-def test_a_folder_is_another_models_once_something_has_been_labelled(tmp_path):
+def test_a_folder_is_another_models_once_something_has_been_labeled(tmp_path):
     journal = Journal(tmp_path)
     work = {"model": "model", "model_sha256": "a"}
     write_run_file(tmp_path, None, work, inputs=[], num_workers=1, decoder_options={}, settings=LabelSettings())

@@ -337,7 +337,7 @@ class Stopped(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stopped(videos: Path, model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stopped]]:
-    """Runs of which a first video was labelled and which got a signal when both workers were at others."""
+    """Runs of which a first video was labeled and which got a signal when both workers were at others."""
     if sys.platform != "linux":
         pytest.skip("processes are counted as Linux does")
     folder = tmp_path_factory.mktemp("stopped")

@@ -1,4 +1,4 @@
-"""Labelling on a Ray cluster: the same bytes as on one machine, whatever dies meanwhile, and nobody left behind."""
+"""Labeling on a Ray cluster: the same bytes as on one machine, whatever dies meanwhile, and nobody left behind."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ def test_without_an_address_ray_is_started_and_ended(videos, model_folder, by_on
 @pytest.mark.slow
 def test_a_stopped_run_leaves_nobody_and_nothing_half_written(videos, model_folder, tmp_path):
     shutil.copytree(videos, tmp_path / "in")
-    write_spelled(tmp_path / "in" / "b.mp4", 900, fps=10)  # is being labelled long after the first is done
+    write_spelled(tmp_path / "in" / "b.mp4", 900, fps=10)  # is being labeled long after the first is done
     run = start(tmp_path / "in", model_folder, "out")
     out = tmp_path / "out"
     journal = out / "results.jsonl"

@@ -1,4 +1,4 @@
-"""One video of many with the real model: labelled, remembered, done again when something has changed."""
+"""One video of many with the real model: labeled, remembered, done again when something has changed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def model(model_folder: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def labelled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
+def labeled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     """A folder with a video, the folder of its labels, and the result."""
-    folder = tmp_path_factory.mktemp("labelled")
+    folder = tmp_path_factory.mktemp("labeled")
     shutil.copy(clip, folder / "clip.mp4")
     (job,) = plan_jobs([str(folder / "clip.mp4")], folder / "out")
     journal = Journal(folder / "out")
@@ -43,8 +43,8 @@ def labelled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     return folder, folder / "out", result
 
 
-def test_a_good_video_is_complete(labelled, model):
-    folder, out, result = labelled
+def test_a_good_video_is_complete(labeled, model):
+    folder, out, result = labeled
     assert (result.state, result.code, result.message, result.notices) == ("complete", "", "", [])
     assert result.path == str(folder / "clip.mp4")
     assert result.num_frames == 20
@@ -80,12 +80,12 @@ def test_run_json_says_what_ran(model, model_folder, tmp_path):
 
 
 @pytest.fixture
-def done(labelled, model, tmp_path) -> tuple[Path, Job]:
-    """A copy of the labelled folder to change, and its job, which is done."""
-    shutil.copytree(labelled[0], tmp_path, dirs_exist_ok=True)
+def done(labeled, model, tmp_path) -> tuple[Path, Job]:
+    """A copy of the labeled folder to change, and its job, which is done."""
+    shutil.copytree(labeled[0], tmp_path, dirs_exist_ok=True)
     (job,) = plan_jobs([str(tmp_path / "clip.mp4")], tmp_path / "out")
     journal = Journal(tmp_path / "elsewhere")
-    journal.append(replace(labelled[2], path=str(job.video)))
+    journal.append(replace(labeled[2], path=str(job.video)))
     shutil.copy(tmp_path / "elsewhere" / "results.jsonl", tmp_path / "out")
     assert Journal(tmp_path / "out").find(job, model.contents.sha256, LabelSettings())
     return tmp_path / "out", job
@@ -202,7 +202,7 @@ def test_a_place_that_cannot_be_written_is_no_fault_of_the_video(model, clip, tm
 
 
 @pytest.mark.parametrize("name", [*ODD_NAMES, NOT_UTF8], ids=ascii)
-def test_odd_names_are_labelled_and_remembered(name, model, clip, tmp_path):
+def test_odd_names_are_labeled_and_remembered(name, model, clip, tmp_path):
     (tmp_path / "in").mkdir()
     video = Path(shutil.copy(clip, tmp_path / "in" / name))
     (job,) = plan_jobs([str(video)], tmp_path / "out")

@@ -18,8 +18,8 @@ def projected(head: CausalRNN, features: np.ndarray) -> np.ndarray:
     """The input projection by hand: Linear, LayerNorm, ReLU."""
     weights = {name: tensor.numpy() for name, tensor in head.recurrent.projection.state_dict().items()}
     linear = features @ weights["0.weight"].T + weights["0.bias"]
-    centred = linear - linear.mean(axis=1, keepdims=True)
-    normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)
+    centered = linear - linear.mean(axis=1, keepdims=True)
+    normal = centered / np.sqrt((centered**2).mean(axis=1, keepdims=True) + 1e-5)
     return np.maximum(normal * weights["1.weight"] + weights["1.bias"], 0.0)
 
 

@@ -33,9 +33,9 @@ def weights_of(cell: Cell) -> dict[str, np.ndarray]:
     return {name: tensor.double().numpy() for name, tensor in cell.state_dict().items()}
 
 
-def normalised(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
+def normalized(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    centered = x - x.mean(axis=-1, keepdims=True)
+    scaled = centered / np.sqrt((centered**2).mean(axis=-1, keepdims=True) + 1e-5)
     return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 
@@ -69,7 +69,7 @@ def test_attention_is_its_layers_written_out(window):
     x = units[0].double().numpy() @ w["first.weight"].T + w["first.bias"]
     for layer in range(2):
         of = {name.removeprefix(f"layers.{layer}."): value for name, value in w.items()}
-        qkv = normalised(x, of, "norm") @ of["query_key_value.weight"].T + of["query_key_value.bias"]
+        qkv = normalized(x, of, "norm") @ of["query_key_value.weight"].T + of["query_key_value.bias"]
         q, k, v = (part.reshape(20, 2, WIDTH // 2) for part in np.split(qkv, 3, axis=1))
         mixed = np.zeros((20, 2, WIDTH // 2))
         for t in range(20):
@@ -78,9 +78,9 @@ def test_attention_is_its_layers_written_out(window):
                 scores = k[seen, head] @ q[t, head] / np.sqrt(WIDTH // 2) + of["distance_bias"][head, t - seen]
                 mixed[t, head] = softmax(scores) @ v[seen, head]
         x = x + mixed.reshape(20, WIDTH) @ of["mixing.weight"].T + of["mixing.bias"]
-        inner = normalised(x, of, "feed_forward.0") @ of["feed_forward.1.weight"].T + of["feed_forward.1.bias"]
+        inner = normalized(x, of, "feed_forward.0") @ of["feed_forward.1.weight"].T + of["feed_forward.1.bias"]
         x = x + np.maximum(inner, 0) @ of["feed_forward.4.weight"].T + of["feed_forward.4.bias"]
-    expected = normalised(x, w, "last_norm")
+    expected = normalized(x, w, "last_norm")
     np.testing.assert_allclose(cell.advance(units, cell.initial(1))[0][0], expected, rtol=1e-3, atol=1e-4)
 
 

@@ -255,7 +255,7 @@ def test_what_waits_is_bounded_by_the_delay():
 # the chain
 
 
-def test_transitions_are_counted_within_clips_between_labelled_steps():
+def test_transitions_are_counted_within_clips_between_labeled_steps():
     ignore = IGNORE_INDEX
     clips = [np.array([0, 0, 1, ignore, 1, 1]), np.array([0, ignore]), np.array([ignore])]
     chain = MarkovChain.estimate(clips, 2)

@@ -132,4 +132,4 @@ def test_the_programs_train_label_and_evaluate(settings, fact, call, light_datas
         assert [int(row["frame"]) for row in csv.DictReader(file)] == list(range(NUM_FRAMES))
     ended = call("evaluate", folder, light_dataset, "--cache", cache, "--device", "cpu", "--json", "--quiet")
     assert ended.status == 0, ended.err
-    assert json.loads(ended.out)["labellers"]["model"]["headline"]["accuracy"]["value"] > 0.9
+    assert json.loads(ended.out)["labelers"]["model"]["headline"]["accuracy"]["value"] > 0.9

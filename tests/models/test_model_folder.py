@@ -372,7 +372,7 @@ def test_torch_load_is_told_weights_only_and_never_given_a_file_of_the_folder(mo
     assert not any(path.is_relative_to(model_folder) for path, _ in calls)
 
 
-def test_loading_and_labelling_open_no_socket(model_folder, video, monkeypatch):
+def test_loading_and_labeling_open_no_socket(model_folder, video, monkeypatch):
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("a socket was asked for")
 

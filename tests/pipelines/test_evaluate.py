@@ -1,4 +1,4 @@
-"""``videoseq evaluate`` with another labeller in its call: a second annotator, or a previous model."""
+"""``videoseq evaluate`` with another labeler in its call: a second annotator, or a previous model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_kappa_of_a_second_annotator_by_hand(call, light_dataset, ben, tmp_path)
     ended = call("evaluate", ben / "clip0.csv", ann, "--json")
     assert ended.status == 0
     metrics = json.loads(ended.out)
-    found = metrics["labellers"]["other annotator"]
+    found = metrics["labelers"]["other annotator"]
     dark, dark_to_ben = SWITCH / NUM_FRAMES, 14 / NUM_FRAMES
     by_chance = dark * dark_to_ben + (1 - dark) * (1 - dark_to_ben)
     assert found["headline"]["kappa"]["value"] == pytest.approx((0.9 - by_chance) / (1 - by_chance))
@@ -77,11 +77,11 @@ def test_what_only_one_annotated_is_written_and_said(call, light_dataset, ben, t
     assert os.listdir(tmp_path / "out") == ["metrics.json"]
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics == json.loads(ended.out)
-    keys = ["annotators", "background", "labellers", "measured_on", "notices", "schema_version", "videos"]
+    keys = ["annotators", "background", "labelers", "measured_on", "notices", "schema_version", "videos"]
     assert sorted(metrics) == keys
-    assert (metrics["schema_version"], metrics["measured_on"]) == (2, "all")
+    assert (metrics["schema_version"], metrics["measured_on"]) == (3, "all")
     assert [video["video"] for video in metrics["videos"]] == ["clip0.mp4", "clip5.mp4"]
-    accuracies = [video["labellers"]["other annotator"]["accuracy"] for video in metrics["videos"]]
+    accuracies = [video["labelers"]["other annotator"]["accuracy"] for video in metrics["videos"]]
     assert accuracies == [0.9, 1.0]
     videos = [str(light_dataset / f"clip{number}.mp4") for number in (1, 2, 3, 4)]
     assert metrics["annotators"]["targets"]["only"] == videos
@@ -122,17 +122,17 @@ def test_the_table_of_two_annotators_fits_80_columns(call, light_dataset, tmp_pa
     assert any(line.startswith("the animal sits i…") for line in table)
 
 
-def test_frames_that_only_one_labelled_are_counted_until_they_have_a_name(call, light_dataset, ben):
+def test_frames_that_only_one_labeled_are_counted_until_they_have_a_name(call, light_dataset, ben):
     write(ben / "clip0.csv", "start_frame,stop_frame,label", "14,40,bright")
     assert "not compared: 0 frames that only A labeled, 14 that only B did" in call("evaluate", ben, light_dataset).out
     ended = call("evaluate", ben, light_dataset, "--background", "dark", "--json")
     metrics = json.loads(ended.out)
     assert metrics["background"] == "dark"
-    assert metrics["labellers"]["other annotator"]["confusion"][0][1] == 4
+    assert metrics["labelers"]["other annotator"]["confusion"][0][1] == 4
     assert "not compared" not in ended.err
 
 
-def test_a_class_misspelt_by_one_annotator_is_named(call, light_dataset, ben):
+def test_a_class_misspelled_by_one_annotator_is_named(call, light_dataset, ben):
     write(ben / "clip0.csv", "start_s,stop_s,label", "0,1,dark", "1,2,brigth")
     ended = call("evaluate", ben, light_dataset)
     assert "class_of_one_annotator: only ben has the class 'brigth' (did you mean 'bright'?)" in ended.err
@@ -218,12 +218,12 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
     call, model_folder, old_model, light_dataset, cache, tmp_path
 ):
     args = (light_dataset, "--out", tmp_path / "out", "--cache", cache, "--json")
-    alone = json.loads(call("evaluate", old_model, *args, "--quiet").out)["labellers"]["model"]
+    alone = json.loads(call("evaluate", old_model, *args, "--quiet").out)["labelers"]["model"]
     ended = call("evaluate", model_folder, *args, "--baseline", old_model)
     assert ended.status == 0
     metrics = json.loads(ended.out)
-    assert list(metrics["labellers"]) == ["model", "previous model", "no context", "majority class"]
-    beside, new = metrics["labellers"]["previous model"], metrics["labellers"]["model"]
+    assert list(metrics["labelers"]) == ["model", "previous model", "no context", "majority class"]
+    beside, new = metrics["labelers"]["previous model"], metrics["labelers"]["model"]
     assert list(beside["per_class"]) == ["bright", "dark"] == list(alone["per_class"])[::-1]
     assert beside["per_class"] == alone["per_class"]
     assert beside["confusion"] == [row[::-1] for row in alone["confusion"][::-1]]
@@ -233,7 +233,7 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
     for name, difference in metrics["model_minus_previous"].items():
         expected = new["headline"][name]["value"] - beside["headline"][name]["value"]
         assert difference["value"] == pytest.approx(expected), name
-    assert set(metrics["videos"][0]["labellers"]) == set(metrics["labellers"])
+    assert set(metrics["videos"][0]["labelers"]) == set(metrics["labelers"])
     assert metrics["previous_model"]["path"] == str(old_model)
     assert "model minus previous model" in ended.err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -244,7 +244,7 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
 def test_a_model_beside_itself_makes_no_difference(call, model_folder, light_dataset, cache):
     args = ("evaluate", model_folder, light_dataset, "--cache", cache, "--json", "--baseline", model_folder)
     metrics = json.loads(call(*args).out)
-    assert metrics["labellers"]["model"] == metrics["labellers"]["previous model"]
+    assert metrics["labelers"]["model"] == metrics["labelers"]["previous model"]
     assert {difference["value"] for difference in metrics["model_minus_previous"].values()} == {0.0}
     assert metrics["model_minus_previous"]["accuracy"]["p_value"] == 1.0
 
@@ -277,7 +277,7 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
     keys = [
         "background",
         "folds",
-        "labellers",
+        "labelers",
         "measured_on",
         "model_minus_no_context",
         "notices",
@@ -286,14 +286,14 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
         "videos",
     ]
     assert sorted(metrics) == keys
-    assert sorted(metrics["labellers"]) == ["majority class", "model", "no context"]
-    assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 2)
+    assert sorted(metrics["labelers"]) == ["majority class", "model", "no context"]
+    assert (metrics["measured_on"], metrics["schema_version"]) == ("all", 3)
     assert [video["video"] for video in metrics["videos"]] == [f"clip{number}.mp4" for number in range(6)]
-    of_model = metrics["labellers"]["model"]
-    accuracy, majority = (of["headline"]["accuracy"] for of in (of_model, metrics["labellers"]["majority class"]))
+    of_model = metrics["labelers"]["model"]
+    accuracy, majority = (of["headline"]["accuracy"] for of in (of_model, metrics["labelers"]["majority class"]))
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
     assert accuracy["value"] > majority["value"]
-    in_videos = sum(video["labellers"]["model"]["num_frames"] for video in metrics["videos"])
+    in_videos = sum(video["labelers"]["model"]["num_frames"] for video in metrics["videos"])
     assert of_model["num_frames"] == in_videos == 2 * (20 + 25 + 30) * 2
     assert "95 % intervals over 6 videos" in ended.err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

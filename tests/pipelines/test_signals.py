@@ -31,7 +31,7 @@ _SIGNALS = {"SIGINT": 3000, "SIGTERM": 3000, "SIGKILL": 600}
 
 @pytest.fixture(scope="module")
 def stopped(model_folder: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stopped]]:
-    """Runs that labelled a first video and got a signal in the middle of a second; all at the same time."""
+    """Runs that labeled a first video and got a signal in the middle of a second; all at the same time."""
     folder = tmp_path_factory.mktemp("stopped")
     program = str(Path(sys.executable).with_name("videoseq"))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # if ignored here, it would be ignored there

@@ -9,7 +9,7 @@ from tests.support.light_clips import light_frames
 from tests.support.terminal import on_terminal
 
 
-def test_labelling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
+def test_labeling_shows_a_bar_and_leaves_whole_lines(model_folder, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("one.mp4", "two.mp4"):
         write_video(tmp_path / "in" / name, light_frames(60, 30, seed=4), fps=20)

@@ -71,7 +71,7 @@ def test_the_page_can_be_read_without_seeing_it(hostile_visit):
 
 
 @pytest.mark.parametrize("width", [1100, 500])
-def test_nothing_is_wider_than_the_window_and_the_bars_have_their_colours(width, hostile_page, tmp_path):
+def test_nothing_is_wider_than_the_window_and_the_bars_have_their_colors(width, hostile_page, tmp_path):
     """Names of any length: at the right edge there is paper, and bars are drawn."""
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(hostile_page, encoding="utf-8")

@@ -128,7 +128,7 @@ def test_the_card_takes_only_what_it_shows():
     assert "| seed | 3 |" in card
 
 
-def test_every_labeller_has_its_column_and_its_bar():
+def test_every_labeler_has_its_column_and_its_bar():
     classes = ClassNames(["a", "b", "c"])
     videos = [labeled(f"{n}.mp4", [0, 0, 1, 1, 2], [0, 1, 1, 1, 2]) for n in range(3)]
     blind = [labeled(video.name, list(video.targets), [0, 0, 0, 0, 0]) for video in videos]
@@ -183,7 +183,7 @@ def test_what_turns_or_hides_text_is_shown():
     assert "a\\u202eb" in page
 
 
-def test_classes_of_one_colour_differ_in_their_hatch():
+def test_classes_of_one_color_differ_in_their_hatch():
     looks = {(color_of(n), hatch_of(n)) for n in range(3 * len(COLORS))}
     assert len(looks) == 3 * len(COLORS)
 

@@ -250,12 +250,12 @@ class _Subprocess:
 
 
 def _quick(runtime: Any) -> Any:
-    """The runtime, with the colours of the picture in place of what the CNN would see in it."""
+    """The runtime, with the colors of the picture in place of what the CNN would see in it."""
 
     class Quick(type(runtime)):
         def __call__(self, images: Any) -> Any:
-            colours = images.float().mean(dim=(2, 3)) / 255
-            return colours.repeat(1, 1 + self.identity.feature_size // 3)[:, : self.identity.feature_size]
+            colors = images.float().mean(dim=(2, 3)) / 255
+            return colors.repeat(1, 1 + self.identity.feature_size // 3)[:, : self.identity.feature_size]
 
     quick = copy.copy(runtime)
     quick.__class__ = Quick

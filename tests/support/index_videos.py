@@ -18,8 +18,8 @@ def spell(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """An RGB image whose 4 × 4 blocks are the bits of ``index``, dark or bright."""
     bits = np.array([(index >> bit) & 1 for bit in range(_COLUMNS * _ROWS)], dtype=np.uint8)
     blocks = np.where(bits.reshape(_ROWS, _COLUMNS), 225, 30).astype(np.uint8)
-    grey = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    gray = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def read_spelled(image: np.ndarray) -> int:

@@ -76,15 +76,15 @@ def new_file(path: Path, **muxer: str):
     return av.open(str(path), "w", container_options={"fflags": "bitexact", **muxer})
 
 
-def video_stream(container, codec="libx264", tick=FRAME, size=SIZE, pix_fmt="yuv420p", rate=25, colour=(), **options):
-    """A stream that counts time in ``tick``; ``colour`` is primaries, transfer and matrix by their ITU numbers."""
+def video_stream(container, codec="libx264", tick=FRAME, size=SIZE, pix_fmt="yuv420p", rate=25, color=(), **options):
+    """A stream that counts time in ``tick``; ``color`` is primaries, transfer and matrix by their ITU numbers."""
     stream = container.add_stream(codec, rate=rate, options={"threads": "1", **options})
     stream.width, stream.height = size
     stream.pix_fmt = pix_fmt
     stream.time_base = stream.codec_context.time_base = tick
-    if colour:
+    if color:
         context = stream.codec_context
-        context.color_primaries, context.color_trc, context.colorspace = colour
+        context.color_primaries, context.color_trc, context.colorspace = color
     return stream
 
 
@@ -182,7 +182,7 @@ def joined(out: Path, parts: Sequence[Odd], starts: Sequence[float]) -> Odd:
 # --------------------------------------------------------------------------------- rates, containers, picture formats
 
 VPX = {"deadline": "realtime", "cpu-used": "8"}
-HDR = {"pix_fmt": "yuv420p10le", "colour": (9, 16, 9)}  # BT.2020, SMPTE ST 2084 ("PQ")
+HDR = {"pix_fmt": "yuv420p10le", "color": (9, 16, 9)}  # BT.2020, SMPTE ST 2084 ("PQ")
 GROUPS = {"bf": "2", "g": "12", "x264-params": "open-gop=1:keyint=12:min-keyint=12:scenecut=0:b-adapt=0"}
 FIELDS = {"flags": "+ildct+ilme"}
 FRAGMENTS = {"movflags": "empty_moov+frag_keyframe"}
@@ -246,7 +246,7 @@ _table(
     interlaced_mpg=(".mpg", {"codec": "mpeg2video", **FIELDS}),
     interlaced_mkv=(".mkv", FIELDS),
     interlaced_ts=(".ts", FIELDS),
-    grey_16_bit=(".mkv", {"codec": "ffv1", "pix_fmt": "gray16le"}),
+    gray_16_bit=(".mkv", {"codec": "ffv1", "pix_fmt": "gray16le"}),
 )
 
 
@@ -491,12 +491,12 @@ for _kind in ("mkv", "ts"):
 def bomb(folder: Path, suffix: str = ".mkv") -> Odd:
     """Two pictures of 8192 × 8192 in a small file."""
     path = folder / f"bomb{suffix}"
-    grey = np.full((8192 * 3 // 2, 8192), 128, np.uint8)
-    grey[:8192] = 60
+    gray = np.full((8192 * 3 // 2, 8192), 128, np.uint8)
+    gray[:8192] = 60
     with new_file(path) as container:
         stream = video_stream(container, size=(8192, 8192), preset="ultrafast", tune="zerolatency")
         for number in range(2):
-            frame = av.VideoFrame.from_ndarray(grey, format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(gray, format="yuv420p")
             frame.pts, frame.time_base = number, FRAME
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -6,7 +6,7 @@ from tests.support.odd_videos import CASES
 from videoseq.video.pyav_capture import CAN_CONVERT_INTERLACED
 
 COMPLETE = {
-    "bit_depth_reduced": ["ten_bit_h264", "ten_bit_hevc", "ten_bit_ffv1", "grey_16_bit"],
+    "bit_depth_reduced": ["ten_bit_h264", "ten_bit_hevc", "ten_bit_ffv1", "gray_16_bit"],
     "bit_depth_reduced,hdr": ["hdr_mp4", "hdr_mkv"],
     "alpha_dropped": ["alpha_qtrle", "alpha_png", "alpha_ffv1"],
     "bit_depth_reduced,alpha_dropped": ["alpha_prores"],

@@ -20,7 +20,7 @@ from videoseq.training.calibration import (
 )
 
 
-def test_without_a_labelled_frame_there_is_no_temperature():
+def test_without_a_labeled_frame_there_is_no_temperature():
     assert fit_temperature(np.zeros((3, 2)), np.full(3, IGNORE_INDEX)) is None
 
 
@@ -51,7 +51,7 @@ def test_no_other_temperature_has_a_smaller_loss(seed, scale):
     assert loss(found) <= min(loss(found * 1.01), loss(found / 1.01), loss(1.0)) + 1e-12
 
 
-def test_unlabelled_frames_have_no_say_in_the_temperature():
+def test_unlabeled_frames_have_no_say_in_the_temperature():
     random = np.random.default_rng(0)
     targets, logits = random.integers(0, 4, 200), random.normal(0, 1, (200, 4))
     logits += 1.5 * np.eye(4)[targets]

@@ -63,7 +63,7 @@ def test_the_rows_of_all_processes_are_those_of_one(batch_size, num_ranks, shuff
 
 @pytest.mark.parametrize("is_multilabel", [False, True])
 def test_the_losses_of_processes_add_up_to_that_of_all_rows(is_multilabel):
-    """One process has one labelled step, the other many: the mean of their own means would be another number."""
+    """One process has one labeled step, the other many: the mean of their own means would be another number."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 4, 9, 3, generator=generator)
     targets = torch.randint(0, 2, (4, 9, 3) if is_multilabel else (4, 9), generator=generator)
@@ -176,7 +176,7 @@ def test_the_command_trains_on_two_devices(cli: Cli, light_dataset, model_folder
         assert done.returncode == 0, done.stderr
         assert not (tmp_path / f"model{devices}.training").exists()
         metrics.append(done.stdout)
-    one, two = (json.loads(text)["labellers"]["model"]["headline"] for text in metrics)
+    one, two = (json.loads(text)["labelers"]["model"]["headline"] for text in metrics)
     values = [{name: told["value"] for name, told in headline.items()} for headline in (one, two)]
     # Sums over processes are rounded elsewhere: probabilities differ in their last digits, labels do not.
     of_probabilities = [{name: each.pop(name) for name in PROBABILITY_METRICS} for each in values]

@@ -253,7 +253,7 @@ def test_in_cross_validation_no_cnn_has_seen_what_it_labels(backbone, clips, ima
     settings = settings_of("backbone.trainable=1", "data.cross_validation=groups")
     finetuner = Finetuner(backbone, images, settings, on_one_thread)
     trained = train_model(clips, CLASSES, settings, backbone, finetuner=finetuner)
-    labelled = {video.name: video for video in trained.validation.evaluation.clips}
+    labeled = {video.name: video for video in trained.validation.evaluation.clips}
     for group in ("g0", "g1"):
         rest = [clip for clip in clips if clip.entry.group != group]
         fitted = fit(rest, [], 2, settings.head, settings.training)
@@ -261,7 +261,7 @@ def test_in_cross_validation_no_cnn_has_seen_what_it_labels(backbone, clips, ima
         result.head.temperature.copy_(trained.contents.head.temperature)
         held_out = tuned.with_own_features([clip for clip in clips if clip.entry.group == group])
         for video in label_clips(result.head, held_out, CLASSES):
-            np.testing.assert_allclose(labelled[video.name].probabilities, video.probabilities, atol=1e-5)
+            np.testing.assert_allclose(labeled[video.name].probabilities, video.probabilities, atol=1e-5)
     assert trained.contents.backbone is trained.validation.kept.tuned.backbone
 
 

@@ -41,8 +41,8 @@ def fitted(clips):
     return fit_switch(clips)
 
 
-def test_memory_is_learnt_and_no_context_cannot(clips, fitted):
-    """Unlike the chunks of training, the clips are met whole: what is learnt must hold beyond a chunk."""
+def test_memory_is_learned_and_no_context_cannot(clips, fitted):
+    """Unlike the chunks of training, the clips are met whole: what is learned must hold beyond a chunk."""
     baseline = fit_switch(clips, HEAD.model_copy(update={"cell": "none"}))
     unseen = [make_clip(seed, num_frames=300) for seed in (100, 101)]
     metrics = evaluate_heads(fitted.head, baseline.head, (OFF,), unseen, ClassNames(["off", "on"])).metrics
@@ -138,7 +138,7 @@ def test_without_validation_the_last_epoch_is_kept(clips):
     assert result.history[0].val_loss is None
 
 
-def test_unlabelled_frames_teach_nothing(clips):
+def test_unlabeled_frames_teach_nothing(clips):
     """Frames whose targets are hidden may show anything: the gradient does not see them."""
     head = fit(clips[:2], [], 2, HEAD, SETTINGS.model_copy(update={"max_epochs": 1})).head
     module = SequenceModule(head, torch.ones(2), SETTINGS)

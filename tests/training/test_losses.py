@@ -55,7 +55,7 @@ def test_the_loss_is_its_formula(seed, label_smoothing, focal_gamma, smoothing):
 
 
 @pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"temporal_smoothing": 0.15}])
-def test_unlabelled_steps_cost_nothing_and_pull_at_nothing(option):
+def test_unlabeled_steps_cost_nothing_and_pull_at_nothing(option):
     logits = torch.randn(2, 2, 6, 3, requires_grad=True)
     targets = torch.full((2, 6), IGNORE_INDEX)
     loss, weight = chunk_loss(logits, targets, torch.tensor(WEIGHTS), TrainingSettings(**option))
@@ -120,7 +120,7 @@ def test_unweighted_it_is_torchs_binary_cross_entropy():
 
 
 @pytest.mark.parametrize("option", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 0.5}, {"temporal_smoothing": 0.15}])
-def test_unlabelled_steps_of_several_classes_cost_nothing_and_pull_at_nothing(option):
+def test_unlabeled_steps_of_several_classes_cost_nothing_and_pull_at_nothing(option):
     logits = torch.randn(2, 2, 6, 3, requires_grad=True)
     targets = torch.full((2, 6, 3), IGNORE_INDEX)
     loss, weight = multilabel_chunk_loss(logits, targets, torch.ones(3, 2), TrainingSettings(**option))

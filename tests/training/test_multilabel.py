@@ -1,4 +1,4 @@
-"""Two things that overlap are both learnt, measured, kept in a model folder, and labelled as they were measured."""
+"""Two things that overlap are both learned, measured, kept in a model folder, and labeled as they were measured."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def trained(clips, backbone):
     return train_model(clips, CLASSES, settings_of(), backbone)
 
 
-def test_both_are_learnt_and_one_frame_alone_cannot_tell(trained):
+def test_both_are_learned_and_one_frame_alone_cannot_tell(trained):
     metrics = trained.validation.evaluation.metrics
     assert metrics["model"].headline["macro_f1"].value > 0.9
     assert metrics["model"].headline["exact_match"].value > 0.75
@@ -94,10 +94,10 @@ def test_metrics_json_names_its_task_and_has_no_more_than_has_a_meaning(trained)
     found = json.loads(json.dumps(metrics_json(trained.validation.evaluation, "val", [])))
     assert (found["task"], "background" in found) == ("multilabel", False)
     assert list(found["thresholds"]) == list(CLASSES)
-    model = found["labellers"]["model"]
+    model = found["labelers"]["model"]
     assert list(model["headline"]) == list(MULTILABEL_HEADLINES)
     assert not (set(HEADLINES) - set(MULTILABEL_HEADLINES)) & set(model["headline"])
-    assert set(found["videos"][0]["labellers"]["model"]) >= {"exact_match", "micro_f1"}
+    assert set(found["videos"][0]["labelers"]["model"]) >= {"exact_match", "micro_f1"}
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_test_clips_are_measured_with_thresholds_that_they_did_not_tune(backbone
     assert "thresholds_tuned" not in {notice.code for notice in measured.notices}
 
 
-def test_one_class_can_be_learnt_and_nothing_cannot(clips, backbone):
+def test_one_class_can_be_learned_and_nothing_cannot(clips, backbone):
     nothing = [replace(clip, targets=np.zeros_like(clip.targets)) for clip in clips[:2]]
     with pytest.raises(
         AnnotationError, match=r"^training clips: expected frames that have a class and frames that have not;"
@@ -247,7 +247,7 @@ def test_from_videos_to_labels_that_can_be_trained_on_again(call, tmp_path):
     assert call("train", clips, "--out", model, "--set", "training.max_epochs=150", *options).status == 0
     assert json.loads((model / "metrics.json").read_text(encoding="utf-8"))["task"] == "multilabel"
     ended = call("evaluate", model, clips, "--out", tmp_path / "report", "--cache", cache, "--json")
-    found = json.loads(ended.out)["labellers"]["model"]["headline"]
+    found = json.loads(ended.out)["labelers"]["model"]["headline"]
     assert found["macro_f1"]["value"] > 0.9
     assert call("label", clips, "--model", model, "--out", labels).status == 0
     for number in range(len(CLIPS)):

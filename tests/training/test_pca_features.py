@@ -37,7 +37,7 @@ def test_a_clip_of_components_is_its_features_reduced(rows_at_once, monkeypatch)
             assert dataclasses.replace(short, features=clip.features).targets is clip.targets
 
 
-def test_every_row_is_learnt_from_where_there_are_few_and_some_of_every_clip_where_there_are_many(monkeypatch):
+def test_every_row_is_learned_from_where_there_are_few_and_some_of_every_clip_where_there_are_many(monkeypatch):
     clips, network = [make_clip(seed, num_frames=100) for seed in range(4)], make_network()
     rows = torch.from_numpy(np.concatenate([clip.features.features for clip in clips]))
     fit_pca(network, clips)

@@ -103,7 +103,7 @@ def test_folds_can_be_fewer_than_groups(backbone):
     assert [len(fold.groups) for fold in measured.folds] == [3, 3]
 
 
-def test_probabilities_are_calibrated_on_clips_that_were_not_learnt_from(backbone):
+def test_probabilities_are_calibrated_on_clips_that_were_not_learned_from(backbone):
     """The temperature of validation is the one that its clips like best, and the model that is kept has it too."""
     trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone)
     head = trained.validation.fit.head
@@ -145,11 +145,11 @@ def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, 
 
 
 def _decoded(measured, clips, video, decoding, data):
-    """The video's labels from its probabilities, by the chain of the clips that its labeller had learnt from."""
+    """The video's labels from its probabilities, by the chain of the clips that its labeler had learned from."""
     (group,) = [clip.entry.group for clip in clips if clip.entry.video.name == video.name]
     left_out = {group} if data else {video.group for video in measured.evaluation.clips}
-    learnt = [clip.targets for clip in clips if clip.entry.group not in left_out]
-    decoder = replace(decoding, chain=MarkovChain.estimate(learnt, 2, prior_power=0.5)).start(2)
+    learned = [clip.targets for clip in clips if clip.entry.group not in left_out]
+    decoder = replace(decoding, chain=MarkovChain.estimate(learned, 2, prior_power=0.5)).start(2)
     steps = np.ones(len(video.labels), np.int64)
     return np.concatenate((decoder.push(video.probabilities, steps), decoder.finish()))
 

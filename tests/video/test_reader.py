@@ -148,7 +148,7 @@ def test_without_its_index_a_file_says_what_is_missing(part, decoder, tmp_path):
     assert caught.value.code == "moov_missing"
 
 
-def test_colours_are_rgb(tmp_path):
+def test_colors_are_rgb(tmp_path):
     red = np.zeros((48, 64, 3), np.uint8)
     red[..., 0] = 230
     image = next(read_frames(write_video(tmp_path / "red.avi", [red], fourcc="MJPG"))).image
@@ -234,7 +234,7 @@ def test_hostile_files_open_no_socket_and_no_second_file(tmp_path, decoder):
             server.accept()
 
 
-def test_a_playlist_that_is_not_recognised_still_reaches_nothing(tmp_path, monkeypatch):
+def test_a_playlist_that_is_not_recognized_still_reaches_nothing(tmp_path, monkeypatch):
     """The lists of protocols and formats hold on their own, were our look at the first bytes to fail."""
     from videoseq.video.containers import Container
 

@@ -132,7 +132,7 @@ class Clip:
         return of_frames
 
     def class_counts(self, num_classes: int) -> Int64[np.ndarray, " classes"]:
-        """Labelled frames of each class."""
+        """Labeled frames of each class."""
         if self.is_multilabel:
             counts: np.ndarray = (self.targets == 1).sum(axis=0)
             return counts

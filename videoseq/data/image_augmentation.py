@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-_GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+_GRAY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 _MIDDLE = 127.5  # contrast turns about it, and not about a image's own mean, which changes from frame to frame
 
 
@@ -22,9 +22,9 @@ class ImageChange:
 
     Attributes:
         is_mirrored: Left to right.
-        brightness: What grey levels are multiplied by.
+        brightness: What gray levels are multiplied by.
         contrast: What their distance to the middle of the scale is.
-        saturation: What their distance to the pixel's grey is.
+        saturation: What their distance to the pixel's gray is.
         window: The part that is kept and stretched over the whole image: top, left, height, width as shares of it.
     """
 
@@ -50,8 +50,8 @@ class ImageChange:
         return nn.functional.interpolate(kept, size=size, mode="bilinear", antialias=True, align_corners=False)
 
     def _colored(self, levels: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images 3 height width"]:
-        grey = (levels * levels.new_tensor(_GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
-        saturated = grey + self.saturation * (levels - grey)
+        gray = (levels * levels.new_tensor(_GRAY).view(3, 1, 1)).sum(dim=1, keepdim=True)
+        saturated = gray + self.saturation * (levels - gray)
         return self.brightness * (_MIDDLE + self.contrast * (saturated - _MIDDLE))
 
 

@@ -113,7 +113,7 @@ def check_folds(entries: Sequence[ClipEntry]) -> None:
 
 
 def count_classes(clips: Sequence[Clip], num_classes: int) -> Int64[np.ndarray, " classes"]:
-    """Labelled frames of each class."""
+    """Labeled frames of each class."""
     counts = np.zeros(num_classes, dtype=np.int64)
     for clip in clips:
         counts += clip.class_counts(num_classes)

@@ -38,7 +38,7 @@ class AnnotatorComparison:
 
     Example:
         >>> found = videoseq.compare_annotators("clips", "clips-of-another-person")
-        >>> found.metrics["labellers"]["other annotator"]["headline"]["kappa"]["value"]
+        >>> found.metrics["labelers"]["other annotator"]["headline"]["kappa"]["value"]
         1.0
     """
 

@@ -88,9 +88,9 @@ class Agreement:
         return {
             "schema_version": METRICS_SCHEMA_VERSION,
             "background": self.background,
-            "labellers": {ANNOTATOR: self.metrics.model_dump()},
+            "labelers": {ANNOTATOR: self.metrics.model_dump()},
             "videos": [
-                {"video": clip.name, "group": clip.group, "labellers": {ANNOTATOR: video.model_dump()}}
+                {"video": clip.name, "group": clip.group, "labelers": {ANNOTATOR: video.model_dump()}}
                 for clip, video in zip(self.compared, self.videos, strict=True)
             ],
             "notices": [notice.as_dict() for notice in self.notices],

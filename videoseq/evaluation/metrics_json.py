@@ -33,14 +33,14 @@ def metrics_json(
         "schema_version": METRICS_SCHEMA_VERSION,
         "measured_on": measured_on,
         **_of_task(evaluation),
-        "labellers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
+        "labelers": {name: metrics.model_dump() for name, metrics in evaluation.metrics.items()},
         "model_minus_no_context": {name: one.model_dump() for name, one in evaluation.differences.items()},
         **({"model_minus_previous": minus_previous} if minus_previous else {}),
         "videos": [
             {
                 "video": clip.name,
                 "group": clip.group,
-                "labellers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
+                "labelers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
             }
             for row, clip in enumerate(evaluation.clips)
         ],

@@ -53,7 +53,7 @@ def quantize_backbone(backbone: Backbone, images: UInt8[Tensor, "images 3 height
         images: Resized images like those that it will see; a few hundred are enough.
 
     Raises:
-        ConfigError: NNCF or OpenVINO is not installed, or cannot quantise this backbone.
+        ConfigError: NNCF or OpenVINO is not installed, or cannot quantize this backbone.
     """
     check_available()
     openvino = openvino_runtime.import_silently("openvino")

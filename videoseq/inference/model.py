@@ -221,7 +221,7 @@ def label_video(
         on_progress: Called as frames go by.
         open_video: How the video is opened: in this process, or by a :class:`videoseq.video.isolation.DecoderProcess`.
         max_seconds: What it may take, from opening it to its last label.
-        accepts_damage: Whether a video from which frames are missing is labelled all the same.
+        accepts_damage: Whether a video from which frames are missing is labeled all the same.
         reuse_threshold: As in :func:`videoseq.features.extraction.stream_features`: how still a scene must be for the
             CNN not to look again.
 
@@ -244,6 +244,6 @@ def label_video(
         watch.check()
         report = reader.report()
         if report.state == "degraded" and not accepts_damage:
-            raise VideoError(report.notices[0].code, f"{video}: {report.notices[0].message}; nothing was labelled")
+            raise VideoError(report.notices[0].code, f"{video}: {report.notices[0].message}; nothing was labeled")
         writer.finish(report.duration_seconds)
     return report

@@ -91,7 +91,7 @@ class SequenceLabeler:
     """Feature chunks of one video → a logit vector per native frame; the state lives as long as the video.
 
     Raises:
-        ModelError: The head looks ahead, so that no frame can be labelled before the last one is there.
+        ModelError: The head looks ahead, so that no frame can be labeled before the last one is there.
     """
 
     def __init__(self, head: Head) -> None:

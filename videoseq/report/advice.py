@@ -144,7 +144,7 @@ def _on_confusions(model: Metrics) -> Iterator[Advice]:
 
 def _on_pieces(model: Metrics) -> Iterator[Advice]:
     true = sum(one.num_segments for one in model.segments.values())
-    labeled = sum(one.num_labelled_segments for one in model.segments.values())
+    labeled = sum(one.num_labeled_segments for one in model.segments.values())
     if true and labeled > _MANY_PIECES * true:
         yield Advice(
             "Do not count bouts from these labels without checking them.",

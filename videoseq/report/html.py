@@ -212,7 +212,7 @@ def _template(name: str) -> jinja2.Template:
     environment.filters["number"] = _number
     environment.filters["p_value"] = _p_value
     environment.filters["swatch"] = _swatch
-    environment.filters["capitalise"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["capitalize"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(name)
 
 

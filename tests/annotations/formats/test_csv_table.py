@@ -108,7 +108,7 @@ def test_delimiters_inside_a_quoted_column_name_count_for_nothing(read):
     assert spans(read(content)) == [(0, 1, "walk", 2)]
 
 
-def test_an_empty_label_is_unlabelled(read):
+def test_an_empty_label_is_unlabeled(read):
     assert spans(read("frame,label\n0,walk\n1,\n2,  \n3\n4,walk\n")) == [(0, 1, "walk", 2), (4, 5, "walk", 6)]
     assert spans(read("frame,label\n0,\n2,walk\n")) == [(2, 3, "walk", 3)]
     assert spans(read("start_s,stop_s,label\n0,1,\n,,\n1,2,walk\n")) == [(1, 2, "walk", 4)]

@@ -18,7 +18,7 @@ from videoseq.evaluation.metrics import (
 
 
 @st.composite
-def labelled_videos(draw):
+def labeled_videos(draw):
     """Targets with unlabeled frames, labels, and two to five classes of which some may be absent."""
     num_classes = draw(st.integers(2, 5))
     index = st.integers(0, num_classes - 1)
@@ -32,7 +32,7 @@ def names(num_classes: int) -> ClassNames:
 
 
 @settings(max_examples=150)
-@given(labelled_videos())
+@given(labeled_videos())
 def test_every_number_is_that_of_scikit_learn(video):
     targets, labels, num_classes = video
     confusion = confusion_matrix(targets, labels, num_classes)
@@ -61,11 +61,11 @@ def test_every_number_is_that_of_scikit_learn(video):
         assert one.recall == (None if np.isnan(recall[i]) else pytest.approx(recall[i]))
         is_there = support[i] or (given_ == i).any()
         assert one.f1 == (pytest.approx(0.0 if np.isnan(f1[i]) else f1[i]) if is_there else None)
-        assert (one.support, one.num_labelled) == (support[i], (given_ == i).sum())
+        assert (one.support, one.num_labeled) == (support[i], (given_ == i).sum())
 
 
 @settings(max_examples=100)
-@given(labelled_videos().filter(lambda video: (video[0] != IGNORE_INDEX).any()))
+@given(labeled_videos().filter(lambda video: (video[0] != IGNORE_INDEX).any()))
 def test_every_number_is_that_of_torchmetrics(video):
     targets, labels, num_classes = video
     found = frame_metrics(confusion_matrix(targets, labels, num_classes), names(num_classes))
@@ -93,7 +93,7 @@ def test_an_example_by_hand():
     assert [one.precision for one in found.per_class.values()] == [1.0, 0.5, None, None]
     assert [one.recall for one in found.per_class.values()] == [2 / 3, 1.0, 0.0, None]
     assert [one.f1 for one in found.per_class.values()] == [4 / 5, 4 / 6, 0.0, None]
-    assert [(one.support, one.num_labelled) for one in found.per_class.values()] == [(3, 2), (2, 4), (1, 0), (0, 0)]
+    assert [(one.support, one.num_labeled) for one in found.per_class.values()] == [(3, 2), (2, 4), (1, 0), (0, 0)]
     assert list(found.per_class) == ["a", "b", "c", "d"]
 
 
@@ -111,7 +111,7 @@ def test_a_class_that_is_only_ever_given_wrongly_lowers_the_mean():
 
 
 @pytest.mark.parametrize("num_frames", [0, 3])
-def test_without_a_labelled_frame_there_are_no_numbers(num_frames):
+def test_without_a_labeled_frame_there_are_no_numbers(num_frames):
     targets = np.full(num_frames, IGNORE_INDEX, dtype=np.int64)
     found = frame_metrics(confusion_matrix(targets, np.zeros(num_frames, dtype=np.int64), 2), names(2))
     assert (found.num_frames, found.accuracy, found.macro_f1) == (0, None, None)
@@ -138,6 +138,6 @@ def test_kappa_and_balanced_accuracy_by_hand():
     assert (alike.kappa, alike.balanced_accuracy) == (None, 1.0)  # chance alone would agree everywhere
 
 
-def test_frames_unlabelled_on_either_side_are_left_out():
+def test_frames_unlabeled_on_either_side_are_left_out():
     no = IGNORE_INDEX
     assert confusion_matrix(np.array([0, no, 1, 1]), np.array([0, 1, no, 0]), 2).tolist() == [[1, 0], [1, 0]]

@@ -35,7 +35,7 @@ def test_they_are_scikit_learns(seed):
     precision, recall, f1, support = reference.precision_recall_fscore_support(targets, labels)
     for index, one in enumerate(found.per_class.values()):
         assert (one.precision, one.recall, one.f1) == pytest.approx((precision[index], recall[index], f1[index]))
-        assert (one.support, one.num_labelled) == (support[index], labels[:, index].sum())
+        assert (one.support, one.num_labeled) == (support[index], labels[:, index].sum())
         assert one.average_precision == pytest.approx(ap[index])
         assert one.f1_low <= one.f1 <= one.f1_high
     assert found.num_frames == len(targets)
@@ -50,7 +50,7 @@ def test_by_hand():
     targets[6], labels[6] = IGNORE_INDEX, 1
     found = measure([video(targets, labels)], CLASSES)
     metrics, headline = found.metrics, {name: one.value for name, one in found.metrics.headline.items()}
-    assert (metrics.num_frames, metrics.labelled_seconds) == (9, pytest.approx(0.9))
+    assert (metrics.num_frames, metrics.labeled_seconds) == (9, pytest.approx(0.9))
     groom, rear, sit = metrics.per_class.values()
     assert (groom.precision, groom.recall, groom.f1) == (1.0, 0.6, pytest.approx(0.75))
     assert (rear.precision, rear.recall, rear.f1, rear.support) == (0.0, None, 0.0, 0)

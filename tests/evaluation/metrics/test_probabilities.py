@@ -151,7 +151,7 @@ def test_a_probability_of_0_has_a_finite_loss():
     assert 80 < counts.losses[1] < 90
 
 
-def test_without_a_labelled_frame_there_is_no_calibration():
+def test_without_a_labeled_frame_there_is_no_calibration():
     counts = calibration_counts(np.full(3, IGNORE_INDEX), np.full((3, 2), 0.5))
     assert counts.losses.tolist() == [0, 0, 0]
     assert np.isnan(expected_calibration_error(counts.bins[None])[0])

@@ -113,7 +113,7 @@ def test_a_segment_whose_best_match_is_taken_is_a_false_positive_although_anothe
     assert segment_counts(segment_video(targets, labels), 2)[0, 0].tolist() == [1, 1, 1]
 
 
-def test_an_unlabelled_frame_breaks_segments_on_both_sides():
+def test_an_unlabeled_frame_breaks_segments_on_both_sides():
     targets = runs((0, 4), (NO, 3), (0, 4), (1, 4))
     labels = runs((0, 11), (1, 4))
     video = segment_video(targets, labels)
@@ -132,7 +132,7 @@ def test_what_is_labeled_where_nothing_is_known_counts_nowhere():
 
 
 @pytest.mark.parametrize("targets", [runs(), runs((NO, 5))])
-def test_without_a_labelled_frame_there_is_no_number(targets):
+def test_without_a_labeled_frame_there_is_no_number(targets):
     video = segment_video(targets, np.zeros(len(targets), np.int64))
     assert np.isnan(edit_score(video))
     assert np.isnan(segment_f1(segment_counts(video, 2))).all()
@@ -146,17 +146,17 @@ def test_onsets_ends_and_delays_by_hand():
     targets = runs((0, 20), (1, 20), (0, 20), (1, 10), (0, 10))
     labels = runs((0, 23), (1, 15), (0, 32), (1, 5), (0, 5))
     found = bout_metrics(bout_times(segment_video(targets, labels), np.arange(80) / 10, 8.0), 1)
-    assert (found.num_bouts, found.num_labelled_bouts, found.num_detected, found.num_false_alarms) == (2, 2, 1, 1)
+    assert (found.num_bouts, found.num_labeled_bouts, found.num_detected, found.num_false_alarms) == (2, 2, 1, 1)
     assert found.num_onsets == found.num_offsets == 1
     assert (found.onset_bias_seconds, found.offset_bias_seconds) == pytest.approx((0.3, -0.2))
     assert (found.onset_error_seconds, found.offset_error_median_seconds) == pytest.approx((0.3, 0.2))
     assert found.detection_delay_seconds == pytest.approx(0.3)
-    assert (found.total_seconds, found.total_labelled_seconds) == pytest.approx((3.0, 2.0))
-    assert (found.mean_bout_seconds, found.mean_labelled_bout_seconds) == pytest.approx((1.5, 1.0))
+    assert (found.total_seconds, found.total_labeled_seconds) == pytest.approx((3.0, 2.0))
+    assert (found.mean_bout_seconds, found.mean_labeled_bout_seconds) == pytest.approx((1.5, 1.0))
     assert found.false_alarms_per_hour == pytest.approx(3600 / 8)
 
 
-def test_a_bout_that_was_already_labelled_at_its_onset_is_noticed_at_once_and_early():
+def test_a_bout_that_was_already_labeled_at_its_onset_is_noticed_at_once_and_early():
     targets, labels = runs((0, 20), (1, 20)), runs((0, 15), (1, 25))
     found = bout_metrics(bout_times(segment_video(targets, labels), np.arange(40) / 10, 4.0), 1)
     assert (found.detection_delay_seconds, found.onset_bias_seconds) == pytest.approx((0.0, -0.5))

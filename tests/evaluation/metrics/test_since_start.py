@@ -18,7 +18,7 @@ VIDEOS = st.lists(
 
 
 @given(VIDEOS)
-def test_each_labelled_frame_counts_in_the_span_it_falls_into(drawn):
+def test_each_labeled_frame_counts_in_the_span_it_falls_into(drawn):
     videos, expected = [], [[0, 0] for _ in EDGES_SECONDS]
     for offset, frames in drawn:
         seconds = offset + np.cumsum([step for step, _, _ in frames])

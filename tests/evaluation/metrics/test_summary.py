@@ -62,7 +62,7 @@ def test_headline_numbers_are_those_of_all_frames(videos, measured):
     kept = t != IGNORE_INDEX
     t, y, p = t[kept], y[kept], p[kept]
     assert measured.metrics.num_frames == len(t)
-    assert measured.metrics.labelled_seconds == pytest.approx(len(t) / 10)
+    assert measured.metrics.labeled_seconds == pytest.approx(len(t) / 10)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(t, y))
     assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(t, y))
     assert found["macro_f1"] == pytest.approx(sk.f1_score(t, y, average="macro"))
@@ -115,7 +115,7 @@ def test_one_video_has_numbers_but_no_intervals(videos):
     )
 
 
-def test_a_labeller_without_probabilities_has_none_of_their_numbers(videos):
+def test_a_labeler_without_probabilities_has_none_of_their_numbers(videos):
     found = measure([replace(video, probabilities=None) for video in videos], CLASSES).metrics
     without = {name for name, value in values(found).items() if value is None}
     assert without == {
@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_numbers_and_they_survive_json(videos, meas
     assert Metrics.model_validate_json(again.model_dump_json()) == again
 
 
-def test_a_better_labeller_is_told_from_a_worse_one(measured):
+def test_a_better_labeler_is_told_from_a_worse_one(measured):
     worse = measure([make_video(seed, 200 + 40 * seed, skill=0.5) for seed in range(8)], CLASSES)
     found = compare(measured, worse)
     for name, headline in HEADLINES.items():

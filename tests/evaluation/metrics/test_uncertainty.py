@@ -86,7 +86,7 @@ def test_drawn_exchanges_come_near_to_all_of_them():
     assert found == pytest.approx(np.mean(np.abs(signs @ difference) >= abs(difference.sum())), abs=0.01)
 
 
-def test_labellers_that_are_alike_are_not_told_apart_and_none_stays_none():
+def test_labelers_that_are_alike_are_not_told_apart_and_none_stays_none():
     one = confusions([5, 6, 7], [5, 4, 3])
     assert exchange_p_values(one, one, measure)["accuracy"] == 1.0
     empty = confusions([0, 0], [0, 0])

@@ -106,7 +106,7 @@ def check_gaps(table: Table) -> Iterator[Finding]:
     if not is_covered.all():
         count = f"{np.count_nonzero(~is_covered)} of {len(is_covered)} frames"
         text = f"{count} are in no row, the first is frame {is_covered.argmin()}; they count as unlabeled"
-        yield Finding("gap_unlabelled", text, "", is_error=False)
+        yield Finding("gap_unlabeled", text, "", is_error=False)
 
 
 def check_times(table: Table) -> Iterator[Finding]:

@@ -60,11 +60,11 @@ class BoutMetrics(BaseModel):
 
     Attributes:
         num_bouts: True bouts.
-        num_labelled_bouts: Labeled bouts.
+        num_labeled_bouts: Labeled bouts.
         total_seconds: Duration of all true bouts.
-        total_labelled_seconds: Of all labeled bouts.
+        total_labeled_seconds: Of all labeled bouts.
         mean_bout_seconds: Of a true bout.
-        mean_labelled_bout_seconds: Of a labeled bout.
+        mean_labeled_bout_seconds: Of a labeled bout.
         num_onsets: Onsets of matched bouts that were compared.
         onset_bias_seconds: Mean of labeled minus true onset: positive is late.
         onset_error_seconds: Mean of its size.
@@ -83,11 +83,11 @@ class BoutMetrics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     num_bouts: int
-    num_labelled_bouts: int
+    num_labeled_bouts: int
     total_seconds: float
-    total_labelled_seconds: float
+    total_labeled_seconds: float
     mean_bout_seconds: float | None
-    mean_labelled_bout_seconds: float | None
+    mean_labeled_bout_seconds: float | None
     num_onsets: int
     onset_bias_seconds: float | None
     onset_error_seconds: float | None
@@ -127,14 +127,14 @@ def bout_times(video: SegmentedVideo, seconds: Float[np.ndarray, " frames"], dur
     found, first = np.unique(video.target, return_index=True)  # pairs are in order of time
     delay[found] = edges[video.start[first]] - edges[true.start[found]]
     is_alarm = ~np.isin(np.arange(len(labeled.start)), video.label)
-    labelled_seconds = _durations(labeled, edges)
+    labeled_seconds = _durations(labeled, edges)
     return BoutTimes(
         onset=ClassSeconds(classes[sees_onset], onset[sees_onset]),
         offset=ClassSeconds(classes[sees_offset], offset[sees_offset]),
         delay=ClassSeconds(true.value, delay),
         true=_durations(true, edges),
-        labeled=labelled_seconds,
-        false_alarm=ClassSeconds(*(column[is_alarm] for column in labelled_seconds)),
+        labeled=labeled_seconds,
+        false_alarm=ClassSeconds(*(column[is_alarm] for column in labeled_seconds)),
         compared_seconds=float(np.diff(edges)[video.is_compared].sum()),
     )
 
@@ -165,11 +165,11 @@ def bout_metrics(times: BoutTimes, class_index: int) -> BoutMetrics:
     onset, offset = times.onset.of(class_index), times.offset.of(class_index)
     return BoutMetrics(
         num_bouts=len(true),
-        num_labelled_bouts=len(labeled),
+        num_labeled_bouts=len(labeled),
         total_seconds=float(true.sum()),
-        total_labelled_seconds=float(labeled.sum()),
+        total_labeled_seconds=float(labeled.sum()),
         mean_bout_seconds=_mean(true),
-        mean_labelled_bout_seconds=_mean(labeled),
+        mean_labeled_bout_seconds=_mean(labeled),
         num_onsets=len(onset),
         onset_bias_seconds=_mean(onset),
         onset_error_seconds=_mean(np.abs(onset)),

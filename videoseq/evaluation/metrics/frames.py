@@ -31,7 +31,7 @@ class ClassMetrics(BaseModel):
         average_precision: Of its probability against all others; None without probabilities.
         calibrated_average_precision: The same as if it had as many frames as all others together.
         support: Its frames in the targets.
-        num_labelled: The frames given to it.
+        num_labeled: The frames given to it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +44,7 @@ class ClassMetrics(BaseModel):
     average_precision: float | None = None
     calibrated_average_precision: float | None = None
     support: int
-    num_labelled: int
+    num_labeled: int
 
 
 class FrameMetrics(BaseModel):
@@ -132,7 +132,7 @@ def frame_metrics(confusion: Confusion, classes: ClassNames) -> FrameMetrics:
                 recall=known(recall[i]),
                 f1=known(f1[i]),
                 support=int(support[i]),
-                num_labelled=int(labeled[i]),
+                num_labeled=int(labeled[i]),
             )
             for i, name in enumerate(classes)
         },

@@ -84,7 +84,7 @@ def measure_multilabel(videos: Sequence[LabeledVideo], classes: ClassNames, seed
     metrics = Metrics(
         num_videos=len(videos),
         num_frames=int(statistics["exact"][:, 0].sum()),
-        labelled_seconds=sum(one.bouts[0].compared_seconds for one in counts),
+        labeled_seconds=sum(one.bouts[0].compared_seconds for one in counts),
         resampled=units.kind,
         num_resampled=num_units,
         headline={name: estimated(values.get(name), resampled.get(name)) for name in MULTILABEL_HEADLINES},
@@ -191,7 +191,7 @@ def _per_class(
             f1_low=interval.low if interval else None,
             f1_high=interval.high if interval else None,
             support=int(support),
-            num_labelled=int(labeled),
+            num_labeled=int(labeled),
         )
     return per_class
 

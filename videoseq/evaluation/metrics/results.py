@@ -13,7 +13,7 @@ from videoseq.evaluation.metrics.frames import ClassMetrics
 from videoseq.evaluation.metrics.segments import SegmentMetrics
 from videoseq.evaluation.metrics.since_start import SinceStart
 
-METRICS_SCHEMA_VERSION = 2
+METRICS_SCHEMA_VERSION = 3
 """Of ``metrics.json``: it rises when a field changes its meaning or goes."""
 
 
@@ -87,7 +87,7 @@ class Metrics(_MeasuredOnly):
     Attributes:
         num_videos: Videos with a labeled frame.
         num_frames: Labeled frames that were compared.
-        labelled_seconds: Their duration.
+        labeled_seconds: Their duration.
         resampled: What intervals are drawn over: groups where the videos have two or more, else videos.
         num_resampled: How many of those there are.
         headline: By the names of :data:`videoseq.evaluation.metrics.headline.HEADLINES`, or of
@@ -103,7 +103,7 @@ class Metrics(_MeasuredOnly):
 
     num_videos: int
     num_frames: int
-    labelled_seconds: float
+    labeled_seconds: float
     resampled: Literal["videos", "groups"]
     num_resampled: int
     headline: dict[str, Estimate]
@@ -122,7 +122,7 @@ class Metrics(_MeasuredOnly):
     @property
     def supports_rates(self) -> bool:
         """Whether there is enough labeled video for a rate per hour to mean something."""
-        return self.labelled_seconds >= MIN_SECONDS_FOR_RATES
+        return self.labeled_seconds >= MIN_SECONDS_FOR_RATES
 
     @property
     def accuracy(self) -> float | None:

@@ -31,7 +31,7 @@ class SegmentMetrics(BaseModel):
     f1_at_25: float | None
     f1_at_50: float | None
     num_segments: int
-    num_labelled_segments: int
+    num_labeled_segments: int
 
 
 class SegmentedVideo(NamedTuple):
@@ -87,12 +87,12 @@ def segment_counts(
     best = np.lexsort((video.target, -video.iou, video.label))
     first = np.flatnonzero(np.diff(video.label[best], prepend=-1))
     target, iou = video.target[best][first], video.iou[best][first]
-    num_labelled, num_true = (np.bincount(s.value, minlength=num_classes) for s in (video.labels, video.targets))
+    num_labeled, num_true = (np.bincount(s.value, minlength=num_classes) for s in (video.labels, video.targets))
     counts = np.zeros((len(overlaps), num_classes, 3), np.int64)
     for i, overlap in enumerate(overlaps):
         hits = np.unique(target[iou >= overlap])
         num_hit = np.bincount(video.targets.value[hits], minlength=num_classes)
-        counts[i] = np.stack((num_hit, num_labelled - num_hit, num_true - num_hit), axis=1)
+        counts[i] = np.stack((num_hit, num_labeled - num_hit, num_true - num_hit), axis=1)
     return counts
 
 
@@ -140,7 +140,7 @@ def segment_metrics(
             f1_at_25=known(f1[1, i]),
             f1_at_50=known(f1[2, i]),
             num_segments=int(counts[0, i, 0] + counts[0, i, 2]),
-            num_labelled_segments=int(counts[0, i, 0] + counts[0, i, 1]),
+            num_labeled_segments=int(counts[0, i, 0] + counts[0, i, 1]),
         )
         for name, i in classes.items()
     }

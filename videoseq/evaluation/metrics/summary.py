@@ -64,7 +64,7 @@ def measure(
     metrics = Metrics(
         num_videos=len(videos),
         num_frames=of_frames.num_frames,
-        labelled_seconds=sum(part.bouts.compared_seconds for part in parts),
+        labeled_seconds=sum(part.bouts.compared_seconds for part in parts),
         resampled=units.kind,
         num_resampled=num_units,
         headline={name: estimated(values.get(name), resampled.get(name)) for name in HEADLINES},

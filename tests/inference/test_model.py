@@ -291,7 +291,7 @@ def test_labels_replace_no_file_unasked(model, video, tmp_path):
 
 
 def test_a_table_of_labels_has_the_columns_of_the_file(model, video, tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas  # slow to import
     labels = model.label(video)
     labels.write(tmp_path / "clip.csv")
     table, file = labels.to_pandas(), pandas.read_csv(tmp_path / "clip.csv", keep_default_na=False)

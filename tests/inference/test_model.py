@@ -291,10 +291,10 @@ def test_labels_replace_no_file_unasked(model, video, tmp_path):
 
 
 def test_a_table_of_labels_has_the_columns_of_the_file(model, video, tmp_path):
-    import pandas  # slow to import
+    import pandas as pd  # slow to import
     labels = model.label(video)
     labels.write(tmp_path / "clip.csv")
-    table, file = labels.to_pandas(), pandas.read_csv(tmp_path / "clip.csv", keep_default_na=False)
+    table, file = labels.to_pandas(), pd.read_csv(tmp_path / "clip.csv", keep_default_na=False)
     assert list(table.columns) == list(file.columns)
     assert list(table["label"]) == list(file["label"]) == labels.names
     np.testing.assert_allclose(table["p_dark"], file["p_dark"], atol=5e-5)

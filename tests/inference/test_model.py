@@ -292,6 +292,7 @@ def test_labels_replace_no_file_unasked(model, video, tmp_path):
 
 def test_a_table_of_labels_has_the_columns_of_the_file(model, video, tmp_path):
     import pandas as pd  # slow to import
+
     labels = model.label(video)
     labels.write(tmp_path / "clip.csv")
     table, file = labels.to_pandas(), pd.read_csv(tmp_path / "clip.csv", keep_default_na=False)

@@ -176,7 +176,7 @@ class Table:
         return [cell for cell in cells if str(cell.seed) not in self.macro_f1.get(cell.name, {}).get(cell.which, {})]
 
     def add(self, cell: Cell, macro_f1: float, seconds: float) -> None:
-        """Takes a number up, and writes the file anew."""
+        """Adds a number and writes the file again."""
         for table, number in ((self.macro_f1, macro_f1), (self.seconds, seconds)):
             table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
         if self.path is not None:

@@ -83,7 +83,7 @@ def rate_cells(samples: Sequence[Sample]) -> list[str]:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A Markdown table, so that what is printed can stand in docs/performance.md as it is."""
+    """A Markdown table, so that the output can be copied into docs/performance.md."""
     print("| " + " | ".join(header) + " |")
     print("|---" * len(header) + "|")
     for row in rows:

@@ -103,7 +103,7 @@ class ClassNames(tuple[str, ...]):
                 raise AnnotationError(f"classes: expected a name on one line, got {name!r}")
             twin = seen.get(folded(name))
             if twin == name:
-                raise AnnotationError(f"classes: {name!r} stands there twice")
+                raise AnnotationError(f"classes: {name!r} is there twice")
             if twin is not None:
                 raise AnnotationError(f"classes: {twin!r} and {name!r} {TOO_ALIKE}")
             seen[folded(name)] = name

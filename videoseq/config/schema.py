@@ -174,7 +174,7 @@ class TrainingSettings(Settings):
     backbone_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-5
     """The CNN's peak learning rate in these, beside ``learning_rate``, which stays the head's."""
     flip: bool = False
-    """Whether in these every second clip, drawn anew in each pass, is mirrored left to right."""
+    """Whether in these every second clip, drawn again in each pass, is mirrored left to right."""
     color_jitter: Fraction = 0.0
     """By how much in these a clip's brightness, contrast and saturation are changed at most, as a share; 0: not."""
     crop: Fraction = 0.0

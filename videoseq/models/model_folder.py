@@ -71,7 +71,7 @@ class ModelFolder:
 def save_model_folder(
     contents: ModelFolder, folder: Path, *, overwrite: bool = False, add_files: Callable[[Path], None] | None = None
 ) -> None:
-    """Writes a model folder, whole or not at all.
+    """Writes a model folder, in full or not at all.
 
     Args:
         contents: The model.

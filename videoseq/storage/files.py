@@ -64,7 +64,7 @@ def staged_file(path: Path) -> Iterator[TextIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 text file, whole or not at all.
+    """Writes a UTF-8 text file, in full or not at all.
 
     Raises:
         OutputError: It cannot be written.

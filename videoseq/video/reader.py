@@ -40,7 +40,7 @@ class VideoReader(FrameReader):
     """Reads a video in this process.
 
     Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the picture of the frame
-    grabbed last, so that a frame nobody looks at costs no color conversion.
+    grabbed last, so that a frame that is skipped costs no color conversion.
 
     Args:
         path: The file.

@@ -111,7 +111,7 @@ def check_fit(
 
 
 def write_repaired(fit: Fit, path: Path) -> None:
-    """Writes the repaired table as CSV with commas, whole or not at all.
+    """Writes the repaired table as CSV with commas, in full or not at all.
 
     Raises:
         OutputError: It cannot be written.

@@ -1,6 +1,6 @@
 """A Ray cluster as the driver finds it, or starts it: what room it has, and what of it an actor takes.
 
-Ray sends statistics of its use to its makers unless told otherwise; it is told otherwise here.
+By default Ray sends usage statistics to its makers; here this is turned off.
 """
 
 from __future__ import annotations

@@ -283,7 +283,7 @@ def test_a_video_over_which_two_actors_die_fails_alone(cluster, videos, model_fo
     asked: list[Job] = []
     task = task_for(model_folder, tmp_path)
     results: dict[str, Result] = {}
-    with RayPool(None, task, cluster.address) as pool:
+    with RayPool(1, task, cluster.address) as pool:  # whether a node was killed before or not
         killer = Killer(pool, "b.mp4", times=2)
         for job, result in pool.results((asked.append(job) or job for job in jobs), killer, ignore):
             results[job.video.name] = result

@@ -122,7 +122,8 @@ def run(
         num_trials=num_trials, may_resume=resume, overwrite=overwrite, has_images=images,
     )  # fmt: skip
     result = trained.validation
-    console.say(f"on {MEASURED_ON[result.measured_on]} ({len(result.evaluation.clips)} clips):")
+    num_clips = len(result.evaluation.clips)
+    console.say(f"on {MEASURED_ON[result.measured_on]} ({num_clips} clip{'s' if num_clips != 1 else ''}):")
     for line in [*metrics_table(result.evaluation), *fold_lines(result.folds)]:
         console.say(line)
     console.say(f"model: {out}; look at {out / 'report.html'}")

@@ -55,8 +55,8 @@ class BackboneSettings(Settings):
     name: str = "efficientnet_lite0"
     """``efficientnet_lite0``, ``efficientnet_lite1``, ``efficientnet_lite2``, or ``timm:<model name>``."""
     bands: Annotated[int, Field(ge=1, le=7)] | None = None
-    """Horizontal bands of the picture, of which each has features of its own, so that it counts how high up something
-    is; 1: the mean over the whole picture. ``null`` takes three where the CNN is a lite one, else one."""
+    """Horizontal bands of the image, of which each has features of its own, so that it counts how high up something
+    is; 1: the mean over the whole image. ``null`` takes three where the CNN is a lite one, else one."""
     weights: Path | None = None
     """A local checkpoint (.safetensors or .pth) for a ``timm:`` backbone; the lite ones bring their own."""
     allow_download: bool = False
@@ -169,7 +169,7 @@ class TrainingSettings(Settings):
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
     finetune_epochs: Positive = 5
-    """With ``backbone.trainable``: passes over the training clips' pictures in which CNN and head are fitted together,
+    """With ``backbone.trainable``: passes over the training clips' images in which CNN and head are fitted together,
     after ``max_epochs`` of the head alone."""
     backbone_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-5
     """The CNN's peak learning rate in these, beside ``learning_rate``, which stays the head's."""
@@ -178,7 +178,7 @@ class TrainingSettings(Settings):
     color_jitter: Fraction = 0.0
     """By how much in these a clip's brightness, contrast and saturation are changed at most, as a share; 0: not."""
     crop: Fraction = 0.0
-    """How much of a clip's picture is cut off at most in these, as a share of its height and width; 0: nothing."""
+    """How much of a clip's image is cut off at most in these, as a share of its height and width; 0: nothing."""
 
 
 class TrainerSettings(Settings):

@@ -41,33 +41,25 @@ def check(
 
     Reads every frame, without a model. Ends with 3 if a video is damaged or an annotation does not fit.
     """
-    from videoseq.annotations.formats import find_annotation
-    from videoseq.data.check import check_clip
     from videoseq.errors import ConfigError
-    from videoseq.jobs.plan import plan_jobs
-    from videoseq.jobs.progress import each_file
-    from videoseq.video.isolation import DecoderProcess, Limits
+    from videoseq.jobs.check_run import check_videos, plan_checks
+    from videoseq.video.isolation import Limits
 
     console = Console(quiet=quiet, verbose=verbose)
     if fix is not None and annotations is None:
         raise ConfigError("--fix: expected --annotations too, got none; only annotations are ever repaired")
-    is_folder = annotations is not None and annotations.is_dir()
-    jobs = plan_jobs(inputs, annotations if annotations is not None and is_folder else Path())
+    jobs = plan_checks(inputs, annotations)
     if not jobs:
         console.end_empty(inputs, json=json)
-    if annotations is not None and not is_folder and len(jobs) > 1:
-        raise ConfigError(f"--annotations: expected a folder for {len(jobs)} videos, got {annotations}")
+    root = annotations if annotations is not None and annotations.is_dir() else None
     limits = Limits(max_pixels, int(decoder_memory * 2**30), frame_timeout, timeout_per_video)
-    with DecoderProcess(limits) as decoder:
-        checked = []
-        for job, show in each_file(jobs, len(jobs), "checking", console):
-            annotation = find_annotation(job.output_stem) if is_folder else annotations
-            found = check_clip(job.video, annotation, decoder, show, is_multilabel=multilabel)
-            checked.append(found)
-            if fix is not None:
-                _write_repaired(found, fix, annotations if is_folder else None)
-            if not json and not quiet:
-                console.show(screen(found, shows_all=verbose))
+    checked = []
+    for found in check_videos(jobs, annotations, limits, console, is_multilabel=multilabel):
+        checked.append(found)
+        if fix is not None:
+            _write_repaired(found, fix, root)
+        if not json and not quiet:
+            console.show(screen(found, shows_all=verbose))
     if json:
         print_json([found.as_dict() for found in checked])
     raise typer.Exit(_exit_of(checked))

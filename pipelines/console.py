@@ -113,7 +113,8 @@ class Console(Listener):
     def on_notice(self, notice: Notice) -> None:
         """A notice, which is in the output files too."""
         text = f"warning: {notice.code}: {notice.message}" if notice.is_warning else notice.message
-        self.on_message(text, event="warning", code=notice.code, message=notice.message)
+        event = "warning" if notice.is_warning else "notice"
+        self.on_message(text, event=event, code=notice.code, message=notice.message)
 
     def on_progress(self, progress: Progress) -> None:
         """A bar on a terminal, a line now and then elsewhere."""

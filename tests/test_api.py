@@ -179,3 +179,46 @@ def test_how_a_loaded_model_runs_is_settled(here):
     (here / "nothing").mkdir()
     with pytest.raises(videoseq.ConfigError, match=r"^videos: expected video files, .* found none in nothing$"):
         videoseq.label("nothing", model=model, out="settled")
+
+
+def test_a_dataset_must_go_with_the_settings(here):
+    dataset = videoseq.load_dataset("clips")
+    with pytest.raises(
+        videoseq.ConfigError, match=r"^data.classes: expected \('bright', 'dark'\), with which the dataset"
+    ):
+        videoseq.train(dataset, out="unmade", settings={"data.classes": ["dark", "bright"]})
+    with pytest.raises(
+        videoseq.ConfigError, match=r"^data.background: expected None, with which the dataset was read, g"
+    ):
+        videoseq.train(dataset, out="unmade", settings={"data.background": "dark"})
+    with pytest.raises(
+        videoseq.ConfigError, match=r"^task: expected multiclass or multilabel, got 'multi-label' \(did yo"
+    ):
+        videoseq.load_dataset("clips", task="multi-label")
+    assert not (here / "unmade").exists()
+
+
+def test_videos_to_quantize_with_may_have_one_name(here, model, monkeypatch):
+    """No output is named after them; and ``threads`` is no choice of how the model runs."""
+    asked = {}
+    monkeypatch.setattr(
+        "videoseq.export.int8.quantize_model", lambda *args, **options: asked.update(args=args, **options)
+    )
+    (here / "again").mkdir()
+    shutil.copyfile(here / "clip.mp4", here / "again" / "clip.mp4")
+    videoseq.quantize(model, ["clip.mp4", "again/clip.mp4"], out="model8", threads=1)
+    folder, jobs, out = asked["args"]
+    assert (folder, out, asked["num_threads"]) == (model.folder, Path("model8"), 1)
+    assert [job.video for job in jobs] == [Path("clip.mp4"), Path("again/clip.mp4")]
+
+
+def test_a_folder_without_videos_is_a_notice(here):
+    heard: list[str] = []
+
+    class Notices(videoseq.Listener):
+        def on_notice(self, notice):
+            heard.append(str(notice.code))
+
+    (here / "empty").mkdir()
+    videoseq.extract_features(["recordings", "empty"], out="features-of-some", sample_hz=1, listener=Notices())
+    assert heard == ["empty_folder"]

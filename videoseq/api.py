@@ -200,7 +200,8 @@ def label(
     from videoseq.jobs.request import LabelRequest
     from videoseq.video.isolation import Limits
 
-    named, jobs = _plan(videos, out)
+    named = _named(videos)
+    jobs = _plan(named, out, listener)
     choice = _choice(device, runtime, precision, threads)
     folder, choice = _folder_of(model, choice)
     request = LabelRequest(
@@ -258,7 +259,8 @@ def extract_features(
     from videoseq.storage.cache import cache_folder
     from videoseq.video.isolation import Limits
 
-    named, jobs = _plan(videos, out)
+    named = _named(videos)
+    jobs = _plan(named, out, listener)
     settings = load_settings(overrides={"backbone.name": backbone, "sample_hz": sample_hz})
     store = cache_folder(None if cache is None else Path(cache))
     choice = _choice(device, runtime, precision, threads)
@@ -292,29 +294,15 @@ def check(
         >>> found.video.state, found.is_ok
         ('complete', True)
     """
-    from videoseq.annotations.formats import find_annotation
-    from videoseq.data.check import check_clip
-    from videoseq.errors import ConfigError
+    from videoseq.jobs.check_run import check_videos, plan_checks
     from videoseq.jobs.events import Listener
-    from videoseq.jobs.progress import each_file
-    from videoseq.video.isolation import DecoderProcess, Limits
+    from videoseq.video.isolation import Limits
 
     given = None if annotations is None else Path(annotations)
-    is_folder = given is not None and given.is_dir()
-    _, jobs = _plan(videos, given if given is not None and is_folder else Path())
-    if given is not None and not is_folder and len(jobs) > 1:
-        raise ConfigError(f"annotations: expected a folder for {len(jobs)} videos, got {given}")
-    with DecoderProcess(Limits()) as decoder:
-        return [
-            check_clip(
-                job.video,
-                find_annotation(job.output_stem) if is_folder else given,
-                decoder,
-                show,
-                is_multilabel=multilabel,
-            )
-            for job, show in each_file(jobs, len(jobs), "checking", listener or Listener())
-        ]
+    named = _named(videos)
+    jobs = plan_checks(named, given)
+    _check_found(len(jobs), named)
+    return list(check_videos(jobs, given, Limits(), listener or Listener(), is_multilabel=multilabel))
 
 
 def quantize(
@@ -346,10 +334,13 @@ def quantize(
         >>> videoseq.quantize("model", "recordings", out="model8")  # doctest: +SKIP
     """
     from videoseq.export.int8 import quantize_model
+    from videoseq.jobs.plan import plan_jobs
 
-    folder, _ = _folder_of(model, _choice("auto", "auto", "auto", threads))
-    _, jobs = _plan(videos, out)
-    return quantize_model(folder, list(jobs), Path(out), num_threads=threads, overwrite=overwrite, listener=listener)
+    folder, _ = _folder_of(model, _choice("auto", "auto", "auto", None))
+    named = _named(videos)
+    jobs = [job for name in named for job in plan_jobs([name], Path(out))]  # no file is named after them
+    _check_found(len(jobs), named)
+    return quantize_model(folder, jobs, Path(out), num_threads=threads, overwrite=overwrite, listener=listener)
 
 
 def _choice(device: str, runtime: str, precision: str, threads: int | None) -> RuntimeChoice:
@@ -413,15 +404,26 @@ def _dataset_for(model: Model, dataset: AnyPath, split: str, background: str | N
     )
 
 
-def _plan(videos: AnyPath | Iterable[AnyPath], out: AnyPath) -> tuple[list[str], Jobs]:
-    """What videos are called, and which they are."""
+def _named(videos: AnyPath | Iterable[AnyPath]) -> list[str]:
+    return [os.fspath(one) for one in ([videos] if isinstance(videos, (str, os.PathLike)) else videos)]
+
+
+def _check_found(num_jobs: int, named: list[str]) -> None:
     from videoseq.errors import ConfigError
+
+    if not num_jobs:
+        expected = "expected video files, folders of them or patterns"
+        raise ConfigError(f"videos: {expected}, found none in {', '.join(named)}")
+
+
+def _plan(named: list[str], out: AnyPath, listener: Listener | None) -> Jobs:
+    """The videos that are called so; a folder without one is a notice."""
+    from videoseq.errors import Notice
     from videoseq.jobs.plan import plan_jobs
 
-    named = [os.fspath(one) for one in ([videos] if isinstance(videos, (str, os.PathLike)) else videos)]
     jobs = plan_jobs(named, Path(out))
-    if not jobs.num_found:
-        raise ConfigError(
-            f"videos: expected video files, folders of them or patterns, found none in {', '.join(named)}"
-        )
-    return named, jobs
+    _check_found(jobs.num_found, named)
+    for folder in jobs.empty:
+        if listener is not None:
+            listener.on_notice(Notice("empty_folder", f"no video files in {folder}"))
+    return jobs

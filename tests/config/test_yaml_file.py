@@ -279,3 +279,9 @@ def test_settings_are_frozen():
         with pytest.raises(ValidationError):
             setattr(group, name, value)
     assert read == TrainSettings()
+
+
+def test_a_value_from_python_is_not_blamed_on_the_file(file):
+    file.write_text("sample_hz: 5\n")
+    with pytest.raises(ConfigError, match="^settings: training.max_epochs: "):
+        load_settings(file, {"training.max_epochs": -1})

@@ -116,7 +116,7 @@ def test_the_run_can_stop_at_a_damaged_file(call, few, model_folder, tmp_path):
     done, results = label(call, few, model_folder, out, "--on-corrupt", "fail")
     assert done.status == 3
     assert list(results) == ["0.mp4", "1.mp4"]
-    assert "1 videos were not reached" in done.err
+    assert "1 video was not reached" in done.err
 
 
 @pytest.mark.slow

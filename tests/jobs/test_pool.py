@@ -105,6 +105,11 @@ def toy_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "_CHILD", toy_worker.CHILD)
 
 
+def meet(job: Job, *_: float) -> None:
+    """Called with a job's progress; a worker of a ``together*`` ends no sooner than this was called for two of them."""
+    job.output_stem.touch()
+
+
 def toy_pool(num_workers: int, out: Path, **options: Any) -> WorkerPool:
     task = LabelTask(out / "model", "0" * 64, out, TORCH, LabelSettings(), Limits())
     return WorkerPool(num_workers, task, **options)
@@ -126,17 +131,16 @@ def test_the_next_job_is_asked_for_when_somebody_is_idle(toy_workers, tmp_path):
 
 def test_no_more_workers_start_than_there_are_jobs(toy_workers, tmp_path):
     with toy_pool(5, tmp_path) as pool:
-        assert len(list(pool.results(toy_jobs(tmp_path, "together1", "together2"), ignore, ignore))) == 2
+        assert len(list(pool.results(toy_jobs(tmp_path, "together1", "together2"), meet, ignore))) == 2
         assert [worker is not None for worker in pool._workers] == [True, True, False, False, False]
 
 
 def test_progress_is_told_of_all_that_are_being_worked_on(toy_workers, tmp_path):
-    """Neither of the two ends before the other has begun."""
-    jobs, told, at_first_result = toy_jobs(tmp_path, "together1", "together2"), [], set()
+    """Neither of the two ends before progress was told of both."""
+    jobs = toy_jobs(tmp_path, "together1", "together2")
     with toy_pool(2, tmp_path) as pool:
-        for _ in pool.results(jobs, lambda job, *_: told.append(job), ignore):
-            at_first_result = at_first_result or set(told)
-    assert at_first_result == set(jobs)
+        ended = list(pool.results(jobs, meet, ignore))
+    assert {job for job, _ in ended} == set(jobs)
 
 
 @pytest.mark.parametrize("jobs_per_worker", [1, 3, 100])
@@ -167,7 +171,7 @@ def test_processes_that_were_started_early_do_the_work_and_those_left_over_end(t
     with started_early(3) as waiting:
         early = list(waiting)
         with toy_pool(2, tmp_path, waiting=waiting) as pool:
-            assert len(list(pool.results(toy_jobs(tmp_path, "together1", "together2"), ignore, ignore))) == 2
+            assert len(list(pool.results(toy_jobs(tmp_path, "together1", "together2"), meet, ignore))) == 2
             assert set(early) - set(waiting) == set(pool._workers)
         assert waiting == early[:1]
     assert all(worker._process.poll() is not None for worker in early)

@@ -131,7 +131,7 @@ def test_options_that_do_not_go_together_are_usage(call, tmp_path):
     rows = write_rows(tmp_path / "a.csv", "frame,label", "0,x")
     done = call("check", video, other, "--annotations", rows)
     assert done.status == 2
-    assert f"--annotations: expected a folder for 2 videos, got {rows}" in done.err
+    assert f"annotations: expected a folder for 2 videos, got {rows}" in done.err
 
 
 def test_a_terminal_shows_a_bar_and_then_the_screens(tmp_path):

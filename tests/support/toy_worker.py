@@ -18,7 +18,7 @@ CHILD = (
 
 
 def main(connection: Connection) -> None:
-    """Ends each job at once, with its own process number for a message; a ``together*`` waits for the other one's."""
+    """Ends each job at once, and says its process number; a ``together*`` waits until progress was told of two."""
     with suppress(EOFError, OSError):
         connection.recv()
         connection.send(("started", {"pid": os.getpid()}))
@@ -26,11 +26,10 @@ def main(connection: Connection) -> None:
             job = connection.recv()
             connection.send(("progress", 1, 0.5))
             if job.video.name.startswith("together"):
-                _meet(job.output_stem)
+                _wait_for_two(job.output_stem.parent)
             connection.send(("result", Result(str(job.video), "complete", message=str(os.getpid()))))
 
 
-def _meet(target: Path) -> None:
-    target.touch()
-    while len(list(target.parent.glob("together*"))) < 2:
+def _wait_for_two(folder: Path) -> None:
+    while len(list(folder.glob("together*"))) < 2:
         time.sleep(0.01)

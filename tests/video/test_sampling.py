@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoseq.video.sampling import Sampler, step_rows, steps_of
+from videoseq.video.sampling import Sampler, step_rows
+
+
+def steps_of(seconds: np.ndarray, sample_hz: float | None) -> np.ndarray:
+    """The steps taken at each frame of a whole video."""
+    sampler = Sampler(sample_hz)
+    return np.array([sampler.steps(float(t)) for t in seconds], dtype=np.int64)
+
 
 RATES = st.sampled_from([1.0, 5.0, 10.0, 12.5, 23.976, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 240.0])
 HERTZ = st.sampled_from([0.5, 1.0, 4.0, 8.0, 10.0, 15.0, 25.0, 30.0])

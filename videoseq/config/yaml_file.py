@@ -37,8 +37,8 @@ def load_settings(
         return TrainSettings.model_validate(values)
     except ValidationError as error:
         where, problem = _first_problem(error)
-        is_option = where in parsed and not isinstance(overrides, Mapping)
-        raise ConfigError(f"{'--set' if is_option else path or 'settings'}: {where}: {problem}") from None
+        given = "settings" if isinstance(overrides, Mapping) else "--set"
+        raise ConfigError(f"{given if where in parsed else path or 'settings'}: {where}: {problem}") from None
 
 
 def _parse_override(text: str) -> tuple[str, object]:

@@ -79,7 +79,7 @@ def load_dataset(
         split: Only videos of this split: ``train``, ``val`` or ``test``; by default all.
 
     Raises:
-        ConfigError: There is no such split.
+        ConfigError: There is no such split or task.
         AnnotationError: There are no such videos, a file cannot be read, or a label is not among ``classes``.
 
     Example:

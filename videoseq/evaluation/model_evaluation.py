@@ -17,6 +17,7 @@ from videoseq.evaluation.metrics_json import metrics_json
 from videoseq.evaluation.results import Evaluation
 from videoseq.inference.model import Model
 from videoseq.jobs.feature_provider import FeatureProvider, Resources
+from videoseq.system.processes import check_not_forked
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ def evaluate_model(
         ModelError: The previous model's cached features are of other frames.
         OutputError: The cache cannot be written.
     """
+    check_not_forked()  # nothing below asks where all features are in the cache
     resources = resources or Resources()
     provider = FeatureProvider(model.runtime, model.sample_hz, folder, resources)
     clips, notices = provider.load_clips(dataset)

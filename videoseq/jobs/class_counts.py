@@ -6,7 +6,6 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from videoseq.errors import OutputError
 from videoseq.jobs.result import Result
 
 
@@ -17,7 +16,7 @@ class ClassCounts:
         out: The output folder.
 
     Attributes:
-        num_frames: Frames of all videos.
+        num_frames: Frames of all videos that were counted.
         frames: Frames of each class; with multilabel models their sum may be another one than ``num_frames``.
         segments: Segments of each class.
     """
@@ -29,25 +28,25 @@ class ClassCounts:
         self.segments: Counter[str] = Counter()
 
     def add(self, result: Result) -> None:
-        """Adds a video, from its table of segments; a failed one has none.
-
-        Raises:
-            OutputError: The table cannot be read.
-        """
+        """Adds a video, from its table of segments; a failed one has none, and one that was moved away is left out."""
         for name in result.outputs:
             if name.endswith(".segments.csv"):
-                self._add_table(self._out / name)
-                self.num_frames += result.num_frames
+                self._add_table(self._out / name, result.num_frames)
 
     def shares(self) -> dict[str, float]:
         """The fraction of the frames that has each class, the largest first."""
         return {label: number / self.num_frames for label, number in self.frames.most_common()}
 
-    def _add_table(self, path: Path) -> None:
+    def _add_table(self, path: Path, num_frames: int) -> None:
+        frames: Counter[str] = Counter()
+        segments: Counter[str] = Counter()
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(file):
-                    self.frames[row["label"]] += int(row["stop_frame"]) - int(row["start_frame"])
-                    self.segments[row["label"]] += 1
-        except OSError as error:
-            raise OutputError(f"{path}: could not be read back; {error.strerror}") from None
+                    frames[row["label"]] += int(row["stop_frame"]) - int(row["start_frame"])
+                    segments[row["label"]] += 1
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):  # moved or replaced: a statistic stops no run
+            return
+        self.num_frames += num_frames
+        self.frames += frames
+        self.segments += segments

@@ -39,7 +39,7 @@ class Record:
     Example:
         >>> results = videoseq.label("recordings", model=model, out="labels")
         >>> results
-        Record(1 videos: 1 complete, 0 degraded, 0 failed)
+        Record(1 video: 1 complete, 0 degraded, 0 failed)
         >>> [result.num_frames for result in results]
         [60]
     """
@@ -77,7 +77,7 @@ class Record:
 
     def __repr__(self) -> str:
         states = ", ".join(f"{self.counts[state]} {state}" for state in STATES)
-        return f"Record({len(self)} videos: {states})"
+        return f"Record({_videos(len(self))}: {states})"
 
     def run(self, pool: ThisProcess | WorkerPool | RayPool, stage: str, on_start: Callable[[Any], None]) -> None:
         """Has a pool do what is to be done, and records how each job ends.
@@ -148,11 +148,12 @@ class Record:
     def _finish(self) -> None:
         """Writes down what failed, and tells the listener how it all ended."""
         if self._is_stopped:
-            text = f"stopped there, as asked; {self.num_not_reached} videos were not reached"
+            verb = "was" if self.num_not_reached == 1 else "were"
+            text = f"stopped there, as asked; {_videos(self.num_not_reached)} {verb} not reached"
             self._listener.on_message(text, event="stopped", not_reached=self.num_not_reached)
         self._journal.write_failures(self.results())
         num_reached = sum(self._was_reached)
-        text = f"{num_reached} videos: " + ", ".join(f"{self.counts[state]} {state}" for state in STATES)
+        text = f"{_videos(num_reached)}: " + ", ".join(f"{self.counts[state]} {state}" for state in STATES)
         if self.num_failed_before:
             text += f", {self.num_failed_before} of them before; --retry-failed tries again"
         counts = {state: self.counts[state] for state in STATES}
@@ -166,3 +167,7 @@ class Record:
         self.counts[result.state] += 1
         self.num_failed_before += result.state == "failed"
         self._listener.on_result(result, is_new=False)
+
+
+def _videos(number: int) -> str:
+    return f"{number} video{'' if number == 1 else 's'}"

@@ -42,7 +42,8 @@ def train_and_save(
         has_images: Whether the report shows frames of the longest mistakes.
 
     Raises:
-        ConfigError: The dataset was read with another task or background than the settings have; and what
+        ConfigError: The dataset was read with another task, background or classes than the settings have; and
+            what
             :func:`videoseq.training.run.train_dataset` raises.
         OutputError: Something is at ``out`` already, or it cannot be written.
     """
@@ -64,7 +65,11 @@ def train_and_save(
 
 
 def _check_same_data(dataset: Dataset, settings: TrainSettings) -> None:
-    for name in ("task", "background"):
-        got, expected = getattr(dataset, name), getattr(settings.data, name)
-        if got != expected:
-            raise ConfigError(f"data.{name}: expected {got!r}, with which the dataset was read, got {expected!r}")
+    data = settings.data
+    given: dict[str, object] = {"task": data.task, "background": data.background}
+    if data.classes is not None:
+        given["classes"] = tuple(data.classes)
+    for name, value in given.items():
+        of_dataset = tuple(dataset.classes) if name == "classes" else getattr(dataset, name)
+        if value != of_dataset:
+            raise ConfigError(f"data.{name}: expected {of_dataset!r}, with which the dataset was read, got {value!r}")

@@ -103,7 +103,7 @@ class TemporaryArray(DiskArray):
 
     def read(self, start: int, stop: int) -> Shaped[np.ndarray, "rows ..."]:
         """The rows from ``start`` to before ``stop``, or to the last one."""
-        with no_room(*self._error):
+        with no_room(*self._error, done="read"):
             return super().read(start, stop)
 
     def mapped(self) -> Shaped[np.ndarray, "rows ..."]:
@@ -113,8 +113,8 @@ class TemporaryArray(DiskArray):
 
 
 @contextmanager
-def no_room(folder: str, what: str, hint: str = _USE_TMPDIR) -> Iterator[None]:
-    """Turns a failure to write temporary files, inside the block, into an error of one line.
+def no_room(folder: str, what: str, hint: str = _USE_TMPDIR, done: str = "written") -> Iterator[None]:
+    """Turns a failure to write (or what ``done`` says) temporary files inside the block into an error of one line.
 
     Raises:
         OutputError: Instead of an ``OSError``.
@@ -123,7 +123,7 @@ def no_room(folder: str, what: str, hint: str = _USE_TMPDIR) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise OutputError(f"{folder}: {what} could not be written; {reason}; make room there, or {hint}") from None
+        raise OutputError(f"{folder}: {what} could not be {done}; {reason}; make room there, or {hint}") from None
 
 
 def release_pages(array: Shaped[np.ndarray, ...]) -> None:

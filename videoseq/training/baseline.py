@@ -62,6 +62,12 @@ class BaselineFitter:
         return self._environment.listener
 
     @property
+    def has_resumed(self) -> bool:
+        """Whether some of the networks were fitted already, by a training that was interrupted."""
+        checkpoints = self._environment.checkpoints
+        return checkpoints is not None and checkpoints.may_resume and checkpoints.num_done > 0
+
+    @property
     def num_networks(self) -> int:
         """How many fits one call makes: head and baseline, each with the members of an ensemble, and the CNN."""
         return 2 * self._settings.training.ensemble + (self._finetuner is not None)

@@ -171,7 +171,7 @@ class _FoldForecast:
 
     def __init__(self, num_folds: int, fitter: BaselineFitter) -> None:
         self._num_folds = num_folds
-        self._listener = fitter.listener
+        self._listener, self._has_resumed = fitter.listener, fitter.has_resumed
         self._start = time.monotonic()
         num_networks = (num_folds + 1) * fitter.num_networks
         text = f"cross-validation: {num_folds} folds and then all clips, {num_networks} networks to fit"
@@ -180,7 +180,7 @@ class _FoldForecast:
     def tell(self, num_done: int) -> None:
         """Called after every fold."""
         seconds = time.monotonic() - self._start
-        if num_done == 1:
+        if num_done == 1 and not self._has_resumed:  # a fold that was fitted before tells nothing
             left = self._num_folds * seconds  # of the other folds, and of all clips
             text = f"cross-validation: the first fold took {clock_time(seconds)}; about {clock_time(left)} left"
             self._listener.on_message(text, event="forecast", seconds_left=left)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 # Ticks fall due this much of a period early. At 0.45 neither equal rates, nor 2:1, 3:1, 3:2, 4:1 or 5:2, are decided
 # by a rounding error of the container's times.
@@ -40,12 +40,6 @@ class Sampler:
         if due:
             self.tick = tick
         return due
-
-
-def steps_of(seconds: Float[np.ndarray, " frames"], sample_hz: float | None) -> Int[np.ndarray, " frames"]:
-    """The steps taken at each frame of a whole video."""
-    sampler = Sampler(sample_hz)
-    return np.array([sampler.steps(float(t)) for t in seconds], dtype=np.int64)
 
 
 def step_rows(

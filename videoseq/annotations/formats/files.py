@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from videoseq.annotations.formats import csv_table
 from videoseq.annotations.multilabel import split_labels
 from videoseq.annotations.segments import Segment
 from videoseq.annotations.types import Annotation, Interval
 from videoseq.config.schema import Task
-from videoseq.errors import AnnotationError
+from videoseq.errors import AnnotationError, ConfigError, did_you_mean
 from videoseq.storage.files import check_free
 
 ANNOTATION_SUFFIXES = frozenset([".csv", ".tsv"])
@@ -32,6 +33,7 @@ def read_annotation(path: str | os.PathLike[str], task: Task = "multiclass") -> 
             (:func:`videoseq.annotations.multilabel.split_labels`).
 
     Raises:
+        ConfigError: There is no such task.
         AnnotationError: The format is unknown, or the file cannot be read as what it claims to be.
 
     Example:
@@ -39,6 +41,9 @@ def read_annotation(path: str | os.PathLike[str], task: Task = "multiclass") -> 
         >>> annotation.unit, annotation.intervals[0].label
         ('seconds', 'dark')
     """
+    known = get_args(Task)
+    if task not in known:
+        raise ConfigError(f"task: expected {' or '.join(known)}, got {task!r}{did_you_mean(task, known)}")
     path = Path(path)
     _check_suffix(path)
     annotation = csv_table.read(path)

@@ -283,5 +283,5 @@ def test_settings_are_frozen():
 
 def test_a_value_from_python_is_not_blamed_on_the_file(file):
     file.write_text("sample_hz: 5\n")
-    with pytest.raises(ConfigError, match="^settings: training.max_epochs: "):
+    with pytest.raises(ConfigError, match=r"^settings: training\.max_epochs: "):
         load_settings(file, {"training.max_epochs": -1})

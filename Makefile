@@ -19,7 +19,7 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
 
-# timm brings torchvision, which cannot stand beside a CPU-only torch; its tests find both here.
+# timm brings torchvision, which cannot be imported next to a CPU-only torch; its tests find both here.
 .venv/timm: .venv/dev
 	$(BIN)/pip install --quiet -c constraints.txt --no-deps --upgrade --target $@ timm torchvision
 	touch $@
@@ -68,10 +68,10 @@ format: .venv/dev  ## ruff: put the formatting right
 types: .venv/dev  ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/dev .venv/opponents  ## speed, memory and agreement, beside the obvious alternatives, in ten minutes
+bench: .venv/dev .venv/opponents  ## speed, memory and agreement, compared with the obvious alternatives, in ten minutes
 	$(BIN)/python benchmarks
 
-accuracy: .venv/dev  ## how good labels are on real clips, beside what others do with the same features; takes long
+accuracy: .venv/dev  ## how good labels are on real clips, compared with other recipes on the same features; takes long
 	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy.json
 	$(BIN)/python benchmarks/accuracy.py --json bench/accuracy-lite2.json --backbone efficientnet_lite2 \
 	  --only videoseq "videoseq, no context"

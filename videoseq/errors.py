@@ -85,7 +85,7 @@ class ModelError(VideoseqError):
 
 
 class OutputError(VideoseqError):
-    """A result could not be written; what stood there before still stands.
+    """A result could not be written; what was there before is kept.
 
     Example:
         >>> try:

@@ -1,4 +1,4 @@
-"""Which videos two annotators have in common: by path, by content, by name; and nobody's is lost."""
+"""Which videos two annotators have in common: by path, by content, by name; and no video is lost."""
 
 from __future__ import annotations
 

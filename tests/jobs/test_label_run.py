@@ -1,4 +1,4 @@
-"""Labeling many files: lists, shards, what failed before, forecasts, when to stop, and what is said meanwhile."""
+"""Labeling many files: lists, shards, what failed before, forecasts, when to stop, and the messages meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers side by side: the same labels as one gives, whatever dies meanwhile, and nobody left behind."""
+"""Workers side by side: the same labels as one gives, whatever dies meanwhile, and no process left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labeling on a Ray cluster: the same bytes as on one machine, whatever dies meanwhile, and nobody left behind."""
+"""Labeling on a Ray cluster: the same bytes as on one machine, whatever dies meanwhile, and no process left behind."""
 
 from __future__ import annotations
 

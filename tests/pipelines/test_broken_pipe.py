@@ -1,4 +1,4 @@
-"""What becomes of the program when nobody reads what it says, and when it is told to stop."""
+"""What the program does when its output is not read, and when it gets a signal to stop."""
 
 from __future__ import annotations
 

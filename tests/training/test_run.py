@@ -1,4 +1,4 @@
-"""Training from a folder in one call: what is said, what is recorded, and what is refused before any work."""
+"""Training from a folder in one call: messages, what is recorded, and what is refused before any work."""
 
 from __future__ import annotations
 

@@ -165,14 +165,14 @@ class TrainingSettings(Settings):
     focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """The exponent of the focal loss: how much less a step counts that is right already; 0: all count the same."""
     temporal_smoothing: Annotated[float, Field(ge=0.0)] = 0.0
-    """What log-probabilities that jump from step to step cost beside the cross-entropy (MS-TCN takes 0.15)."""
+    """What log-probabilities that jump from step to step cost in addition to the cross-entropy (MS-TCN takes 0.15)."""
     class_weighting: Literal["none", "sqrt_inverse"] = "sqrt_inverse"
     """Weights of the loss: none, or 1 / sqrt(frequency) scaled to mean 1 over the frames."""
     finetune_epochs: Positive = 5
     """With ``backbone.trainable``: passes over the training clips' images in which CNN and head are fitted together,
     after ``max_epochs`` of the head alone."""
     backbone_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-5
-    """The CNN's peak learning rate in these, beside ``learning_rate``, which stays the head's."""
+    """The CNN's peak learning rate in these; ``learning_rate`` stays the head's."""
     flip: bool = False
     """Whether in these every second clip, drawn again in each pass, is mirrored left to right."""
     color_jitter: Fraction = 0.0

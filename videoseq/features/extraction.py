@@ -89,7 +89,7 @@ def stream_features(
         reader: The video.
         runtime: What runs the CNN, in as many threads as it has streams.
         sample_hz: Steps of the network a second.
-        on_progress: Called as frames go by, several times a chunk.
+        on_progress: Called while frames are read, several times per chunk.
         reuse_threshold: A sampled picture that differs from the last one computed by at most so many gray levels, on
             average over the resized picture, gets that one's features. At 0 only equal pictures do.
 

@@ -56,7 +56,7 @@ class Model:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What ``run.json`` says of it; plain values, as a worker sends it to its parent."""
+        """What ``run.json`` says about it; plain values, as a worker sends it to its parent."""
         return {
             "classes": list(self.classes),
             "looks_ahead": self.contents.looks_ahead,
@@ -218,7 +218,7 @@ def label_video(
         video: The file.
         model: The model.
         target: What the two files are named after.
-        on_progress: Called as frames go by.
+        on_progress: Called while frames are read.
         open_video: How the video is opened: in this process, or by a :class:`videoseq.video.isolation.DecoderProcess`.
         max_seconds: What it may take, from opening it to its last label.
         accepts_damage: Whether a video from which frames are missing is labeled all the same.
@@ -226,7 +226,7 @@ def label_video(
             CNN not to look again.
 
     Returns:
-        What reading the video brought to light.
+        What reading the video found.
 
     Raises:
         VideoError: The video cannot be read, was changed meanwhile, takes too long, or is damaged and that is not

@@ -84,7 +84,7 @@ class MultilabelSegmentBuilder(SegmentBuilder):
         self._ended: list[_Ended] = []
 
     def add(self, labels: LabeledFrames) -> Iterator[Segment]:
-        """The segments that these frames end, as far as nothing stands before them."""
+        """The segments that these frames end, as far as no earlier segment is still open."""
         self._classes = labels.classes
         rows = zip(
             labels.index.tolist(), labels.seconds.tolist(), labels.answers.tolist(), labels.probabilities.tolist(),
@@ -113,7 +113,7 @@ class MultilabelSegmentBuilder(SegmentBuilder):
         heapq.heappush(self._ended, _Ended(run.start_frame, index, segment))
 
     def _sorted(self) -> Iterator[Segment]:
-        """Those that no open one will stand before."""
+        """Those that no open segment can still precede."""
         first_open = min(((run.start_frame, index) for index, run in self._open.items()), default=None)
         while self._ended and (
             first_open is None or (self._ended[0].start_frame, self._ended[0].class_index) < first_open

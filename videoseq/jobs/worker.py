@@ -62,7 +62,7 @@ class Work:
     """A task that is ready for jobs.
 
     Attributes:
-        summary: What ``run.json`` says of it; plain values.
+        summary: What ``run.json`` says about it; plain values.
         do: Takes a job, and a function to call as its frames are read; returns the job's result. Raises OutputError
             for what is not the video's fault.
     """

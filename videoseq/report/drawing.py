@@ -20,7 +20,7 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
 
     Args:
         figure: The picture.
-        title: What a screen reader says of it.
+        title: The description for screen readers.
         key: Begins the element's ids, so that those of several pictures in a page differ.
     """
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""What is said of a labeler as a whole: every headline number from its parts, intervals, and differences."""
+"""All numbers of one labeler: every headline number from its parts, intervals, and differences."""
 
 from __future__ import annotations
 

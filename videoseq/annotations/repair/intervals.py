@@ -110,7 +110,7 @@ def check_gaps(table: Table) -> Iterator[Finding]:
 
 
 def check_times(table: Table) -> Iterator[Finding]:
-    """Times in seconds beside a video of variable rate."""
+    """Times in seconds for a video of variable rate."""
     if table.unit == "seconds" and table.is_variable:
         text = (
             f"the video's frame rate is variable: times computed as frame / {table.fps:.5g} would be off by up to "

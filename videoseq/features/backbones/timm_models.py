@@ -21,7 +21,7 @@ def load(name: str, weights: Path | None, *, allow_download: bool) -> Backbone:
     """The backbone ``timm:<model>`` with weights from a file, or from timm's hub where that is allowed.
 
     Raises:
-        ConfigError: timm is missing, does not know the model, or there are no weights to be had.
+        ConfigError: timm is missing, does not know the model, or it has no weights.
         ModelError: The checkpoint does not fit the model.
     """
     if weights is None and not allow_download:

@@ -6,9 +6,11 @@ import ast
 import doctest
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 import videoseq
 from tests.conftest import light_frames
 from tests.support.index_videos import write_video
+from videoseq.annotations.types import ClassNames
 
 FUNCTIONS = [name for name in videoseq.__all__ if name.islower()]
 
@@ -192,6 +195,47 @@ def test_a_dataset_must_go_with_the_settings(here):
     ):
         videoseq.train(dataset, out="unmade", settings={"data.background": "dark"})
     assert not (here / "unmade").exists()
+
+
+def test_a_dataset_is_measured_as_its_folder_is(here, model):
+    dataset = videoseq.load_dataset("clips", classes=model.classes)
+    assert videoseq.evaluate(model, dataset).metrics == videoseq.evaluate(model, "clips").metrics
+    assert videoseq.evaluate(model, replace(dataset, source=None)).evaluation.clips
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "got"),
+    [
+        ("task", "multiclass", "multilabel"),
+        ("classes", ("bright", "dark"), ("dark", "bright")),
+        ("classes", ("bright", "dark"), ("bright", "dark", "dim")),
+    ],
+)
+def test_a_dataset_must_go_with_the_model(name, value, got, here, model):
+    dataset = replace(videoseq.load_dataset("clips"), **{name: ClassNames(got) if name == "classes" else got})
+    expected = f"dataset: expected {name}={value!r}, as the model has, got {got!r}; read it again with the {name} of"
+    with pytest.raises(videoseq.ConfigError, match=f"^{re.escape(expected)} the model$"):
+        videoseq.evaluate(model, dataset)
+
+
+def test_a_dataset_without_the_background_of_the_model_is_refused(here, model):
+    """Frames that no row covers would count for nothing, although the model learned a class for them."""
+    config = model.contents.config
+    data = config.settings.data.model_copy(update={"background": "dark"})
+    settings = config.settings.model_copy(update={"data": data})
+    contents = replace(model.contents, config=config.model_copy(update={"settings": settings}))
+    learned = videoseq.Model(contents, model.runtime, model.folder)
+    with pytest.raises(videoseq.ConfigError, match=r"^dataset: expected background='dark', as the model has, got None"):
+        videoseq.evaluate(learned, videoseq.load_dataset("clips"))
+    assert videoseq.evaluate(learned, videoseq.load_dataset("clips", background="bright")).metrics
+
+
+@pytest.mark.parametrize("options", [{"split": "val"}, {"background": "dark"}])
+def test_a_dataset_has_its_own_split_and_background(options, here, model):
+    ((name, value),) = options.items()
+    expected = f"^{name}: expected none with a dataset that was read already, got '{value}'$"
+    with pytest.raises(videoseq.ConfigError, match=expected):
+        videoseq.evaluate(model, videoseq.load_dataset("clips"), **options)
 
 
 def test_an_unknown_task_is_refused(here):

@@ -94,7 +94,7 @@ def train(
 
 def evaluate(
     model: AnyPath | Model,
-    dataset: AnyPath,
+    dataset: AnyPath | Dataset,
     *,
     baseline: AnyPath | None = None,
     split: str = "",
@@ -111,10 +111,10 @@ def evaluate(
 
     Args:
         model: A model folder, or a model that was loaded from one; then how its CNN runs is settled already.
-        dataset: A folder of annotated clips, or a manifest CSV.
+        dataset: A folder of annotated clips, a manifest CSV, or a dataset that was read with the model's classes.
         baseline: The folder of a previous model with the same classes, measured on the same clips and compared.
-        split: Only clips of this split: ``train``, ``val`` or ``test``; by default all.
-        background: The class of frames that no row covers; by default as in training.
+        split: Only clips of this split: ``train``, ``val`` or ``test``; by default all. A dataset has its own.
+        background: The class of frames that no row covers; by default as in training. A dataset has its own.
         device: As in :func:`videoseq.load_model`.
         runtime: As there.
         precision: As there.
@@ -389,11 +389,16 @@ def _loaded(model: AnyPath | Model, choice: RuntimeChoice) -> tuple[Model, Path]
     return (model if isinstance(model, Model) else open_model(folder, choice)), folder
 
 
-def _dataset_for(model: Model, dataset: AnyPath, split: str, background: str | None) -> Dataset:
+def _dataset_for(model: Model, dataset: AnyPath | Dataset, split: str, background: str | None) -> Dataset:
     """A dataset with a model's classes; by default with the background that it was trained with."""
-    from videoseq.data.dataset import load_dataset
+    from videoseq.data.dataset import Dataset, load_dataset
     from videoseq.errors import ConfigError
 
+    if isinstance(dataset, Dataset):
+        for name, value in (("split", split), ("background", background)):
+            if value:
+                raise ConfigError(f"{name}: expected none with a dataset that was read already, got {value!r}")
+        return dataset
     data = model.contents.config.settings.data
     if background and model.contents.config.is_multilabel:
         raise ConfigError(

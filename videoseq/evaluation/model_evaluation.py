@@ -9,7 +9,7 @@ from typing import Any
 
 from videoseq.data.dataset import Clip, Dataset
 from videoseq.data.statistics import ClassOverview, describe_clips
-from videoseq.errors import AnnotationError, Notice
+from videoseq.errors import AnnotationError, ConfigError, Notice
 from videoseq.evaluation.comparison import Previous
 from videoseq.evaluation.evaluate import evaluate_heads
 from videoseq.evaluation.metrics import LabeledVideo
@@ -62,16 +62,18 @@ def evaluate_model(
 
     Raises:
         AnnotationError: No frame is labeled, or an annotation does not fit its video.
+        ConfigError: The dataset has another task or other classes than the model, or lacks its background.
         VideoError: Videos cannot be read.
         ModelError: The previous model's cached features are of other frames.
         OutputError: The cache cannot be written.
     """
     check_not_forked()  # nothing below asks where all features are in the cache
+    _check_goes_with(model, dataset)
     resources = resources or Resources()
     provider = FeatureProvider(model.runtime, model.sample_hz, folder, resources)
     clips, notices = provider.load_clips(dataset)
     if not clips:
-        raise AnnotationError(f"{dataset.source}: expected at least one labeled frame, got none")
+        raise AnnotationError(f"{dataset.source or 'dataset'}: expected at least one labeled frame, got none")
     labeled = () if previous is None else _labels_of(previous, clips, dataset, resources)
     contents, classes = model.contents, model.classes
     majority = tuple(classes.index(name) for name in contents.config.majority_names)
@@ -80,6 +82,18 @@ def evaluate_model(
     )
     overview = describe_clips(clips, classes)
     return ModelEvaluation(model, folder, dataset, evaluation, tuple(overview), tuple(notices), previous)
+
+
+def _check_goes_with(model: Model, dataset: Dataset) -> None:
+    """Holds a dataset to what numbers and probabilities of the model are computed with."""
+    settings = model.contents.config.settings.data
+    background = None if settings.task == "multilabel" else dataset.background or settings.background
+    expected = {"task": settings.task, "classes": model.classes, "background": background}
+    for name, value in expected.items():
+        got = getattr(dataset, name)
+        if got != value:
+            text = f"dataset: expected {name}={value!r}, as the model has, got {got!r}"
+            raise ConfigError(f"{text}; read it again with the {name} of the model")
 
 
 def _labels_of(previous: Previous, clips: Sequence[Clip], dataset: Dataset, resources: Resources) -> list[LabeledVideo]:

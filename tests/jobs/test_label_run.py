@@ -189,7 +189,7 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(label, bad, clip, 
     assert ended.out.splitlines() == [
         "to be labeled: 5; 0.00 hours of video according to their headers, and 4 whose headers do not say",
         "labeled already: 0",
-        "failed before: 2; --retry-failed would try them again",
+        "failed before: 2; retry_failed (--retry-failed) would try them again",
         "estimated time: not known yet: label something for 30 s first",
     ]
     assert contents(Path()) == before

@@ -102,7 +102,7 @@ def test_without_ray_it_is_one_line(call, videos, model_folder, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     args = ("label", videos / "deep" / "c.mp4", "--model", model_folder, "--out", tmp_path / "out")
     check_one_line(call(*args, "--engine", "ray"), 2, 'needs Ray: pip install "videoseq[ray]"')
-    check_one_line(call(*args, "--address", "auto"), 2, "--address is of a Ray cluster; say --engine ray too")
+    check_one_line(call(*args, "--address", "auto"), 2, "address: expected none unless engine is ray, got 'auto'")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_second_run_labels_nothing_again(mixed, cli, model_folder):
     assert [line.split(": ")[:2] for line in said_but_progress(run.stderr)] == [
         ["failed before", "not_video"],
         ["failed", "not_found"],
-        ["3 videos", "1 complete, 0 degraded, 2 failed, 1 of them before; --retry-failed tries again"],
+        ["3 videos", "1 complete, 0 degraded, 2 failed, 1 of them before; retry_failed (--retry-failed) tries again"],
     ]
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in labels] == before
     results = json.loads(run.stdout)

@@ -38,8 +38,8 @@ BOTH = dataset("walk", "rest")
         (dataset("walk", "rest", splits="ee"), [], 0, r"two classes or more, got no label"),
         (dataset("walk", "rest", groups="aa"), ["data.cross_validation=groups"], 0, r"two groups or more, got one"),
         (dataset("walk", "rest", splits="tt"), ["data.cross_validation=2"], 0, r"expected a dataset without splits"),
-        (dataset("walk", "rest", groups="aa"), [], 1, r"--sweep: expected validation clips, got none"),
-        (BOTH, ["data.validation_fraction=0"], 1, r"--sweep: expected validation clips, got none"),
+        (dataset("walk", "rest", groups="aa"), [], 1, r"^sweep: expected validation clips, got none"),
+        (BOTH, ["data.validation_fraction=0"], 1, r"^sweep: expected validation clips, got none"),
     ],
 )
 def test_what_must_fail_is_refused(annotated, overrides, num_trials, words):
@@ -63,5 +63,5 @@ def test_what_may_succeed_is_not_refused(annotated, overrides, num_trials):
 
 def test_a_sweep_without_optuna_is_refused_at_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ConfigError, match=r'--sweep needs Optuna: pip install "videoseq\[sweep\]"'):
+    with pytest.raises(ConfigError, match=r'^sweep needs Optuna: pip install "videoseq\[sweep\]"'):
         check_training(BOTH, load_settings(), 1)

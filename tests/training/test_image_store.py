@@ -61,7 +61,7 @@ def test_what_a_network_makes_of_images_is_kept(images):
 
 
 def test_a_video_with_other_frames_than_its_features_is_refused(backbone, clips, tmp_path):
-    expected = r"expected 8 sampled frames of .*clip0\.mp4, got 4; name another --cache"
+    expected = r"expected 8 sampled frames of .*clip0\.mp4, got 4; name another cache folder"
     with (
         ImageStore(tmp_path, backbone.identity.preprocessing) as store,
         VideoReader(clips[0].entry.video) as reader,
@@ -73,7 +73,8 @@ def test_a_video_with_other_frames_than_its_features_is_refused(backbone, clips,
 def test_a_folder_that_cannot_be_written_is_one_line(backbone, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
-        OutputError, match=r"images of the clips could not be written; .*; make room there, or name another --cache"
+        OutputError,
+        match=r"images of the clips could not be written; .*; make room there, or name another cache folder",
     ):
         ImageStore(tmp_path / "file", backbone.identity.preprocessing)
 

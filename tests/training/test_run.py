@@ -43,6 +43,6 @@ def test_cross_validation_says_how_long_it_takes(light_dataset, cache):
 
 
 def test_nothing_is_computed_for_what_must_fail(light_dataset, tmp_path):
-    with pytest.raises(AnnotationError, match="--sweep: expected validation clips"):
+    with pytest.raises(AnnotationError, match=r"^sweep: expected validation clips"):
         train(light_dataset, tmp_path / "cache", "data.validation_fraction=0", num_trials=1)
     assert not (tmp_path / "cache").exists()

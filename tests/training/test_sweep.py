@@ -71,8 +71,8 @@ def test_test_clips_are_not_looked_at():
 
 
 def test_what_cannot_be_swept_is_refused(monkeypatch):
-    with pytest.raises(AnnotationError, match="--sweep: expected validation clips, got none"):
+    with pytest.raises(AnnotationError, match=r"^sweep: expected validation clips, got none"):
         sweep([make_clip(seed, group="one") for seed in range(2)], CLASSES, SWEPT, 1)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ConfigError, match=r'--sweep needs Optuna: pip install "videoseq\[sweep\]"'):
+    with pytest.raises(ConfigError, match=r'^sweep needs Optuna: pip install "videoseq\[sweep\]"'):
         sweep(CLIPS, CLASSES, SWEPT, 1)

@@ -84,7 +84,7 @@ def with_features_of(clips: Iterable[Clip], features_of: Callable[[Path], VideoF
         got, expected = len(features.seconds), len(clip.targets)
         if got != expected:  # its features were kept by another version of OpenCV
             text = f"expected {expected} frames of {clip.entry.video}, got {got} in the cached features"
-            raise ModelError(f"{text}; use another --cache to compute them again")
+            raise ModelError(f"{text}; use another cache folder to compute them again")
         seen.append(replace(clip, features=features))
     return seen
 

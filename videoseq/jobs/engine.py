@@ -48,7 +48,8 @@ class WorkerConfig:
 
     def __post_init__(self) -> None:
         if self.address is not None and self.engine is not Engine.RAY:
-            raise ConfigError("--address is of a Ray cluster; say --engine ray too, or leave it out")
+            text = f"address: expected none unless engine is ray, got {self.address!r}"
+            raise ConfigError(f"{text}; leave it out, or choose the engine ray")
 
     @property
     def is_this_process(self) -> bool:

@@ -58,7 +58,7 @@ class Forecast:
         """The forecast for people."""
         hours = f"{self.seconds_from_headers / 3600:.2f} hours of video according to their headers"
         unknown = f", and {self.num_without_duration} whose headers do not say" if self.num_without_duration else ""
-        retry = "; --retry-failed would try them again" if self.num_failed_before else ""
+        retry = "; retry_failed (--retry-failed) would try them again" if self.num_failed_before else ""
         return [
             f"to be labeled: {self.num_due}; {hours}{unknown}",
             f"labeled already: {self.num_labeled}",

@@ -155,7 +155,7 @@ class Record:
         num_reached = sum(self._was_reached)
         text = f"{_videos(num_reached)}: " + ", ".join(f"{self.counts[state]} {state}" for state in STATES)
         if self.num_failed_before:
-            text += f", {self.num_failed_before} of them before; --retry-failed tries again"
+            text += f", {self.num_failed_before} of them before; retry_failed (--retry-failed) tries again"
         counts = {state: self.counts[state] for state in STATES}
         more = {"failed_before": self.num_failed_before, "not_reached": self.num_not_reached}
         self._listener.on_message(text, event="summary", is_detail=num_reached == 1, **counts, **more)

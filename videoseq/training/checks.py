@@ -49,4 +49,4 @@ def _check_classes(dataset: Dataset) -> None:
 def _check_validation_clips(entries: Sequence[ClipEntry], fraction: float) -> None:
     groups = {entry.group for entry in entries if entry.split in (None, "train")}
     if not any(entry.split == "val" for entry in entries) and (len(groups) < 2 or fraction == 0.0):
-        raise AnnotationError("--sweep: expected validation clips, got none; annotate clips of a second group")
+        raise AnnotationError("sweep: expected validation clips, got none; annotate clips of a second group")

@@ -94,7 +94,7 @@ class ImageStore:
         got, expected = self.num_images - num_before, len(clip.features.features)
         if got != expected:  # its features were kept by another version of OpenCV
             text = f"expected {expected} sampled frames of {clip.entry.video}, got {got}"
-            raise ModelError(f"{text}; name another --cache to compute its features again")
+            raise ModelError(f"{text}; name another cache folder to compute its features again")
         self._places[clip.entry.video] = _Place(num_before, got)
 
     def numbered(self, clip: Clip) -> Clip:
@@ -145,7 +145,7 @@ class ImageStore:
             return replace(clip, features=replace(clip.features, features=file.mapped()))
 
     def _open_file(self) -> TemporaryArray:
-        what, hint = "the images of the clips", "name another --cache"
+        what, hint = "the images of the clips", "name another cache folder"
         return TemporaryArray(what, self._folder, hint)
 
 

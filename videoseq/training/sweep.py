@@ -112,7 +112,7 @@ def import_optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError(f'--sweep needs Optuna: pip install "videoseq[sweep]"; importing it said: {error}') from None
+        raise ConfigError(f'sweep needs Optuna: pip install "videoseq[sweep]"; importing it said: {error}') from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
@@ -174,7 +174,7 @@ def _folds(
         return [(fold.train, fold.held_out) for fold in folds]
     splits = split_clips(clips, classes, settings.data, settings.training.seed)
     if not splits["val"]:
-        raise AnnotationError("--sweep: expected validation clips, got none; annotate clips of a second group")
+        raise AnnotationError("sweep: expected validation clips, got none; annotate clips of a second group")
     return [(splits["train"], splits["val"])]
 
 

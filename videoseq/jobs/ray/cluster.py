@@ -84,7 +84,7 @@ def import_ray() -> Any:  # noqa: ANN401 (a module that may not be there)
         import ray.exceptions
         import ray.util
     except ImportError as error:
-        raise ConfigError(f'--engine ray needs Ray: pip install "videoseq[ray]"; importing it said: {error}') from None
+        raise ConfigError(f'engine: ray needs Ray: pip install "videoseq[ray]"; importing it said: {error}') from None
     return ray
 
 

@@ -31,9 +31,9 @@ def seen(sequence: StepSequence) -> np.ndarray:
 
 
 @given(st.integers(2, 200), st.floats(0.01, 4.0), st.integers(0, 1 << 16))
-def test_a_stretched_clip_goes_evenly_from_start_to_end(num_steps, stretch, seed):
-    sequence = Augmentation(stretch).stretched(ramp(num_steps), np.random.default_rng(seed))
-    speed = (1 + stretch) ** np.random.default_rng(seed).uniform(-1, 1)
+def test_a_stretched_clip_goes_evenly_from_start_to_end(num_steps, time_stretch, seed):
+    sequence = Augmentation(time_stretch).stretched(ramp(num_steps), np.random.default_rng(seed))
+    speed = (1 + time_stretch) ** np.random.default_rng(seed).uniform(-1, 1)
     places = seen(sequence)[:, 0]
     np.testing.assert_allclose(places, np.arange(len(places)) * speed, atol=1e-3)
     assert num_steps - 1 - speed <= places[-1] < num_steps - 1 + 1e-3

@@ -28,13 +28,18 @@ FAILED = Result(path="b\n.mp4", state="failed", code="empty", message="b: expect
 DEGRADED = Result(path="ü.mp4", state="degraded", code="truncated", notices=[{"code": "truncated", "message": "cut"}])
 
 
+def kept_in(journal: Journal) -> list[Result]:
+    """The last results of the three files above that a journal has."""
+    return [found for one in (COMPLETE, FAILED, DEGRADED) if (found := journal.get(Path(one.path))) is not None]
+
+
 def test_what_is_appended_is_read_back_one_line_each(tmp_path):
     journal = Journal(tmp_path / "out")
     for result in (COMPLETE, FAILED, DEGRADED):
         journal.append(result)
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["path"] for line in lines] == ["a.mp4", "b\n.mp4", "ü.mp4"]
-    assert list(Journal(tmp_path / "out")) == list(journal) == [COMPLETE, FAILED, DEGRADED]
+    assert kept_in(Journal(tmp_path / "out")) == kept_in(journal) == [COMPLETE, FAILED, DEGRADED]
     assert journal.get(Path(FAILED.path)) == FAILED
     assert journal.get(Path("other.mp4")) is None
 
@@ -43,14 +48,14 @@ def test_a_result_of_a_name_that_is_not_utf8_is_read_back(tmp_path):
     result = replace(COMPLETE, path=NOT_UTF8)
     Journal(tmp_path).append(result)
     assert json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))["path"] == NOT_UTF8
-    assert list(Journal(tmp_path)) == [result]
+    assert Journal(tmp_path).get(Path(NOT_UTF8)) == result
 
 
 def test_the_last_result_of_a_path_counts(tmp_path):
     journal = Journal(tmp_path)
     journal.append(FAILED)
     journal.append(replace(FAILED, state="complete"))
-    assert [result.state for result in Journal(tmp_path)] == ["complete"]
+    assert [result.state for result in kept_in(Journal(tmp_path))] == ["complete"]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"path": "c.mp4", "state": "comp', b'{"path": "c.mp4", "state": "complete"}'])
@@ -60,10 +65,10 @@ def test_a_torn_last_line_is_taken_away(torn, tmp_path):
     whole = file.read_bytes()
     file.write_bytes(whole + torn)
     journal = Journal(tmp_path)
-    assert list(journal) == [COMPLETE]
+    assert kept_in(journal) == [COMPLETE]
     assert file.read_bytes() == whole
     journal.append(FAILED)
-    assert list(Journal(tmp_path)) == [COMPLETE, FAILED]
+    assert kept_in(Journal(tmp_path)) == [COMPLETE, FAILED]
 
 
 def test_a_line_that_could_only_be_written_in_part_is_taken_away_again(tmp_path, monkeypatch):
@@ -80,12 +85,12 @@ def test_a_line_that_could_only_be_written_in_part_is_taken_away_again(tmp_path,
             journal.append(FAILED)
     assert (tmp_path / "results.jsonl").read_bytes() == before
     journal.append(FAILED)  # whoever goes on all the same finds no torn line in the middle
-    assert list(Journal(tmp_path)) == [COMPLETE, FAILED]
+    assert kept_in(Journal(tmp_path)) == [COMPLETE, FAILED]
 
 
 def test_a_torn_only_line_leaves_an_empty_journal(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b'{"path"')
-    assert list(Journal(tmp_path)) == []
+    assert kept_in(Journal(tmp_path)) == []
     assert (tmp_path / "results.jsonl").read_bytes() == b""
 
 
@@ -195,7 +200,7 @@ def test_shards_write_apart_and_are_read_together(tried, tmp_path):
     first.append(COMPLETE)
     second.append(result)
     assert sorted(os.listdir(tmp_path / "out")) == ["results.shard-1-of-2.jsonl", "results.shard-2-of-2.jsonl"]
-    assert (list(first), list(second)) == ([COMPLETE], [result])
+    assert (kept_in(first), second.get(job.video)) == ([COMPLETE], result)
     for shard in (None, Shard(1, 2), Shard(3, 3)):
         journal = Journal(tmp_path / "out", shard)
         assert journal.find(job, "m", LabelSettings(), result.conditions_sha256) == result
@@ -209,17 +214,17 @@ def test_a_line_that_another_shard_is_writing_is_left_to_it(tmp_path):
     other.write_bytes(torn)
     Journal(tmp_path, Shard(2, 2))
     assert other.read_bytes() == torn
-    assert list(Journal(tmp_path, Shard(1, 2))) == [COMPLETE]  # its own next run mends it
+    assert kept_in(Journal(tmp_path, Shard(1, 2))) == [COMPLETE]  # its own next run mends it
     assert other.read_bytes() != torn
 
 
 def test_a_folder_that_is_only_read_is_left_as_it_is(tmp_path):
-    assert list(Journal(tmp_path / "out", is_read_only=True)) == []
+    assert kept_in(Journal(tmp_path / "out", is_read_only=True)) == []
     assert not (tmp_path / "out").exists()
     Journal(tmp_path).append(COMPLETE)
     torn = (tmp_path / "results.jsonl").read_bytes() + b"{"
     (tmp_path / "results.jsonl").write_bytes(torn)
-    assert list(Journal(tmp_path, is_read_only=True)) == [COMPLETE]
+    assert kept_in(Journal(tmp_path, is_read_only=True)) == [COMPLETE]
     assert (tmp_path / "results.jsonl").read_bytes() == torn
 
 
@@ -231,5 +236,4 @@ def test_a_journal_says_of_each_what_was_said_last(results):
             expected[path] = Result(path, "failed", num_frames=number)
             journal.append(expected[path], is_durable=False)
         for again in (journal, Journal(Path(folder))):
-            assert {result.path: result for result in again} == expected
             assert all(again.get(Path(path)) == result for path, result in expected.items() if path)

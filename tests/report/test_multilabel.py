@@ -48,7 +48,7 @@ def evaluation_of(*names: str) -> tuple[Evaluation, ClassNames]:
     return evaluate_labels(videos, blind, (0,), classes, thresholds=thresholds, previous=blind), classes
 
 
-def page_of(names: list[str], picture: bytes = b"") -> str:
+def page_of(names: list[str], image: bytes = b"") -> str:
     evaluation, classes = evaluation_of(*names)
     return render_report(
         f"Model {names[2]}",
@@ -60,7 +60,7 @@ def page_of(names: list[str], picture: bytes = b"") -> str:
         overview=[ClassOverview(name, 4, 2, 0.4, (names[0], names[1]), 0.1) for name in names],
         folds=[FoldResult((names[0], names[1]), {"model": FOLD | {"micro_f1": 0.5}, "no context": FOLD})],
         settings=f"data:\n  classes: [{names[2]}]\n",
-        pictures={span: picture for span in wrong_spans(evaluation.clips) if picture},
+        images={span: image for span in wrong_spans(evaluation.clips) if image},
     )
 
 

@@ -114,12 +114,12 @@ def test_evaluate_shows_mistakes_unless_told_not_to(model_folder, light_dataset,
         shutil.copy(light_dataset / f"{name}.mp4", tmp_path)
         text = (light_dataset / f"{name}.csv").read_text().replace("dark", "?").replace("bright", "dark")
         (tmp_path / f"{name}.csv").write_text(text.replace("?", "bright"))
-    for option, num_pictures in (("--images", 4), ("--no-images", 0)):
+    for option, num_images in (("--images", 4), ("--no-images", 0)):
         out = tmp_path / option
         given = ["evaluate", model_folder, tmp_path, "--out", out, "--cache", tmp_path / "cache", "--quiet", option]
         assert CliRunner().invoke(app, [str(one) for one in given]).exit_code == 0
         page = (out / "report.html").read_text(encoding="utf-8")
-        assert page.count('src="data:image/jpeg;base64,') == num_pictures
+        assert page.count('src="data:image/jpeg;base64,') == num_images
         assert "Nothing is unusual" not in page
 
 

@@ -63,7 +63,7 @@ def evaluated(
 FOLD = {"num_frames": 777, "accuracy": 0.625, "macro_f1": 0.4321, "f1_at_50": None}
 
 
-def make_page(names: list[str], picture: bytes = b"") -> str:
+def make_page(names: list[str], image: bytes = b"") -> str:
     """A report in which the names, of three classes or more, stand wherever a name can stand."""
     classes = ClassNames(names)
     targets, labels = [0, 0, 1, 1, 2, IGNORE_INDEX], [0, 1, 1, 1, 2, 2]
@@ -79,5 +79,5 @@ def make_page(names: list[str], picture: bytes = b"") -> str:
         overview=[ClassOverview(name, 4, 2, 0.4, (names[0], names[1]), 0.1) for name in names],
         folds=[FoldResult((names[0], names[1]), {"model": FOLD, "no context": FOLD | {"macro_f1": None}})],
         settings=f"data:\n  background: {names[2]}\n",
-        pictures={span: picture for span in wrong_spans(videos) if picture},
+        images={span: image for span in wrong_spans(videos) if image},
     )

@@ -40,19 +40,19 @@ class Augmentation:
     """What is drawn again in every pass.
 
     Attributes:
-        stretch: Clips last up to 1 + stretch times as long, or as short.
+        time_stretch: Clips last up to 1 + time_stretch times as long, or as short.
         noise: Standard deviation of what is added to every feature of every step.
     """
 
-    stretch: float = 0.0
+    time_stretch: float = 0.0
     noise: float = 0.0
 
     def stretched(self, sequence: StepSequence, generator: np.random.Generator) -> StepSequence:
         """The sequence at another speed; between two steps features are mixed, targets those of the nearer one."""
         num_steps = len(sequence.rows)
-        if self.stretch == 0 or num_steps < 2:
+        if self.time_stretch == 0 or num_steps < 2:
             return sequence
-        speed = (1 + self.stretch) ** generator.uniform(-1, 1)
+        speed = (1 + self.time_stretch) ** generator.uniform(-1, 1)
         places = np.arange(0, num_steps - 1, speed)
         before = places.astype(np.int64)
         shares = (places - before).astype(np.float32)

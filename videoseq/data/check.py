@@ -9,7 +9,7 @@ from typing import Any
 from videoseq.annotations.repair import Fit, check_fit, write_repaired
 from videoseq.errors import AnnotationError, ConfigError
 from videoseq.video.check import VideoCheck, check_video
-from videoseq.video.frames import Progress
+from videoseq.video.frames import OnFrames
 from videoseq.video.isolation import DecoderProcess
 
 
@@ -69,7 +69,7 @@ def check_clip(
     video: Path,
     annotation: Path | None,
     decoder: DecoderProcess,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
     *,
     is_multilabel: bool = False,
 ) -> ClipCheck:

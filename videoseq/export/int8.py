@@ -26,7 +26,7 @@ from videoseq.models import model_folder
 from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_computes_bfloat16
 from videoseq.video.access import open_videos
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 from videoseq.video.reader import content_sha256
 
 _T = TypeVar("_T")
@@ -160,7 +160,7 @@ class _Videos:
         self.jobs = [job for _, job in sorted(by_content.items())]
         self.require(self.jobs)
 
-    def each(self, jobs: Sequence[Job], stage: str, read: Callable[[FrameReader, Progress], _T]) -> Iterator[_T]:
+    def each(self, jobs: Sequence[Job], stage: str, read: Callable[[FrameReader, OnFrames], _T]) -> Iterator[_T]:
         """What ``read`` finds in each video that can be read."""
         jobs = [job for job in jobs if job not in self.failures]
         for job, on_frames in each_file(jobs, len(jobs), stage, self.listener):
@@ -188,7 +188,7 @@ def _calibrated(contents: ModelFolder, videos: _Videos, jobs: Sequence[Job]) -> 
     per_video = -(-_NUM_CALIBRATION_IMAGES // len(jobs))
     max_frames = max_frames_per_video(len(jobs))
 
-    def read(reader: FrameReader, on_frames: Progress) -> list[torch.Tensor]:
+    def read(reader: FrameReader, on_frames: OnFrames) -> list[torch.Tensor]:
         return spread_images(reader, contents, per_video, max_frames, on_frames)
 
     found = videos.each(jobs[:_NUM_CALIBRATION_IMAGES], "calibration images", read)
@@ -205,7 +205,7 @@ def _compared(
     total = Comparison()
     max_frames = max_frames_per_video(len(jobs))
 
-    def read(reader: FrameReader, on_frames: Progress) -> Comparison:
+    def read(reader: FrameReader, on_frames: OnFrames) -> Comparison:
         return compare_labels(reader, contents, runtimes, max_frames, on_frames)
 
     for found in videos.each(jobs, "comparing", read):

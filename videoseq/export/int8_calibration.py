@@ -24,7 +24,7 @@ from videoseq.features.runtimes import openvino_runtime
 from videoseq.features.runtimes.int8 import QuantizedNetwork, probe_image
 from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import cpu_adds_int8_exactly
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 
 if TYPE_CHECKING:
     import openvino
@@ -74,7 +74,7 @@ def quantize_backbone(backbone: Backbone, images: UInt8[Tensor, "images 3 height
 
 
 def spread_images(
-    reader: FrameReader, contents: ModelFolder, num_images: int, max_frames: int, on_progress: Progress | None = None
+    reader: FrameReader, contents: ModelFolder, num_images: int, max_frames: int, on_progress: OnFrames | None = None
 ) -> list[UInt8[Tensor, "3 height width"]]:
     """Resized images, spread evenly over a video's first frames.
 

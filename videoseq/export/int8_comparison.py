@@ -15,7 +15,7 @@ from videoseq.features.runtimes import Runtime
 from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import video_labeler
 from videoseq.models.model_folder import ModelFolder
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def compare_labels(
     contents: ModelFolder,
     runtimes: tuple[Runtime, Runtime],
     max_frames: int,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
 ) -> Comparison:
     """Labels a video's first frames from the features of two runtimes; reads them once, in bounded memory.
 
@@ -104,7 +104,7 @@ def _compare(ones: Iterable[LabeledFrames], others: Iterable[LabeledFrames]) -> 
 
 
 def _chunks(
-    reader: FrameReader, pair: _Pair, sample_hz: float | None, on_progress: Progress | None
+    reader: FrameReader, pair: _Pair, sample_hz: float | None, on_progress: OnFrames | None
 ) -> Generator[tuple[FeatureChunk, FeatureChunk], None, None]:
     for chunk in stream_features(reader, pair, sample_hz, on_progress):
         one, other = chunk.features.chunk(2, dim=1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from videoseq.features.runtimes import Runtime
 from videoseq.system.processes import check_not_forked
 from videoseq.system.torch_devices import one_core, one_core_threads
-from videoseq.video.frames import FrameSource, FrameStamp, Progress
+from videoseq.video.frames import FrameSource, FrameStamp, OnFrames
 
 _CHUNK_FRAMES = 64  # the recurrent network is slow where it is called for every few frames
 _MAX_FRAMES_PER_BATCH = 256  # bounds a batch in which few frames are sampled
@@ -79,7 +79,7 @@ def stream_features(
     reader: FrameSource,
     runtime: Runtime,
     sample_hz: float | None,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
     *,
     reuse_threshold: float = 0.0,
 ) -> Iterator[FeatureChunk]:
@@ -109,7 +109,7 @@ def stream_features(
 
 
 def _chunks(
-    batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: Progress | None, reader: FrameSource
+    batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: OnFrames | None, reader: FrameSource
 ) -> Iterator[FeatureChunk]:
     waiting = _ChunkBuilder(runtime.identity.feature_size)
     for batch, computed in batches:

@@ -22,7 +22,7 @@ from videoseq.features.extraction import FeatureChunk, stream_features
 from videoseq.features.runtimes import Runtime
 from videoseq.storage.disk_arrays import DiskArray, release_pages
 from videoseq.storage.files import remove_leftovers, staged_binary_file, staged_file, staged_folder
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch
@@ -103,7 +103,7 @@ class FeatureStore:
         return _find_entry(self._entry(_key(video, runtime, sample_hz)), video)
 
     def get(
-        self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: Progress | None = None
+        self, video: Path, runtime: Runtime, sample_hz: float | None, on_progress: OnFrames | None = None
     ) -> VideoFeatures:
         """The features of a video: from disk where they are, computed and kept where they are not.
 
@@ -160,7 +160,7 @@ def _digest(key: dict[str, Any]) -> str:
 
 
 def _compute_entry(
-    folder: Path, key: dict[str, Any], reader: FrameReader, runtime: Runtime, on_progress: Progress | None
+    folder: Path, key: dict[str, Any], reader: FrameReader, runtime: Runtime, on_progress: OnFrames | None
 ) -> None:
     seconds, flags, steps = [], [], []
     with (folder / "features.npy").open("w+b") as file:

@@ -24,7 +24,7 @@ from videoseq.inference.whole_video import label_chunks
 from videoseq.inference.writer import LabelWriter
 from videoseq.models.model_folder import ModelFolder, load_model_folder
 from videoseq.video.deadline import Deadline
-from videoseq.video.frames import Frame, FrameReader, FrameSource, Image, Progress
+from videoseq.video.frames import Frame, FrameReader, FrameSource, Image, OnFrames
 from videoseq.video.images import ImageSource
 from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader
@@ -188,7 +188,7 @@ def _open(video: Video, fps: float | None) -> Iterator[FrameSource]:
 
 
 def label_frames(
-    reader: FrameSource, model: Model, on_progress: Progress | None = None, *, reuse_threshold: float = 0.0
+    reader: FrameSource, model: Model, on_progress: OnFrames | None = None, *, reuse_threshold: float = 0.0
 ) -> Iterator[LabeledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
@@ -205,7 +205,7 @@ def label_video(
     video: str | os.PathLike[str],
     model: Model,
     target: Path,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
     *,
     open_video: Callable[[Path], FrameReader] = VideoReader,
     max_seconds: float = math.inf,

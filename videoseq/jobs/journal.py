@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,6 @@ class Journal:
         others = [path for path in paths if _RESULTS.fullmatch(path.name) and path != own]
         self._logs = [self._own, *(LineLog(path, _parse_line, _name_of, is_mended=False) for path in others)]
 
-    def __iter__(self) -> Iterator[Result]:
-        """The last result of every input in this run's own file."""
-        return iter(self._own)
-
     def get(self, video: Path) -> Result | None:
         """The last result of an input in this run's own file."""
         return self._own.get(str(video))
@@ -80,14 +76,6 @@ class Journal:
         with staged_file(self._path("failures.jsonl")) as file:
             file.writelines(_json_line(result).decode() for result in results if result.state == "failed")
 
-    def recorded(self, job: Job) -> list[Result]:
-        """The last results of a video, in this run's own file and in those of other shards.
-
-        Raises:
-            OutputError: The record can no longer be read.
-        """
-        return [result for log in self._logs if (result := log.get(str(job.video))) is not None]
-
     def find(
         self,
         job: Job,
@@ -103,7 +91,8 @@ class Journal:
         Raises:
             OutputError: The record can no longer be read.
         """
-        recorded = [one for one in self.recorded(job) if one.video_sha256 and one.model_sha256 == model_sha256]
+        last = [result for log in self._logs if (result := log.get(str(job.video))) is not None]
+        recorded = [one for one in last if one.video_sha256 and one.model_sha256 == model_sha256]
         done = [one for one in recorded if settings.would_give(one) and self._has_outputs(one, job, settings)]
         failed = [one for one in recorded if one.state == "failed" and one.conditions_sha256 == conditions_sha256]
         if not done and not failed:

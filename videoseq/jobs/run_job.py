@@ -19,7 +19,7 @@ from videoseq.jobs.plan import Job
 from videoseq.jobs.request import LabelSettings
 from videoseq.jobs.result import PASSING_CODES, Result, output_digests
 from videoseq.storage.files import remove_leftovers
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 from videoseq.video.info import ReadReport
 from videoseq.video.reader import VideoReader, content_sha256
 from videoseq.video.safe_file import FileWatch
@@ -30,7 +30,7 @@ def run_label_job(
     out: Path,
     model: Model,
     settings: LabelSettings,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
     *,
     open_video: Callable[[Path], FrameReader] = VideoReader,
     max_seconds: float = math.inf,
@@ -85,7 +85,7 @@ def run_feature_job(
     store: FeatureStore,
     runtime: Runtime,
     sample_hz: float | None,
-    on_progress: Progress | None = None,
+    on_progress: OnFrames | None = None,
     *,
     out: Path | None = None,
 ) -> Result:

@@ -33,7 +33,7 @@ from videoseq.jobs.run_job import run_feature_job, run_label_job
 from videoseq.jobs.worker_process import FeatureTask, LabelTask, WorkerTask
 from videoseq.system.hardware import num_usable_cores
 from videoseq.video.access import open_videos
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 
 _PATIENCE_SECONDS = 10.0
 _PROGRESS_SECONDS = 0.1
@@ -68,7 +68,7 @@ class Work:
     """
 
     summary: dict[str, Any]
-    do: Callable[[Job, Progress], Result]
+    do: Callable[[Job, OnFrames], Result]
 
 
 def begin(task: WorkerTask, stack: ExitStack) -> Work:
@@ -92,7 +92,7 @@ def _begin_labels(task: LabelTask, open_video: OpenVideo) -> Work:
     if model.contents.sha256 != task.model_sha256:
         raise ModelError(f"{task.model_path}: expected the model of this run, got another; start again")
 
-    def label(job: Job, on_progress: Progress) -> Result:
+    def label(job: Job, on_progress: OnFrames) -> Result:
         seconds = task.limits.video_seconds
         return run_label_job(
             job, task.out, model, task.settings, on_progress, open_video=open_video, max_seconds=seconds
@@ -111,7 +111,7 @@ def _begin_features(task: FeatureTask, open_video: OpenVideo) -> Work:
         "runtime": runtime.description,
     }
 
-    def compute(job: Job, on_progress: Progress) -> Result:
+    def compute(job: Job, on_progress: OnFrames) -> Result:
         return run_feature_job(job, store, runtime, task.sample_hz, on_progress, out=task.out)
 
     return Work(summary, compute)

@@ -38,7 +38,7 @@ def write_evaluation(result: ModelEvaluation, out: Path, images: Mapping[WrongSp
     title = f"Model {result.folder.name} on {'clips' if source is None else source.name}"
     page = render_report(
         title, result.evaluation, result.model.classes, facts, result.notices,
-        settings=dump_settings(contents.config.settings), overview=result.overview, pictures=images,
+        settings=dump_settings(contents.config.settings), overview=result.overview, images=images,
     )  # fmt: skip
     write_text(out / "metrics.json", json.dumps(result.as_dict(), indent=1) + "\n")
     write_text(out / "report.html", page)

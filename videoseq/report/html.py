@@ -80,7 +80,7 @@ def render_report(
     *,
     overview: Sequence[ClassOverview] = (),
     settings: str = "",
-    pictures: Mapping[WrongSpan, bytes] | None = None,
+    images: Mapping[WrongSpan, bytes] | None = None,
     folds: Sequence[FoldResult] = (),
 ) -> str:
     """The page as text; it depends on nothing but its arguments.
@@ -94,13 +94,13 @@ def render_report(
         history: The epochs of the training, if this reports one.
         overview: What was annotated.
         settings: All of them, as text.
-        pictures: JPEGs of wrong spans, from :func:`videoseq.report.mistakes.read_pictures`.
+        images: JPEGs of wrong spans, from :func:`videoseq.report.mistakes.read_images`.
         folds: The turns of a cross-validation.
     """
     model = evaluation.metrics[MODEL]
     look = _MULTILABEL if evaluation.is_multilabel else _MULTICLASS
     videos = _videos(evaluation, classes)
-    pictures = pictures or {}
+    images = images or {}
     bins = model.reliability
     reliability = curves.draw_reliability(bins, look.said, look.seen) if bins is not None else None
     return _template("report.html.jinja").render(
@@ -132,8 +132,8 @@ def render_report(
         precision_recall=_svg(
             curves.draw_precision_recall(evaluation.clips, classes), "Precision against recall", "precision-recall"
         ),
-        mistakes=[_mistake(span, videos, pictures.get(span)) for span in wrong_spans(evaluation.clips)],
-        num_pictures=len(pictures),
+        mistakes=[_mistake(span, videos, images.get(span)) for span in wrong_spans(evaluation.clips)],
+        num_images=len(images),
         videos=videos,
         num_hidden=max(0, len(videos) - _MAX_TIMELINES),
         overview=overview,
@@ -187,10 +187,10 @@ def _or_last(share: float | None) -> float:
     return 2.0 if share is None else share
 
 
-def _mistake(span: WrongSpan, videos: Sequence[_Video], picture: bytes | None) -> dict[str, Any]:
+def _mistake(span: WrongSpan, videos: Sequence[_Video], image: bytes | None) -> dict[str, Any]:
     video = next(one for one in videos if one.row == span.video)
-    address = None if picture is None else f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
-    return {"span": span, "name": video.name, "anchor": video.anchor, "picture": address}
+    address = None if image is None else f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
+    return {"span": span, "name": video.name, "anchor": video.anchor, "image": address}
 
 
 def _svg(figure: Figure | None, title: str, key: str | None) -> Markup | None:

@@ -25,9 +25,9 @@ NOT_THERE = -1
 """In multilabel, in the place of a class that is not there."""
 
 MAX_FRAMES_READ = 20_000
-"""Decoded for pictures, over all videos: frames are never sought, so a late one costs all before it."""
+"""Decoded for images, over all videos: frames are never sought, so a late one costs all before it."""
 
-_PICTURE_WIDTH, _PICTURE_HEIGHT = 240, 120
+_IMAGE_WIDTH, _IMAGE_HEIGHT = 240, 120
 _JPEG_QUALITY = 80
 
 
@@ -76,10 +76,10 @@ def read_mistakes(videos: Sequence[LabeledVideo], listener: Listener) -> dict[Wr
     """Images of the longest spans that were labeled wrongly, for a report; their videos are decoded in isolation."""
     listener.on_message("reading images of the longest mistakes", is_detail=True)
     with open_videos() as access:
-        return read_pictures(wrong_spans(videos), videos, access.open)
+        return read_images(wrong_spans(videos), videos, access.open)
 
 
-def read_pictures(
+def read_images(
     spans: Sequence[WrongSpan],
     videos: Sequence[LabeledVideo],
     open_video: Callable[[Path], FrameReader] = VideoReader,
@@ -104,7 +104,7 @@ def read_pictures(
         max_frames -= num_needed
         try:
             with open_video(path) as reader:
-                found.update(_pictures_of(reader, frames))
+                found.update(_images_of(reader, frames))
         except (VideoError, OSError):  # the report says what is wrong with a video elsewhere
             continue
     return found
@@ -143,20 +143,20 @@ def _class_spans_of(row: int, video: LabeledVideo) -> Iterator[WrongSpan]:
             yield replace(span, target=index if span.target else NOT_THERE, label=index if span.label else NOT_THERE)
 
 
-def _pictures_of(reader: FrameReader, wanted: Mapping[int, Sequence[WrongSpan]]) -> Iterator[tuple[WrongSpan, bytes]]:
+def _images_of(reader: FrameReader, wanted: Mapping[int, Sequence[WrongSpan]]) -> Iterator[tuple[WrongSpan, bytes]]:
     last = max(wanted)
     for frame in reader.sampled(None):
         spans = wanted.get(frame.stamp.index, ())
         if spans and frame.image is not None:
-            picture = _as_jpeg(frame.image)
-            yield from ((span, picture) for span in spans)
+            jpeg = _as_jpeg(frame.image)
+            yield from ((span, jpeg) for span in spans)
         if frame.stamp.index == last:
             return
 
 
 def _as_jpeg(image: Image) -> bytes:
     height, width = image.shape[:2]
-    scale = min(1.0, _PICTURE_WIDTH / width, _PICTURE_HEIGHT / height)
+    scale = min(1.0, _IMAGE_WIDTH / width, _IMAGE_HEIGHT / height)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

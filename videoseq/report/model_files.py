@@ -50,7 +50,7 @@ def save_model(
     def add_files(folder: Path) -> None:
         page = render_report(
             f"Model {out.name}, on {measured_on}", evaluation, classes, facts, notices, result.fit.history,
-            settings=dump_settings(config.settings), folds=result.folds, overview=trained.overview, pictures=images,
+            settings=dump_settings(config.settings), folds=result.folds, overview=trained.overview, images=images,
         )  # fmt: skip
         card = render_model_card(
             classes=config.classes, facts=facts, measured_on=measured_on, metrics=evaluation.metrics,

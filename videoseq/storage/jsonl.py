@@ -6,7 +6,7 @@ Only the position of each name's last line is kept in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
@@ -70,13 +70,6 @@ class LineLog(Generic[_T]):
         offset = self._offsets.get(hash(name))
         entry = None if offset is None else self._parse(self._line_at(offset))
         return entry if entry is not None and self._name_of(entry) == name else None
-
-    def __iter__(self) -> Iterator[_T]:
-        """The last entry of every name."""
-        for offset in self._offsets.values():
-            entry = self._parse(self._line_at(offset))
-            if entry is not None:
-                yield entry
 
     def append(self, entry: _T, line: bytes, *, is_durable: bool = True) -> None:
         """Adds an entry's line; if it is to be durable, it is on the disk before this returns.

@@ -24,7 +24,7 @@ from videoseq.features.runtimes import Runtime
 from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.system.hardware import num_usable_cores
 from videoseq.system.torch_devices import one_core, one_core_threads
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 
 _IMAGES_AT_ONCE = 128
 _BATCH = 8
@@ -75,7 +75,7 @@ class ImageStore:
         self._files.close()
 
     def add(
-        self, clip: Clip, reader: FrameReader, sample_hz: float | None, on_progress: Progress | None = None
+        self, clip: Clip, reader: FrameReader, sample_hz: float | None, on_progress: OnFrames | None = None
     ) -> None:
         """Takes a clip's images, one for each row of its features.
 

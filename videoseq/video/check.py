@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from videoseq.errors import VideoError, one_line
-from videoseq.video.frames import FrameReader, Progress
+from videoseq.video.frames import FrameReader, OnFrames
 from videoseq.video.info import ReadReport, VideoInfo
 from videoseq.video.isolation import DecoderProcess
 from videoseq.video.packets import PacketInfo
@@ -102,7 +102,7 @@ class VideoCheck:
         }
 
 
-def check_video(path: Path, decoder: DecoderProcess, on_progress: Progress | None = None) -> VideoCheck:
+def check_video(path: Path, decoder: DecoderProcess, on_progress: OnFrames | None = None) -> VideoCheck:
     """Reads a video to its end, in a separate process; the result has everything that is wrong with it."""
     info: VideoInfo | None = None
     seconds: list[float] = []
@@ -116,7 +116,7 @@ def check_video(path: Path, decoder: DecoderProcess, on_progress: Progress | Non
     return VideoCheck(path, info, report, packets, np.array(seconds))
 
 
-def read_times(reader: FrameReader, seconds: list[float], on_progress: Progress | None = None) -> ReadReport:
+def read_times(reader: FrameReader, seconds: list[float], on_progress: OnFrames | None = None) -> ReadReport:
     """Reads a video to its end for the times of its frames alone, which it adds to ``seconds`` as they come.
 
     Raises:

@@ -15,7 +15,7 @@ from videoseq.video.timestamps import FrameFlag
 
 Image = UInt8[np.ndarray, "height width 3"]
 
-Progress = Callable[[int, float], None]
+OnFrames = Callable[[int, float], None]
 """Called with the frames read so far and the fraction of the file's bytes read."""
 
 

@@ -1,4 +1,4 @@
-"""How good labels are on clips that training did not see, beside what others do with the same features.
+"""How good labels are on clips that training did not see, next to what others do with the same features.
 
     make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--backbone NAME] [--seeds N]
 
@@ -215,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), help="not all recipes")
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
-    parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
+    parser.add_argument("--bands", type=int, help="of the image, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go, one by one")
     parser.add_argument("--keep", action="store_true", help="do not run again what the file has scores of")

@@ -114,7 +114,7 @@ def decode(
 def main() -> None:
     """Prints one table, and what was tuned."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bands", type=int, help="of the picture, each with features of its own")
+    parser.add_argument("--bands", type=int, help="of the image, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()

@@ -29,10 +29,10 @@ def draw_video(path: Path, num_frames: int, seed: int = 0) -> Path:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
         for index in range(num_frames):
-            picture = wall.copy()
-            cv2.circle(picture, (8 * index % 1280, 360), 120, (40, 200, 90), thickness=-1)
-            cv2.circle(picture, (1280 - 5 * index % 1280, 200), 80, (200, 40, 90), thickness=-1)
-            frame = av.VideoFrame.from_ndarray(cv2.add(picture, noise[index % len(noise)]), format="bgr24")
+            image = wall.copy()
+            cv2.circle(image, (8 * index % 1280, 360), 120, (40, 200, 90), thickness=-1)
+            cv2.circle(image, (1280 - 5 * index % 1280, 200), 80, (200, 40, 90), thickness=-1)
+            frame = av.VideoFrame.from_ndarray(cv2.add(image, noise[index % len(noise)]), format="bgr24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

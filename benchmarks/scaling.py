@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/scaling.py [--rounds N] [--json FILE]
 
-The nodes run on this machine, each kept to a core of its own; beside them, the workers of one machine on the same
+The nodes run on this machine, each kept to a core of its own; next to them, the workers of one machine on the same
 cores. Each way also labels videos of two frames, which is what starting costs, as in benchmarks/workers.py. The second
 table is what one driver does in a second, from which the third says how many actors it takes to keep it busy.
 """

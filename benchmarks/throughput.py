@@ -5,7 +5,7 @@
 The bound is the sum of the stages' core time, each measured alone, spread evenly over the cores: no program made of
 these stages can be faster. In the rows "every frame" the CNN sees every frame, as in the loop that most would write.
 The rows "10 a second" label every frame too, but let the network look at ten of them a second, which is the default;
-beside them stands the same loop with frames left out.
+next to them stands the same loop with frames left out.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How fast the head is trained on cached features, beside lightning-action 1.1.0 on the same arrays.
+"""How fast the head is trained on cached features, next to lightning-action 1.1.0 on the same arrays.
 
     make .venv/opponents && .venv/bin/python benchmarks/training.py [--rounds N] [--json FILE]
 
 Drawn features of the default width lie in memory-mapped .npy files, as the feature store keeps them. "ours" is
 `videoseq.training.fit` with its defaults, which reads them chunk by chunk, validation and copies of the best weights
 included. What counts is the time from the end of the first epoch to the end of the last: what is done once, which is
-worker processes there and components here, is shown beside it in the rate of the whole run. Amounts are labeled
+worker processes there and components here, is shown next to it in the rate of the whole run. Amounts are labeled
 frames, of training and validation alike.
 
 lightning-action is driven through what it publishes: its `DataModule` (sequences of 500, batches of 32, four worker
@@ -187,7 +187,7 @@ def main() -> None:
             for name, values in samples.items()
         ],
     )  # fmt: skip
-    harness.print_verdict(f"frames/s per epoch beside {THEIRS}", medians[OURS] / medians[THEIRS], 3.0)
+    harness.print_verdict(f"frames/s per epoch relative to {THEIRS}", medians[OURS] / medians[THEIRS], 3.0)
     harness.save_json(arguments.json, samples | {f"{name}, whole run": values for name, values in whole.items()})
 
 

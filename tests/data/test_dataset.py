@@ -29,7 +29,7 @@ def touch(folder: Path, *names: str) -> None:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    """Writes a manifest beside the empty files a.mp4, a.csv, … d.mp4, d.csv."""
+    """Writes a manifest next to the empty files a.mp4, a.csv, … d.mp4, d.csv."""
     touch(tmp_path, *(f"{stem}{suffix}" for stem in "abcd" for suffix in (".mp4", ".csv")))
 
     def write(*lines: str) -> Path:

@@ -52,7 +52,7 @@ def test_a_background_makes_every_frame_count_and_has_no_segments():
 
 
 def test_bouts_are_counted_where_the_other_annotator_saw_nothing():
-    """No metric counts them, for want of frames in common, so somebody must."""
+    """They have no frames in common, so no metric counts them, and this must be said."""
     one, other = annotation((0, 2, "groom"), (5, 6, "groom"), (8, 9, "walk")), annotation((0, 2, "groom"))
     found = annotator_agreement([twice(one, other)])
     assert found.metrics.bouts["groom"].num_bouts == 1

@@ -199,7 +199,7 @@ def test_tensor_digest_sees_values_names_and_shapes():
 
 TIMM_PROGRAM = """
 import sys, torch
-# torchvision's compiled operators cannot load beside a CPU-only torch; declared, the rest of it imports.
+# torchvision's compiled operators cannot load next to a CPU-only torch; declared, the rest of it imports.
 library = torch.library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
     library.define(f"{name}(Tensor x) -> Tensor")

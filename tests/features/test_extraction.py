@@ -237,7 +237,7 @@ def test_a_failing_cnn_leaves_no_thread(video, backbone_runtime):
 
 
 class SlowReader(VideoReader):
-    """Still decoding when somebody looks."""
+    """Still decoding when the test looks."""
 
     def retrieve(self) -> np.ndarray:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""How the backbone runs: every runtime gives the features of the plain network, and nobody is told."""
+"""How the backbone runs: every runtime gives the features of the plain network, and no notice is given."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_cuda_gives_the_features_of_the_cpu(backbone, images, expected):
 
 
 def test_a_device_without_room_for_a_batch_gets_it_in_halves(backbone, images, expected, monkeypatch):
-    """A double of a GPU's memory: three pictures at once are too many."""
+    """A double of a GPU's memory: three images at once are too many."""
     runtime = TorchRuntime(backbone, torch.device("cpu"), "float32", 1)
     compute, sizes = runtime._compute, []
 
@@ -246,7 +246,7 @@ def test_a_device_without_room_for_a_batch_gets_it_in_halves(backbone, images, e
     torch.testing.assert_close(runtime(images), expected, rtol=1e-4, atol=1e-4)
     assert (sizes, runtime.batch_images) == ([8, 4, 2, 2, 4, 2, 2], 2)
     runtime._device = torch.device("cuda:0")
-    assert "has no room for 64 pictures at once; the CNN went on with 2" in runtime.notices[0].message
+    assert "has no room for 64 images at once; the CNN takes 2" in runtime.notices[0].message
     monkeypatch.setattr(runtime, "_compute", lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
-    with pytest.raises(ConfigError, match="expected room for one picture, got none; use --device cpu"):
+    with pytest.raises(ConfigError, match="expected room for one image, got none; use --device cpu"):
         runtime(images[:2])

@@ -155,7 +155,7 @@ def check_old_or_new(out: Path, old: dict[str, bytes], new: dict[str, bytes]) ->
 
 
 def check_faults(scene: Scene, videos: Path, tmp_path: Path, num_faults: int | None) -> None:
-    """Has each operation of a run that labels changed videos anew fail; or some, seeded."""
+    """Has each operation of a run that labels changed videos again fail; or some, seeded."""
     before, after, out = tmp_path / "before", tmp_path / "after", tmp_path / "out"
     shutil.copytree(videos, tmp_path / "in")
     args = [str(tmp_path / "in") if arg == str(videos) else arg for arg in scene.args]

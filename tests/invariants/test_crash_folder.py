@@ -28,7 +28,7 @@ def test_a_second_run_into_a_folder_is_refused(call, model_folder, clip, tmp_pat
     for workers in (1, 2):
         with locked_folder(out, on_notice=pytest.fail):
             ended = call("label", clip, "--model", model_folder, "--out", out, "--workers", workers)
-            check_one_line(ended, 74, str(out), f"process {os.getpid()} on ", " is at work there; wait until")
+            check_one_line(ended, 74, str(out), f"process {os.getpid()} on ", " is using this folder; wait until")
             assert os.listdir(out) == [".videoseq.lock"]
     assert not out.exists()
 
@@ -96,7 +96,7 @@ exit $status
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
 def test_a_disk_that_is_full_in_the_middle_of_a_run_costs_nothing_but_time(cli, model_folder, tmp_path):
-    """A disk of 64 KiB, of which half is taken; where nobody may mount one, files that may not exceed 8 KiB."""
+    """A disk of 64 KiB, of which half is taken; where none may be mounted, files that may not exceed 8 KiB."""
     (tmp_path / "in").mkdir()
     write_video(tmp_path / "in" / "a.mp4", light_frames(5, 3, seed=1), fps=20)
     write_video(tmp_path / "in" / "b.mp4", light_frames(600, 300, seed=2), fps=240)

@@ -391,7 +391,7 @@ def test_workers_end_when_their_parent_is_killed(stopped):
     assert len(ended.processes) == 4
     wait_until(lambda: all(map(has_ended, ended.processes)), 20)
     assert "Traceback" not in ended.err
-    left = set(contents(ended.out)) - {".videoseq.lock"}  # which nobody holds
+    left = set(contents(ended.out)) - {".videoseq.lock"}  # which no process holds
     assert sorted(left) == ["a.mp4.frames.csv", "a.mp4.segments.csv", "results.jsonl", "run.json"]
 
 

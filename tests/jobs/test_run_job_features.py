@@ -196,7 +196,7 @@ def test_training_and_evaluation_read_what_workers_computed(call, light_dataset,
     assert contents(tmp_path / "cache1") == contents(tmp_path / "cache2")
     args = ("evaluate", tmp_path / "model1", light_dataset, "--runtime", "torch", "--json", "--no-images", "-q")
     by_workers = call(*args, "--cache", tmp_path / "cache3", "--workers", 2)
-    monkeypatch.setattr(workers, "WorkerProcess", None)  # all that is asked for by now is there: nobody is needed
+    monkeypatch.setattr(workers, "WorkerProcess", None)  # all that is asked for by now is there: no process is needed
     ended = [call(*args, "--cache", tmp_path / f"cache{number}", "--workers", 2) for number in (1, 3)]
     assert by_workers == ended[0] == ended[1]
     assert by_workers.status == 0

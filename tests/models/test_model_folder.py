@@ -401,7 +401,7 @@ def test_a_copied_folder_labels_in_a_fresh_process_without_sockets_or_pickles(mo
     expected = open_model(model_folder, RuntimeChoice(device="cpu")).label(video).names
     shutil.copytree(model_folder, tmp_path / "copied")
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    environment["HOME"] = str(tmp_path / "nobody")
+    environment["HOME"] = str(tmp_path / "missing")
     run = subprocess.run(
         [sys.executable, "-c", _LABEL_ELSEWHERE, video],
         cwd=tmp_path,

@@ -27,7 +27,7 @@ def write(path: Path, *rows: str) -> Path:
 
 @pytest.fixture
 def ben(tmp_path: Path) -> Path:
-    """Annotations of two clips and of one that nobody has; the light goes on four frames later in the first."""
+    """Annotations of two clips and of one that does not exist; the light goes on four frames later in the first."""
     rows = ("start_frame,stop_frame,label", "0,14,dark", "14,40,bright")
     write(tmp_path / "ben" / "clip0.csv", *rows)
     write(tmp_path / "ben" / "clip5.csv", "start_s,stop_s,label", "0,0.8333,dark", "0.8333,2,bright")
@@ -192,8 +192,8 @@ def test_a_call_that_makes_no_sense_is_one_line(call, model_folder, light_datase
     check_one_line(call("evaluate", light_dataset, model_folder), 2, str(model_folder), "annotated clips, got a model")
     gone = tmp_path / "gone"
     check_one_line(call("evaluate", gone, light_dataset), 2, f"{gone}: expected a model folder or another annotator's")
-    beside = call("evaluate", ben, light_dataset, "--baseline", model_folder)
-    check_one_line(beside, 2, "--baseline: expected a model to compare it with", str(ben))
+    compared = call("evaluate", ben, light_dataset, "--baseline", model_folder)
+    check_one_line(compared, 2, "--baseline: expected a model to compare it with", str(ben))
     (tmp_path / "empty").mkdir()
     check_one_line(call("evaluate", tmp_path / "empty", light_dataset), 2, str(tmp_path / "empty"), "model.json")
 
@@ -223,15 +223,15 @@ def test_a_previous_model_stands_beside_as_it_stands_alone(
     assert ended.status == 0
     metrics = json.loads(ended.out)
     assert list(metrics["labelers"]) == ["model", "previous model", "no context", "majority class"]
-    beside, new = metrics["labelers"]["previous model"], metrics["labelers"]["model"]
-    assert list(beside["per_class"]) == ["bright", "dark"] == list(alone["per_class"])[::-1]
-    assert beside["per_class"] == alone["per_class"]
-    assert beside["confusion"] == [row[::-1] for row in alone["confusion"][::-1]]
+    compared, new = metrics["labelers"]["previous model"], metrics["labelers"]["model"]
+    assert list(compared["per_class"]) == ["bright", "dark"] == list(alone["per_class"])[::-1]
+    assert compared["per_class"] == alone["per_class"]
+    assert compared["confusion"] == [row[::-1] for row in alone["confusion"][::-1]]
     for name, number in alone["headline"].items():
-        assert beside["headline"][name]["value"] == pytest.approx(number["value"]), name
-    assert beside["headline"]["accuracy"] != new["headline"]["accuracy"]
+        assert compared["headline"][name]["value"] == pytest.approx(number["value"]), name
+    assert compared["headline"]["accuracy"] != new["headline"]["accuracy"]
     for name, difference in metrics["model_minus_previous"].items():
-        expected = new["headline"][name]["value"] - beside["headline"][name]["value"]
+        expected = new["headline"][name]["value"] - compared["headline"][name]["value"]
         assert difference["value"] == pytest.approx(expected), name
     assert set(metrics["videos"][0]["labelers"]) == set(metrics["labelers"])
     assert metrics["previous_model"]["path"] == str(old_model)

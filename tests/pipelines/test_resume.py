@@ -54,15 +54,15 @@ def test_kill_9_costs_nothing_of_the_model(cli: Cli, light_dataset, model_folder
 
 @pytest.mark.slow
 def test_what_an_interrupted_training_has_left_is_told(cli: Cli, light_dataset, model_folder, tmp_path):
-    """Without --resume the command starts anew and says so; with it, other settings are refused."""
+    """Without --resume the command starts again and says so; with it, other settings are refused."""
     where = [light_dataset, "--out", tmp_path / "model", "--cache", model_folder.parent / "features", *TOLD]
     command = [str(Path(sys.executable).with_name("videoseq")), "train", *map(str, where)]
     kill_while_it_trains(command, tmp_path / "model.training", 0.0)
     other = cli("train", *where, "--set", "training.seed=1", "--resume", "auto")
     assert other.returncode == 2
     assert "got another's; use the same as before, or start from the beginning without --resume" in other.stderr
-    anew = cli("train", *where, "--json")
-    assert anew.returncode == 0, anew.stderr
-    assert "--resume auto would continue from them, this training starts from the beginning" in anew.stderr
-    assert "not_resumed" not in {notice["code"] for notice in json.loads(anew.stdout)["notices"]}
+    again = cli("train", *where, "--json")
+    assert again.returncode == 0, again.stderr
+    assert "--resume auto would continue from them, this training starts from the beginning" in again.stderr
+    assert "not_resumed" not in {notice["code"] for notice in json.loads(again.stdout)["notices"]}
     assert not (tmp_path / "model.training").exists()

@@ -95,7 +95,7 @@ def test_a_second_training_of_one_model_is_refused(call, light_dataset, tmp_path
     with locked_folder(tmp_path / "model.training", on_notice=pytest.fail):
         ended = call("train", light_dataset, "--out", tmp_path / "model")
         holder = f"{tmp_path / 'model.training'}: process {os.getpid()} on "
-        check_one_line(ended, 74, holder, "is at work there; wait until it has ended, or choose another --out")
+        check_one_line(ended, 74, holder, "is using this folder; wait until it has ended, or choose another")
     assert not list(tmp_path.iterdir())
 
 

@@ -153,7 +153,7 @@ def test_a_previous_model_is_compared_too():
     videos = good_videos()
     alone = evaluated(videos, CLASSES)
     assert previous_verdict(alone) == []
-    beside = evaluated(blind_to(videos), CLASSES, previous=videos)
-    (one,) = previous_verdict(beside)
+    compared = evaluated(blind_to(videos), CLASSES, previous=videos)
+    (one,) = previous_verdict(compared)
     assert one.action == "The model is worse than the previous one."
     assert "below that of the previous model" in one.because

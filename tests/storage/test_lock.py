@@ -61,7 +61,7 @@ def check_refused(folder: Path, shard: str, who: str) -> None:
     with pytest.raises(OutputError) as caught, quietly(folder, shard):
         pytest.fail("two runs at a time")
     assert str(caught.value).startswith(f"{folder}: {who}")
-    assert str(caught.value).endswith(" is at work there; wait until it has ended, or choose another --out")
+    assert str(caught.value).endswith(" is using this folder; wait until it has ended, or choose another")
 
 
 def test_a_second_run_is_told_who_is_at_work(hold, tmp_path):
@@ -112,7 +112,7 @@ while num_held < 100:
                 print("end", file=log, flush=True)
             num_held += 1
     except OutputError as error:
-        assert "is at work there" in str(error), error
+        assert "is using this folder" in str(error), error
 """
     (tmp_path / "log").touch()
     command = [sys.executable, "-c", program, str(tmp_path)]

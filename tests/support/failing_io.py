@@ -159,7 +159,7 @@ class _ForkedWorker:
         self.pid = os.fork()
         if self.pid == 0:
             connection = Connection(os.dup2(pass_fds[0], 100))
-            os.closerange(3, 100)  # as if it had been started anew; the parent's lock is not its own
+            os.closerange(3, 100)  # as if it had been started again; the parent's lock is not its own
             os.closerange(101, 1000)
             operations.role, operations.done = "worker", _Counted(most)
             worker.main(connection)

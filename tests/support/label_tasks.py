@@ -18,4 +18,4 @@ def task_for(model_folder: Path, out: Path, choice: RuntimeChoice = TORCH) -> La
 
 
 def ignore(*_: object) -> None:
-    """Nobody is interested."""
+    """Does nothing."""

@@ -46,7 +46,7 @@ def evaluated(
     background: str | None = None,
     further: dict[str, list[LabeledVideo]] | None = None,
 ) -> Evaluation:
-    """The videos measured, beside labels without context (the same unless given) and whatever further labelers."""
+    """The videos measured, next to labels without context (the same unless given) and whatever further labelers."""
     labelers = {MODEL: videos, **({PREVIOUS: previous} if previous else {}), NO_CONTEXT: blind or videos}
     labelers |= {MAJORITY: blind or videos, **(further or {})}
     measured = {name: measure(labels, classes, background) for name, labels in labelers.items()}

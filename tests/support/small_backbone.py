@@ -36,7 +36,7 @@ def on_one_thread(backbone: Backbone) -> TorchRuntime:
 
 
 def write_clip(folder: Path, number: int, num_frames: int = 8) -> Path:
-    """A square that goes to the right, then back, at ten frames a second on noise; its way is annotated beside it."""
+    """A square that goes to the right, then back, at ten frames a second on noise; its way is annotated next to it."""
     random = np.random.default_rng(number)
     images = random.integers(0, 80, (num_frames, 64, 64, 3), dtype=np.uint8)
     turn = num_frames // 2

@@ -38,7 +38,7 @@ def number_of(decoder: DecoderProcess) -> int:
 
 
 def kept(reader: FrameReader, sample_hz: float | None) -> list[tuple]:
-    """Stamps, steps and copies of the pictures."""
+    """Stamps, steps and copies of the images."""
     return [(f.stamp, f.steps, None if f.image is None else f.image.copy()) for f in reader.sampled(sample_hz)]
 
 
@@ -51,7 +51,7 @@ def read_and_signal(decoder: DecoderProcess, video: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("sample_hz", [None, 7.0, 0.1, 100.0])
-def test_pictures_and_steps_are_those_of_this_process(decoder, tmp_path, sample_hz):
+def test_images_and_steps_are_those_of_this_process(decoder, tmp_path, sample_hz):
     video = CASES["variable_mp4"](tmp_path).path
     with VideoReader(video) as reader:
         here = kept(reader, sample_hz)
@@ -69,8 +69,8 @@ def test_pictures_and_steps_are_those_of_this_process(decoder, tmp_path, sample_
         np.testing.assert_array_equal(own, other)
 
 
-def test_a_picture_stays_until_the_next_frame_is_taken(decoder, tmp_path):
-    """The decoder is many pictures ahead by then; it must not write into the one that is being looked at."""
+def test_an_image_stays_until_the_next_frame_is_taken(decoder, tmp_path):
+    """The decoder is many images ahead by then; it must not write into the one that is being looked at."""
     video = write_spelled(tmp_path / "clip.avi", 80, fourcc="MJPG")
     with decoder.open(video) as reader:
         for index, frame in enumerate(reader.sampled(None)):
@@ -166,7 +166,7 @@ def test_a_header_is_read_without_a_frame(tmp_path):
         assert decoder.pids == first
 
 
-def test_pictures_that_need_too_much_are_refused_before_the_decoder_sees_them(decoder, tmp_path):
+def test_frames_that_need_too_much_are_refused_before_the_decoder_sees_them(decoder, tmp_path):
     with pytest.raises(VideoError, match="8192x8192") as caught:
         decoder.open(bomb(tmp_path).path)
     assert caught.value.code == "too_large"
@@ -293,12 +293,12 @@ def test_packets_are_counted_in_the_other_process(decoder, tmp_path):
     assert caught.value.code == "unsupported"
 
 
-def test_a_picture_that_somebody_kept_does_no_harm(decoder, tmp_path):
+def test_an_image_that_is_kept_does_no_harm(decoder, tmp_path):
     """It shows whatever came later; touching it must not end this process."""
     large = write_video(tmp_path / "large.avi", [spell(k, 1280, 720) for k in range(3)], fourcc="MJPG")
     small = write_video(tmp_path / "small.avi", [spell(k, 64, 48) for k in range(3)], fourcc="MJPG")
     with decoder.open(large) as reader:
-        kept_pictures = [frame.image for frame in reader.sampled(None)]
+        kept_images = [frame.image for frame in reader.sampled(None)]
     with decoder.open(small) as reader:
         assert spelled(reader) == [0, 1, 2]
-    assert all(picture.mean() >= 0 for picture in kept_pictures)
+    assert all(image.mean() >= 0 for image in kept_images)

@@ -165,7 +165,7 @@ def test_a_single_frame_lasts_one_frame(tmp_path):
 def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path):
     big = write_video(tmp_path / "big.avi", [spell(0, 320, 240)], fourcc="MJPG")
     assert VideoReader(big, max_pixels=320 * 240).info.width == 320
-    with pytest.raises(VideoError, match=r"expected pictures of at most 76799 pixels, got 320x240") as caught:
+    with pytest.raises(VideoError, match=r"expected frames of at most 76799 pixels, got 320x240") as caught:
         VideoReader(big, max_pixels=320 * 240 - 1)
     assert caught.value.code == "too_large"
 
@@ -219,7 +219,7 @@ def test_any_file_name_opens(tmp_path, name, decoder):
 
 
 def test_hostile_files_open_no_socket_and_no_second_file(tmp_path, decoder):
-    """Playlists of every kind, under their own name and disguised: nobody knocks, and no descriptor appears."""
+    """Playlists of every kind, under their own name and disguised: no connection arrives, and no descriptor appears."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
         before = set(os.listdir("/proc/self/fd")) if sys.platform == "linux" else set()
@@ -386,7 +386,7 @@ def test_real_clips_have_their_known_number_of_frames(data, decoder):
 
 
 def test_a_file_that_may_not_be_read_is_said_so(tmp_path):
-    """As root, who may read everything, somebody else is asked."""
+    """As root, who may read everything, another user runs the test."""
     video = write_spelled(tmp_path / "clip.avi", 3, fourcc="MJPG")
     video.chmod(0)
     code = (

@@ -88,7 +88,7 @@ class HeadSettings(Settings):
     components: Annotated[int, Field(ge=0, le=65536)] = 64
     """Principal components of the features that the network sees, fitted on the training clips; 0: all features."""
     inputs: Inputs = "two_streams"
-    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, beside a
+    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, next to a
     stream without memory that sees features and differences (``two_streams``)."""
     difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
     """Differences are x[t] − x[t − lag], in steps."""

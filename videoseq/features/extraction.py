@@ -90,8 +90,8 @@ def stream_features(
         runtime: What runs the CNN, in as many threads as it has streams.
         sample_hz: Steps of the network a second.
         on_progress: Called while frames are read, several times per chunk.
-        reuse_threshold: A sampled picture that differs from the last one computed by at most so many gray levels, on
-            average over the resized picture, gets that one's features. At 0 only equal pictures do.
+        reuse_threshold: A sampled image that differs from the last one computed by at most so many gray levels, on
+            average over the resized image, gets that one's features. At 0 only equal images do.
 
     Raises:
         VideoError: The video cannot be read to its end.
@@ -124,7 +124,7 @@ def _chunks(
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Consecutive frames; ``rows`` names each sampled one's picture among ``images``, from 1; 0 is the one before."""
+    """Consecutive frames; ``rows`` says where each sampled one is in ``images``, from 1; 0 is the one before."""
 
     stamps: list[FrameStamp] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
@@ -183,7 +183,7 @@ class _ChunkBuilder:
     """Joins batches, which suit the CNN, into chunks, which suit what comes after it."""
 
     def __init__(self, feature_size: int) -> None:
-        self._last = torch.empty(0, feature_size)  # features of the picture computed last
+        self._last = torch.empty(0, feature_size)  # features of the image computed last
         self._clear()
 
     def _clear(self) -> None:

@@ -73,8 +73,8 @@ class _Lock:
             while not self._take():
                 if time.monotonic() > deadline:
                     raise OutputError(
-                        f"{self._folder}: {self._holder()} is at work there; wait until it has ended, or choose "
-                        "another --out"
+                        f"{self._folder}: {self._holder()} is using this folder; wait until it has ended, or "
+                        "choose another"
                     )
                 time.sleep(_POLL_SECONDS)
             self._sign()

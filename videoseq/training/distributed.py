@@ -113,7 +113,7 @@ class _Rank:
         except (EOFError, OSError):
             how = how_it_ended(self._process.wait())
             text = f"training: process {self._number} of trainer.devices {how}"
-            return "died", ConfigError(f"{text}; if for want of memory, lower trainer.devices or training.batch_size")
+            return "died", ConfigError(f"{text}; if it ran out of memory, lower trainer.devices or training.batch_size")
         return message
 
 

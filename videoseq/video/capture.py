@@ -31,10 +31,10 @@ else:  # OpenCV 5
     cv2.utils.logging.setLogLevel(_SILENT)
 
 DECODER_THREADS = 4
-"""Pinned, because the pictures of damaged files depend on it; the decoder is at most this many frames ahead of us."""
+"""Pinned, because the frames of damaged files depend on it; the decoder is at most this many frames ahead of us."""
 
 MAX_PIXELS = 50_000_000
-"""Pictures larger than this are refused unless a caller says otherwise; 8K video has 33 million."""
+"""Frames larger than this are refused unless a caller says otherwise; 8K video has 33 million."""
 
 FFMPEG_OPTIONS = {
     "protocol_whitelist": "nothing",
@@ -67,18 +67,18 @@ def open_capture(source: SafeFile, path: Path, max_pixels: int, *, has_log: bool
     Args:
         source: The open file.
         path: Its name, for errors.
-        max_pixels: Larger pictures are refused.
-        has_log: Whether the caller reads what the decoder logs, and so would learn of pictures that it cannot convert.
+        max_pixels: Larger frames are refused.
+        has_log: Whether the caller reads what the decoder logs, and so would learn of frames that it cannot convert.
 
     Raises:
-        VideoError: Its pictures are larger than ``max_pixels``, or no decoder can open it.
+        VideoError: Its frames are larger than ``max_pixels``, or no decoder can open it.
     """
     _check_size(source.container.width, source.container.height, max_pixels, path)  # before anything is allocated
     capture = _open_decoder(source, path, has_log=has_log)
     width, height = (int(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     _check_size(width, height, max_pixels, path)
     if min(width, height) < 1:
-        text = f"{path}: expected pictures, got a size of {width}x{height}"
+        text = f"{path}: expected frames, got a size of {width}x{height}"
         raise VideoError("no_frames", f"{text}; is the file damaged?")
     return capture
 
@@ -107,13 +107,13 @@ def _open_decoder(source: SafeFile, path: Path, *, has_log: bool) -> cv2.VideoCa
 def decoder_error(error: cv2.error, path: Path) -> VideoError:
     """The message for an exception that OpenCV raised."""
     if error.code == cv2.Error.StsNoMem:
-        return VideoError("too_large", f"{path}: its pictures need more memory than the decoder may take")
+        return VideoError("too_large", f"{path}: its frames need more memory than the decoder may take")
     return VideoError("unsupported", f"{path}: OpenCV could not decode it; {error.err}")
 
 
 def _check_size(width: int, height: int, max_pixels: int, path: Path) -> None:
     if width * height > max_pixels:
-        text = f"{path}: expected pictures of at most {max_pixels} pixels, got {width}x{height}"
+        text = f"{path}: expected frames of at most {max_pixels} pixels, got {width}x{height}"
         raise VideoError("too_large", f"{text}; raise the limit if you trust the file")
 
 
@@ -121,14 +121,14 @@ def _unopened(source: SafeFile, path: Path) -> VideoError:
     """Why a file did not open, judged by its container."""
     container = source.container
     if source.num_bytes_missing and not container.has_video and container.has_index:
-        return VideoError("truncated", f"{path}: the file is cut off before its first picture; copy it again")
+        return VideoError("truncated", f"{path}: the file is cut off before its first frame; copy it again")
     if not container.has_index:
         text = f"{path}: the recording was cut off before its index (moov) was written"
         return VideoError("moov_missing", f"{text}; a tool such as untrunc may mend it")
     if container.kind == "sound" or container.has_video is False:
-        return VideoError("no_video_stream", f"{path}: expected pictures, got a file of sound or data alone")
+        return VideoError("no_video_stream", f"{path}: expected video, got a file of sound or data alone")
     if not container.has_frames:
         return VideoError("no_frames", f"{path}: expected frames, got a file in which none was stored")
     if container.kind == "unknown":
         return VideoError("not_video", f"{path}: expected a video, got a file that no decoder recognizes")
-    return VideoError("unsupported", f"{path}: {container.kind} whose pictures no decoder here opens; convert it first")
+    return VideoError("unsupported", f"{path}: {container.kind} whose frames no decoder here opens; convert it first")

@@ -18,7 +18,7 @@ from videoseq.video.packets import PacketInfo
 # Containers round times to a millisecond; more than this, or two hundredths of an interval, is another rate.
 _SAME_INTERVAL_SECONDS = 0.0011
 _SAME_INTERVAL_SHARE = 0.02
-_NO_PICTURES_HZ = 1e-9  # one look at the first picture is enough
+_NO_IMAGES_HZ = 1e-9  # one look at the first image is enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ def read_times(reader: FrameReader, seconds: list[float], on_progress: OnFrames 
     Raises:
         VideoError: The video cannot be read to its end; ``seconds`` holds what came before.
     """
-    for frame in reader.sampled(_NO_PICTURES_HZ):
+    for frame in reader.sampled(_NO_IMAGES_HZ):
         seconds.append(frame.stamp.seconds)
         if on_progress is not None and frame.stamp.index % 64 == 0:
             on_progress(frame.stamp.index, reader.fraction_read)

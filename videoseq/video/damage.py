@@ -96,7 +96,7 @@ class DamageRecord:
         return self.note_log(line for line in lines if _FAULTY_CONTAINER.search(line))
 
     def note_log(self, lines: Iterable[str]) -> str | None:
-        """Which code these lines of the decoder's log amount to, if any; ``unsupported`` if there was no picture."""
+        """Which code these lines of the decoder's log amount to, if any; ``unsupported`` if there was no image."""
         code = None
         for line in lines:
             level = _LEVEL.search(line)
@@ -162,9 +162,9 @@ class DamageRecord:
         """Why a file that opened has no frames."""
         said = "; ".join(self.complaints)
         if "Cannot allocate memory" in said:
-            return VideoError("too_large", f"{path}: its pictures need more memory than the decoder may take")
+            return VideoError("too_large", f"{path}: its frames need more memory than the decoder may take")
         if re.search(r"not support|Failed to get pixel format|not implemented", said):
-            text = f"{path}: its pictures cannot be decoded here ({said[:120]}); convert it first"
+            text = f"{path}: its frames cannot be decoded here ({said[:120]}); convert it first"
             return VideoError("unsupported", text)
         hint = f" ({said[:120]})" if said else ""
         return VideoError("no_frames", f"{path}: expected frames, got none that decode{hint}; is the file damaged?")

@@ -31,12 +31,12 @@ _MAX_STAMPS = 64
 _MAX_SILENCE_SECONDS = 1.0
 
 
-def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None:
+def main(connection: Connection, image_memory: int, memory_bytes: int) -> None:
     """Reads one video after the other until the other side hangs up.
 
     Args:
         connection: Commands come and stamps go here.
-        picture_memory: Descriptor of a file in memory that both sides map.
+        image_memory: Descriptor of a file in memory that both sides map.
         memory_bytes: What decoding may take beyond what this process has already.
     """
     cv2.setNumThreads(1)  # the conversion of colors is not worth taking a core from the CNN
@@ -53,7 +53,7 @@ def main(connection: Connection, picture_memory: int, memory_bytes: int) -> None
                 work = partial(_describe, connection, order["max_pixels"])
                 _answer(connection, Path(order["info_of"]), work)
             else:
-                work = partial(_read, connection, order["max_pixels"], picture_memory, log)
+                work = partial(_read, connection, order["max_pixels"], image_memory, log)
                 _answer(connection, Path(order["path"]), work)
 
 
@@ -72,18 +72,18 @@ def _answer(connection: Connection, path: Path, work: Callable[[Path], None]) ->
     except VideoError as error:
         _send(connection, error=[error.code, str(error)])
     except MemoryError:
-        _send(connection, error=["too_large", f"{path}: its pictures need more memory than the decoder may take"])
+        _send(connection, error=["too_large", f"{path}: its frames need more memory than the decoder may take"])
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         text = one_line(f"{path}: the decoder failed with {type(error).__name__}: {error}")
         _send(connection, error=["decoder_crashed", text])
 
 
-def _read(connection: Connection, max_pixels: int, picture_memory: int, log: _DecoderLog, path: Path) -> None:
+def _read(connection: Connection, max_pixels: int, image_memory: int, log: _DecoderLog, path: Path) -> None:
     """Sends what the header claims, waits for instructions, then sends frames and the report."""
     with VideoReader(path, max_pixels=max_pixels, read_log=log.read) as reader:
         _send(connection, info=reader.info.as_dict())
         how = _receive_order(connection)
-        slots = _Slots(connection, picture_memory, how["num_slots"], reader.info.height, reader.info.width)
+        slots = _Slots(connection, image_memory, how["num_slots"], reader.info.height, reader.info.width)
         for message in _messages(reader, how["sample_hz"], slots):
             _send(connection, **message)
         _send(connection, report=reader.report().as_dict(), fraction=1.0)
@@ -99,11 +99,11 @@ def _describe(connection: Connection, max_pixels: int, path: Path) -> None:
 
 
 class _Slots:
-    """Room for a few pictures in shared memory, filled in turn."""
+    """Room for a few images in shared memory, filled in turn."""
 
-    def __init__(self, connection: Connection, picture_memory: int, num_slots: int, height: int, width: int) -> None:
+    def __init__(self, connection: Connection, image_memory: int, num_slots: int, height: int, width: int) -> None:
         shape = (num_slots, height, width, 3)
-        self._pictures = np.frombuffer(mmap.mmap(picture_memory, int(np.prod(shape))), np.uint8).reshape(*shape)
+        self._images = np.frombuffer(mmap.mmap(image_memory, int(np.prod(shape))), np.uint8).reshape(*shape)
         self._connection = connection
         self._num_free = num_slots
         self._next = 0
@@ -116,21 +116,21 @@ class _Slots:
             self._num_free += 1
         self.current = self._next
         self._num_free -= 1
-        self._next = (self._next + 1) % len(self._pictures)
-        slot: np.ndarray = self._pictures[self.current]
+        self._next = (self._next + 1) % len(self._images)
+        slot: np.ndarray = self._images[self.current]
         return slot
 
-    def hold(self, picture: Image) -> int:
-        """The slot taken last, with the picture in it; one whose size has changed could not be put there directly."""
-        slot = self._pictures[self.current]
-        if picture is not slot and not np.shares_memory(picture, slot):
+    def hold(self, image: Image) -> int:
+        """The slot taken last, with the image in it; one whose size has changed could not be put there directly."""
+        slot = self._images[self.current]
+        if image is not slot and not np.shares_memory(image, slot):
             height, width, _ = slot.shape
-            slot[:] = cv2.resize(picture, (width, height))
+            slot[:] = cv2.resize(image, (width, height))
         return self.current
 
 
 def _messages(reader: VideoReader, sample_hz: float | None, slots: _Slots) -> Iterator[dict[str, Any]]:
-    """Stamps in batches that end with a sampled frame, whose picture then lies in the named slot."""
+    """Stamps in batches that end with a sampled frame, whose image then lies in the named slot."""
     stamps: list[tuple[float, int, int]] = []
     last_sent = time.monotonic()
     for frame in reader.sampled(sample_hz, slots.take):

@@ -63,7 +63,7 @@ class SampledFrame:
     Attributes:
         stamp: Which frame.
         steps: Steps of the network due at it; 0 if it is not looked at.
-        image: Its upright RGB picture if ``steps > 0``, valid until the next frame is taken.
+        image: Its upright RGB image if ``steps > 0``, valid until the next frame is taken.
     """
 
     stamp: FrameStamp

@@ -186,7 +186,7 @@ def _missing(info: VideoInfo, clock: FrameClock, damage: DamageRecord, num_bytes
     texts = {
         "corrupt_span": f"frames are missing or damaged{said}",
         "timestamp_gap": "packets were lost, frames are missing",
-        "resolution_changed": "the picture's size changes, which is read scaled to the first size",
+        "resolution_changed": "the frame size changes; frames are scaled to the first size",
     }
     for code, text in texts.items():
         spans = [span for span in damage.spans if span.code == code]

@@ -32,7 +32,7 @@ from videoseq.video.packets import PacketInfo
 from videoseq.video.pyav_capture import is_available
 from videoseq.video.timestamps import FrameFlag
 
-_PICTURE_BYTES = 1 << 26  # of shared memory for pictures, unless two are larger
+_IMAGE_BYTES = 1 << 26  # of shared memory for images, unless two are larger
 _MIN_SLOTS, _MAX_SLOTS = 2, 16
 _START_SECONDS = 120.0  # a cold disk takes its time to load OpenCV
 _DEATH_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Limits:
     """What decoding one file may cost.
 
     Attributes:
-        max_pixels: Larger pictures are refused, as ``too_large``.
+        max_pixels: Larger frames are refused, as ``too_large``.
         memory_bytes: What the decoder may take; held where the system keeps count (Linux).
         frame_seconds: The longest wait for the next frame, then ``timeout``.
         video_seconds: What all that is done with one video may take, from opening it on; the default, a week, is there
@@ -75,7 +75,7 @@ class DecoderProcess:
         self.limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._pictures = _open_picture_memory()
+        self._images = _open_image_memory()
         self._num_videos = 0
         self._is_ready = False
         self._reader: IsolatedReader | None = None
@@ -97,7 +97,7 @@ class DecoderProcess:
     def close(self) -> None:
         """Ends the process."""
         self.stop()
-        self._pictures.close()
+        self._images.close()
 
     def open(self, path: str | os.PathLike[str]) -> IsolatedReader:
         """A reader for one video; one that is still open is closed.
@@ -169,14 +169,14 @@ class DecoderProcess:
             raise VideoError(*message["error"])
         return message
 
-    def map_pictures(self, num_slots: int, height: int, width: int) -> np.ndarray:
-        """The shared memory as ``num_slots`` pictures."""
+    def map_images(self, num_slots: int, height: int, width: int) -> np.ndarray:
+        """The shared memory as ``num_slots`` images."""
         shape = (num_slots, height, width, 3)
         num_bytes = int(np.prod(shape))
-        if num_bytes > os.fstat(self._pictures.fileno()).st_size:
+        if num_bytes > os.fstat(self._images.fileno()).st_size:
             # It never shrinks: code that still uses an image of an earlier video would crash.
-            os.ftruncate(self._pictures.fileno(), num_bytes)
-        return np.frombuffer(mmap.mmap(self._pictures.fileno(), num_bytes), np.uint8).reshape(shape)
+            os.ftruncate(self._images.fileno(), num_bytes)
+        return np.frombuffer(mmap.mmap(self._images.fileno(), num_bytes), np.uint8).reshape(shape)
 
     def stop(self) -> None:
         """Ends the process now; the next video gets a new one."""
@@ -192,7 +192,7 @@ class DecoderProcess:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        descriptors = (theirs.fileno(), self._pictures.fileno())
+        descriptors = (theirs.fileno(), self._images.fileno())
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
             child_command(_CHILD, *descriptors, self.limits.memory_bytes),
             pass_fds=descriptors,
@@ -243,10 +243,10 @@ class IsolatedReader(FrameReader):
         return self._fraction
 
     def sampled(self, sample_hz: float | None) -> Iterator[SampledFrame]:
-        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second."""
+        """Every frame in order, with the images of those that the network looks at ``sample_hz`` times a second."""
         height, width = self._info.height, self._info.width
-        num_slots = min(_MAX_SLOTS, max(_MIN_SLOTS, _PICTURE_BYTES // (height * width * 3)))
-        pictures = self._decoder.map_pictures(num_slots, height, width)
+        num_slots = min(_MAX_SLOTS, max(_MIN_SLOTS, _IMAGE_BYTES // (height * width * 3)))
+        images = self._decoder.map_images(num_slots, height, width)
         self._decoder.send(num_slots=num_slots, sample_hz=sample_hz)
         index = 0
         while "report" not in (message := self._receive()):
@@ -255,7 +255,7 @@ class IsolatedReader(FrameReader):
                 stamp = FrameStamp(index, seconds, FrameFlag(flags))
                 index += 1
                 # Only the last of a batch is sampled; the others have no step.
-                yield SampledFrame(stamp, steps, pictures[message["slot"]] if steps else None)
+                yield SampledFrame(stamp, steps, images[message["slot"]] if steps else None)
             if message["slot"] is not None:
                 self._decoder.send()  # the slot is free again
         self._fraction, self._is_idle = 1.0, True
@@ -287,8 +287,8 @@ class IsolatedReader(FrameReader):
             raise
 
 
-def _open_picture_memory() -> BinaryIO:
+def _open_image_memory() -> BinaryIO:
     """A file without a name, in memory where the system has such (Linux); /dev/shm is small in containers."""
     if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("videoseq-pictures"), "w+b")
+        return os.fdopen(os.memfd_create("videoseq-images"), "w+b")
     return tempfile.TemporaryFile()

@@ -54,7 +54,7 @@ def read_packets(path: Path) -> PacketInfo:
         with av.open(source, mode="r", options=FFMPEG_OPTIONS) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None:
-                raise VideoError("no_video_stream", f"{path}: expected pictures, got streams of sound or data alone")
+                raise VideoError("no_video_stream", f"{path}: expected video, got streams of sound or data alone")
             num_packets = num_corrupt = 0
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:

@@ -1,6 +1,6 @@
 """PyAV behind the few methods of ``cv2.VideoCapture`` that are used here, for what OpenCV cannot decode.
 
-From version 4.13 on, OpenCV gives no picture for interlaced video and says nothing of it (its scaler refuses to turn
+From version 4.13 on, OpenCV gives no image for interlaced video and says nothing of it (its scaler refuses to turn
 interlaced frames into progressive ones). With the extra ``check`` installed, such files are decoded by PyAV instead.
 """
 
@@ -32,7 +32,7 @@ def is_available() -> bool:
 
 def interlaced_error(path: Path) -> VideoError:
     """The error for an interlaced video that nothing here can decode."""
-    text = f"{path}: its pictures are interlaced, which OpenCV {cv2.__version__} cannot convert"
+    text = f"{path}: its frames are interlaced, which OpenCV {cv2.__version__} cannot convert"
     hint = "deinterlace it first" if is_available() else 'install what can: pip install "videoseq[check]"'
     return VideoError("unsupported", f"{text}; {hint}")
 

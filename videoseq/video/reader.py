@@ -39,12 +39,12 @@ _MAX_IDLE_READS = 2048
 class VideoReader(FrameReader):
     """Reads a video in this process.
 
-    Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the picture of the frame
+    Iterating grabs one frame at a time and yields its stamp; :meth:`retrieve` decodes the image of the frame
     grabbed last, so that a frame that is skipped costs no color conversion.
 
     Args:
         path: The file.
-        max_pixels: Larger pictures are refused.
+        max_pixels: Larger frames are refused.
         read_log: Gives the lines that the decoder has logged since it was last called; without it, damage that the
             decoder hides, and changes of size, go unnoticed.
 
@@ -119,9 +119,9 @@ class VideoReader(FrameReader):
     def sampled(
         self, sample_hz: float | None, make_room: Callable[[], Image | None] = lambda: None
     ) -> Iterator[SampledFrame]:
-        """Every frame in order, with the pictures of those that the network looks at ``sample_hz`` times a second.
+        """Every frame in order, with the images of those that the network looks at ``sample_hz`` times a second.
 
-        ``make_room`` may give, for each picture, where to put it.
+        ``make_room`` may give, for each image, where to put it.
         """
         sampler = Sampler(sample_hz)
         for stamp in self:
@@ -129,7 +129,7 @@ class VideoReader(FrameReader):
             yield SampledFrame(stamp, steps, self.retrieve(make_room()) if steps else None)
 
     def retrieve(self, out: Image | None = None) -> Image:
-        """The picture of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3); put into ``out``."""
+        """The image of the frame grabbed last: upright RGB, uint8 of shape (height, width, 3); put into ``out``."""
         with self._lock:
             try:
                 ok, bgr = self._capture.retrieve(self._bgr)
@@ -137,7 +137,7 @@ class VideoReader(FrameReader):
                 raise decoder_error(error, self.path) from None
         if not ok:
             index = self._last.index if self._last else 0
-            raise VideoError("unsupported", f"{self.path}: frame {index} decodes to a picture that cannot be converted")
+            raise VideoError("unsupported", f"{self.path}: frame {index} decodes to an image that cannot be converted")
         self._bgr = bgr
         code = cv2.COLOR_GRAY2RGB if bgr.ndim == 2 or bgr.shape[2] == 1 else cv2.COLOR_BGR2RGB
         rgb: np.ndarray = cv2.cvtColor(bgr, code, dst=out)

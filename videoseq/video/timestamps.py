@@ -120,7 +120,7 @@ class FrameClock:
         raw = raw_seconds if is_possible else 0.0
         if self._last is None:
             if not self._has_frame_times:
-                self._shift = _Shift(-raw, is_repair=False)  # a count of packets, which may be ahead of the pictures
+                self._shift = _Shift(-raw, is_repair=False)  # a count of packets, which may be ahead of the frames
             seconds, is_estimated, is_after_gap = max(0.0, raw + self._shift.seconds), not is_possible, False
         else:
             seconds, is_estimated = self._continue(self._last, raw)

@@ -101,7 +101,7 @@ def test_a_background_has_no_segments_no_bouts_and_no_part_in_the_mean(videos, m
     assert found.headline["mean_average_precision"].value == pytest.approx(expected)
     assert values(found)["accuracy"] == values(measured.metrics)["accuracy"]
     with pytest.raises(AnnotationError, match="background"):
-        measure(videos, CLASSES, background="nobody")
+        measure(videos, CLASSES, background="unknown")
 
 
 def test_one_video_has_numbers_but_no_intervals(videos):

@@ -19,9 +19,9 @@ from videoseq.errors import ConfigError
 
 
 class Preprocessing(BaseModel):
-    """How a frame becomes the CNN's input: the whole picture resized with antialiasing, then (x − mean) / std.
+    """How a frame becomes the CNN's input: the whole image resized with antialiasing, then (x − mean) / std.
 
-    Nothing is cropped: what a behavior looks like at the edge of the picture counts as much as in its middle.
+    Nothing is cropped: what a behavior looks like at the edge of the image counts as much as in its middle.
 
     Attributes:
         height: Input rows.

@@ -138,7 +138,7 @@ class EfficientNetLite(DivisibleNetwork):
         self.classifier = nn.Linear(_FEATURE_SIZE, _NUM_IMAGENET_CLASSES)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
-        """Features averaged over each band of the picture, 1,280 for one after the other, from the top down."""
+        """Features averaged over each band of the image, 1,280 for one after the other, from the top down."""
         features: Tensor = self.pool(self.head(self.blocks(self.stem(images))))
         return features
 
@@ -177,7 +177,7 @@ def load(name: str, bands: int | None = None) -> Backbone:
 
     Args:
         name: Which.
-        bands: Of the picture, each with features of its own; three by default.
+        bands: Of the image, each with features of its own; three by default.
 
     Raises:
         ConfigError: The package with the weights is not installed.

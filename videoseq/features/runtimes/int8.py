@@ -22,7 +22,7 @@ class Quantization(BaseModel):
 
     Attributes:
         network_sha256: Of the network (:attr:`QuantizedNetwork.sha256`).
-        num_calibration_images: Pictures on which the ranges of its activations were found.
+        num_calibration_images: Images on which the ranges of its activations were found.
         num_calibration_videos: Videos that these are from.
         num_compared_frames: Frames whose labels were compared.
         num_compared_videos: Videos that these are from.

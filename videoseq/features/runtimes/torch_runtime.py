@@ -51,11 +51,11 @@ class TorchRuntime(Runtime):
 
     @property
     def notices(self) -> list[Notice]:
-        """That a device had no room for as many pictures at once as were meant for it."""
+        """That a device had no room for as many images at once as were meant for it."""
         if self._device.type == "cpu" or self.batch_images == _CUDA_BATCH_IMAGES:
             return []
-        text = f"{self._device} has no room for {_CUDA_BATCH_IMAGES} pictures at once"
-        return [Notice("cnn_batch_halved", f"{text}; the CNN went on with {self.batch_images}")]
+        text = f"{self._device} has no room for {_CUDA_BATCH_IMAGES} images at once"
+        return [Notice("cnn_batch_halved", f"{text}; the CNN takes {self.batch_images}")]
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features"]:
         """Features of resized images; where a device has no room for so many at once, in halves from then on."""
@@ -63,7 +63,7 @@ class TorchRuntime(Runtime):
             return self._compute(images)
         except torch.OutOfMemoryError:
             if len(images) == 1:
-                text = f"{self._device}: expected room for one picture, got none; use --device cpu"
+                text = f"{self._device}: expected room for one image, got none; use --device cpu"
                 raise ConfigError(text) from None
         torch.cuda.empty_cache()
         half = -(-len(images) // 2)

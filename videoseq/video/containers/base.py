@@ -16,12 +16,12 @@ class Container:
         has_frames: False where all of the file was seen and no frame is in it.
         has_index: False for an mp4 whose ``moov`` box was never written.
         num_bytes_announced: The length of the file according to the container; None if it has none.
-        width: Widest picture that a track header names, in pixels; 0 where none does.
+        width: Widest frame that a track header names, in pixels; 0 where none does.
         height: Its height.
         fault: What is wrong with its boxes, in words; nothing if they fit into each other.
         is_fragmented: Whether an mp4 is written in pieces, as by recorders and for streaming.
         hides_frames: Whether an edit list shows only a part of the frames that are stored.
-        packets: Of a transport stream the bytes of a packet, those before the first one, and the pictures' identifier.
+        packets: Of a transport stream the bytes of a packet, those before the first one, and the id of the video.
         is_hdr: Whether a track is marked with an HDR transfer function.
         is_interlaced: Whether a track is marked as interlaced.
     """

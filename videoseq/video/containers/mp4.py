@@ -98,7 +98,7 @@ class _Edits:
     def __init__(self) -> None:
         self._movie_scale = 1
         self._scale, self._num_ticks = 1, 0
-        self._first_offset = 0  # of a picture's time against its place in decode order
+        self._first_offset = 0  # of a frame's time against its place in decode order
         self._edits: list[tuple[int, int]] = []
         self._hide_frames = False
 

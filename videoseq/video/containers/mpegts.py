@@ -1,4 +1,4 @@
-"""Transport, program and bare streams, whose pictures begin without boxes around them (ISO/IEC 13818-1)."""
+"""Transport, program and bare streams, whose frames begin without boxes around them (ISO/IEC 13818-1)."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def _recognize(head: bytes) -> Container:
 
 
 def _read_transport_stream(head: bytes, packet_bytes: int, offset: int) -> Container:
-    """Whether any elementary stream of pictures begins in the first packets (PES stream ids E0 to EF)."""
+    """Whether any elementary stream of video begins in the first packets (PES stream ids E0 to EF)."""
     stream = io.BytesIO(head[offset:])
     kinds: set[int] = set()
-    pictures: int | None = None
+    video: int | None = None
     while len(packet := stream.read(packet_bytes)) >= 188:
         has_field, has_payload = packet[3] & 0x20, packet[3] & 0x10
         payload = packet[4 + (1 + packet[4] if has_field else 0) : 188] if has_payload else b""
         if packet[1] & 0x40 and payload.startswith(b"\x00\x00\x01") and len(payload) > 3:
             kinds.add(payload[3])
-            if pictures is None and (0xE0 <= payload[3] < 0xF0 or payload[3] == 0xFD):
-                pictures = (packet[1] & 0x1F) << 8 | packet[2]
-    packets = None if pictures is None else (packet_bytes, offset, pictures)
-    return Container("mpegts", has_video=pictures is not None if kinds else None, packets=packets)
+            if video is None and (0xE0 <= payload[3] < 0xF0 or payload[3] == 0xFD):
+                video = (packet[1] & 0x1F) << 8 | packet[2]
+    packets = None if video is None else (packet_bytes, offset, video)
+    return Container("mpegts", has_video=video is not None if kinds else None, packets=packets)

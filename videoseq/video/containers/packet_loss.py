@@ -43,12 +43,12 @@ class StreamWatch(ABC):
 
 
 class TransportWatch(StreamWatch):
-    """Follows the continuity counters of a transport stream's pictures.
+    """Follows the continuity counters of the video in a transport stream.
 
     Args:
         packet_bytes: 188, or 192 and 204 with what some recorders add.
         offset: Bytes before the first sync byte.
-        stream: The packet identifier of the pictures.
+        stream: The packet identifier of the video.
     """
 
     def __init__(self, packet_bytes: int, offset: int, stream: int) -> None:

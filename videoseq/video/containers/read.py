@@ -1,7 +1,7 @@
 """A file's first bytes and boxes → what kind of container it claims to be, before any decoder sees it.
 
 Nothing here decodes, and nothing here is trusted for a frame's index or time. It tells apart why a file does not open
-(sound only, an index never written, a playlist in disguise), how large the picture says it is, whether the container's
+(sound only, an index never written, a playlist in disguise), how large the video says it is, whether the container's
 parts fit into each other, and what a decoder silently loses: high dynamic range, interlacing.
 """
 

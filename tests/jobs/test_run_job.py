@@ -39,7 +39,8 @@ def labeled(model, clip, tmp_path_factory) -> tuple[Path, Path, Result]:
     (job,) = plan_jobs([str(folder / "clip.mp4")], folder / "out")
     journal = Journal(folder / "out")
     journal.append(run_label_job(job, folder / "out", model, LabelSettings()))
-    (result,) = journal
+    result = Journal(folder / "out").get(job.video)
+    assert result is not None
     return folder, folder / "out", result
 
 

@@ -139,7 +139,7 @@ def test_a_process_that_dies_is_an_error_of_one_line_and_none_is_left(monkeypatc
         target=lambda: (_until(lambda: len(started) == 2), os.kill(started[1].pid, signal.SIGKILL))
     )
     killer.start()
-    with pytest.raises(ConfigError, match=r"^training: process 1 of trainer\.devices was killed by SIGKILL; if for"):
+    with pytest.raises(ConfigError, match=r"^training: process 1 of trainer\.devices was killed by SIGKILL; if it ran"):
         fit(CLIPS[:5], [], 2, HEAD, TRAINING, environment=TWO)
     killer.join()
     assert all(process.poll() is not None for process in started)

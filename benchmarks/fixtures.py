@@ -43,7 +43,7 @@ def make_model_folder(sample_hz: float | None, backbone: Backbone | None = None)
     backbone = backbone or load_backbone(BackboneSettings())
     head = HeadSettings()
     no_context = head.model_copy(update={"cell": "none", "inputs": "features"})
-    size = backbone.identity.feature_size
+    size = backbone.identity.vector_size
     config = ModelConfig(
         classes=CLASSES, backbone=backbone.identity, sample_hz=sample_hz, head=head, no_context_head=no_context,
         majority_class=CLASSES[0], settings=TrainSettings(), metrics={}, versions=library_versions(),

@@ -20,6 +20,7 @@ from videoseq.annotations.types import IGNORE_INDEX
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.sequences import SequenceBatch, SequenceBatches, to_sequence
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training.fit import SequenceModule
 from videoseq.training.losses import chunk_loss
@@ -71,6 +72,7 @@ def play(batches: list[SequenceBatch], logits: list[Tensor] | None = None) -> li
     return played
 
 
+WIDTH = MOTION_SIZE + 5
 STEPS = st.lists(st.sampled_from([0, 1, 1, 1, 2, 4]), max_size=25).map(lambda some: [1, *some])
 DATASETS = st.lists(STEPS, min_size=1, max_size=6)
 SIZES = st.tuples(st.integers(1, 8), st.integers(1, 12))
@@ -183,14 +185,14 @@ def test_of_mapped_features_only_the_chunks_rows_are_read_and_none_is_kept(tmp_p
 
 
 def test_without_a_carried_state_each_chunk_is_judged_by_itself():
-    clips = [make_clip(i, [1, 2, 0, 1, 1, 3] * 6, width=5) for i in range(2)]
+    clips = [make_clip(i, [1, 2, 0, 1, 1, 3] * 6, width=WIDTH) for i in range(2)]
     torch.manual_seed(0)
-    head = CausalRNN(5, NUM_CLASSES, HeadSettings(components=0, dropout=0.0, hidden_size=8, projection_size=6))
+    head = CausalRNN(WIDTH, NUM_CLASSES, HeadSettings(components=0, dropout=0.0, hidden_size=8, projection_size=6))
     settings = TrainingSettings(state="zero")
     module = SequenceModule(head, torch.ones(NUM_CLASSES), settings).train()
     for number, batch in enumerate(SequenceBatches(clips, batch_size=2, tbptt_steps=7, shuffle=False)):
-        branches, _ = head.branch_logits(batch.features, None)
-        expected, weight = chunk_loss(branches, batch.targets, torch.ones(NUM_CLASSES), settings)
+        streams, _ = head.stream_logits(batch.features, None)
+        expected, weight = chunk_loss(streams, batch.targets, torch.ones(NUM_CLASSES), settings)
         torch.testing.assert_close(module.training_step(batch, number), expected / weight.clamp_min(1e-30))
 
 
@@ -198,22 +200,24 @@ def test_without_a_carried_state_each_chunk_is_judged_by_itself():
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "none"])
 def test_training_sees_the_state_as_labeling_does(cell, shuffle):
     """The module that is trained, chunk by chunk in batches, against the head on each whole clip alone."""
-    clips = [make_clip(i, ([1, 2, 0, 1, 1, 3] * 9)[:length], width=5) for i, length in enumerate([37, 5, 50, 1, 22])]
+    clips = [
+        make_clip(i, ([1, 2, 0, 1, 1, 3] * 9)[:length], width=WIDTH) for i, length in enumerate([37, 5, 50, 1, 22])
+    ]
     torch.manual_seed(0)
     layers = 1 if cell == "none" else 2
     head = CausalRNN(
-        5, NUM_CLASSES, HeadSettings(components=0, cell=cell, hidden_size=8, num_layers=layers, projection_size=6)
+        WIDTH, NUM_CLASSES, HeadSettings(components=0, cell=cell, hidden_size=8, num_layers=layers, projection_size=6)
     ).eval()
     module = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings())
     logits: list[Tensor] = []
-    compute = head.branch_logits
+    compute = head.stream_logits
 
     def listen(*inputs):
-        branches, state = compute(*inputs)
-        logits.append(branches.mean(dim=0).detach())
-        return branches, state
+        streams, state = compute(*inputs)
+        logits.append(streams.mean(dim=0).detach())
+        return streams, state
 
-    head.branch_logits = listen
+    head.stream_logits = listen
     in_order = SequenceBatches(clips, batch_size=2, tbptt_steps=7, shuffle=shuffle, seed=3)
     for _ in range(3):
         logits.clear()

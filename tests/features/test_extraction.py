@@ -25,6 +25,7 @@ from videoseq.config.schema import BackboneSettings
 from videoseq.errors import OutputError, VideoError
 from videoseq.features.backbones import load_backbone
 from videoseq.features.extraction import FeatureChunk, stream_features
+from videoseq.features.motion import MOTION_SIZE, MotionTracker
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.features.store import FeatureStore
 from videoseq.video.reader import VideoReader, read_frames
@@ -111,8 +112,11 @@ def test_every_frame_comes_once_in_order_with_the_features_of_itself_alone(video
     np.testing.assert_array_equal(seconds, [frame.seconds for frame in frames])
     resize = runtime.identity.preprocessing.resize
     alone = torch.cat([runtime(resize(frame.image)[None]) for frame in frames])
-    torch.testing.assert_close(features, alone, rtol=0, atol=1e-4)
-    distance = torch.cdist(features, features) + torch.eye(22) * 1e9
+    torch.testing.assert_close(features[:, :-MOTION_SIZE], alone, rtol=0, atol=1e-4)
+    tracker = MotionTracker()
+    motion = torch.stack([tracker.step(resize(frame.image), frame.seconds) for frame in frames])
+    assert torch.equal(features[:, -MOTION_SIZE:], motion)
+    distance = torch.cdist(alone, alone) + torch.eye(22) * 1e9
     assert distance.min() > 1e-2  # the frames differ by more than the tolerance, so that a swap would be seen
 
 
@@ -141,7 +145,8 @@ def test_frames_that_are_not_sampled_are_grabbed_and_not_converted(video, runtim
 def test_sampled_features_are_those_of_their_frames(video, runtime):
     _, _, steps, sampled = joined(streamed(video, runtime, 5.0))
     _, _, _, every = joined(streamed(video, runtime, None))
-    torch.testing.assert_close(sampled, every[np.flatnonzero(steps)], rtol=0, atol=1e-4)
+    of_the_same = every[np.flatnonzero(steps)]
+    torch.testing.assert_close(sampled[:, :-MOTION_SIZE], of_the_same[:, :-MOTION_SIZE], rtol=0, atol=1e-4)
 
 
 def test_a_clock_faster_than_the_video_takes_every_frame_and_catches_up(video, runtime):
@@ -172,11 +177,11 @@ def test_equal_pictures_share_their_features_bit_for_bit(runtime, tmp_path):
     assert runtime.num_images == 5  # 0, 50, 0, 50, 100
     assert (index, steps.tolist()) == (list(range(21)), [1] * 21)
     for before, after in pairwise(range(21)):
-        is_equal = torch.equal(features[before], features[after])
+        is_equal = torch.equal(features[before, :-MOTION_SIZE], features[after, :-MOTION_SIZE])
         assert is_equal == (levels[before] == levels[after])
     resize = runtime.identity.preprocessing.resize
     alone = torch.cat([runtime(resize(frame.image)[None]) for frame in read_frames(path)])
-    torch.testing.assert_close(features, alone, rtol=0, atol=1e-4)
+    torch.testing.assert_close(features[:, :-MOTION_SIZE], alone, rtol=0, atol=1e-4)
 
 
 def test_nearly_equal_pictures_share_features_only_if_asked(runtime, tmp_path):
@@ -186,7 +191,8 @@ def test_nearly_equal_pictures_share_features_only_if_asked(runtime, tmp_path):
     *_, shared = joined(streamed(path, runtime, None, reuse_threshold=2.0))
     assert runtime.num_images == 8 + 3  # a slow drift is seen: it is compared with the picture computed last
     for row, computed in enumerate([0, 0, 0, 3, 3, 3, 6, 6]):
-        assert torch.equal(shared[row], exact[computed])
+        assert torch.equal(shared[row, :-MOTION_SIZE], exact[computed, :-MOTION_SIZE])
+    assert torch.equal(shared[:, -MOTION_SIZE:], exact[:, -MOTION_SIZE:])  # a drift is no stillness
 
 
 def test_a_still_video_that_never_fills_a_batch_comes_whole(runtime, tmp_path):
@@ -415,4 +421,4 @@ def test_export_writes_features_and_their_frames_and_times(sample_hz, video, run
     resize = runtime.identity.preprocessing.resize
     for row, frame in list(enumerate(frames))[::4]:
         alone = runtime(resize(images[frame])[None])[0]
-        np.testing.assert_allclose(features[row], alone, atol=1e-4)
+        np.testing.assert_allclose(features[row, :-MOTION_SIZE], alone, atol=1e-4)

@@ -170,7 +170,8 @@ def test_a_new_labeler_starts_from_nothing(model, video):
 
 def test_a_state_of_another_model_is_refused(model):
     state = model.stream().state_dict()
-    state["hidden"] = torch.zeros(1, 1, 99)
+    name = next(name for name in state if name.endswith(".hidden"))
+    state[name] = torch.zeros(1, 1, 99)
     with pytest.raises(ModelError, match=r"hidden: expected shape \(1, 1, 16\), got \(1, 1, 99\)"):
         model.stream().load_state_dict(state)
     with pytest.raises(ModelError, match="tick"):
@@ -234,7 +235,7 @@ def test_features_of_images_are_those_of_the_file(model, video):
     np.testing.assert_allclose(of_images.seconds, seconds, atol=1e-6)
     np.testing.assert_allclose(of_images.features, features, atol=1e-4)
     assert features.dtype == np.float32
-    assert repr(of_images) == f"FeatureSequence({len(seconds)} steps, {model.runtime.identity.feature_size} features)"
+    assert repr(of_images) == f"FeatureSequence({len(seconds)} steps, {model.runtime.identity.vector_size} features)"
 
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)

@@ -118,7 +118,7 @@ def test_what_looks_ahead_is_refused_where_frames_are_labeled_as_they_come():
 
 def test_a_damaged_head_is_an_error():
     head = make_bidirectional()
-    torch.nn.init.constant_(head.future.recurrent.classifier.bias, float("nan"))
+    torch.nn.init.constant_(head.future.streams["differences"].classifier.bias, float("nan"))
     with pytest.raises(ModelError, match="frame 0: expected finite logits"):
         list(label_chunks(head, make_chunks([1] * 5, [2]), NAMES))
 

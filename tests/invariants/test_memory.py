@@ -125,7 +125,7 @@ settings = load_settings(overrides=["backbone.trainable=all", "head.components=8
 steps, clips = np.ones(int(sys.argv[2]), np.int64), []
 with ImageStore(Path(sys.argv[1]), preprocessing) as pictures:
     for number in range(4):
-        noise = np.random.default_rng(number).standard_normal((len(steps), 32), dtype=np.float32)
+        noise = np.random.default_rng(number).standard_normal((len(steps), identity.vector_size), dtype=np.float32)
         features = VideoFeatures(str(number), np.arange(len(steps)) / 10, steps, steps, noise, 1.0, ())
         file = Path(str(number))
         clips.append(Clip(ClipEntry(file, file, None, str(number)), features, np.arange(len(steps)) // 50 % 3))

@@ -7,28 +7,30 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.heads import CLASSES, FEATURES, INPUTS, lagged, make_bidirectional, make_features
+from tests.support.heads import CLASSES, FEATURES, INPUTS, appearance_of, lagged, make_bidirectional, make_features
 from tests.support.numbered_clips import NUM_CLASSES, make_clip
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.sequences import SequenceBatches, to_sequence
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.models.bidirectional import make_network
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.models.ensemble import Ensemble
 from videoseq.training.lightning_module import SequenceModule
 
 CELLS = ("rnn", "gru", "lstm")
+WIDTH = MOTION_SIZE + 5
 
 
 @torch.no_grad()
 def test_it_is_torchs_bidirectional_layer_where_both_see_the_same():
     head, features = make_bidirectional("gru", inputs="features", components=0), make_features(20, batch=2)
-    past, future = head.past.recurrent, head.future.recurrent
+    past, future = head.past.streams["features"], head.future.streams["features"]
     future.projection.load_state_dict(past.projection.state_dict())
     both = torch.nn.GRU(4, 6, batch_first=True, bidirectional=True)
     weights = dict(past.recurrence.state_dict())
     weights |= {f"{name}_reverse": tensor for name, tensor in future.recurrence.state_dict().items()}
     both.load_state_dict(weights)
-    units, _ = both(past.projection(features))
+    units, _ = both(past.projection(appearance_of(features)))
     classifier = torch.cat((past.classifier.weight, future.classifier.weight), dim=1)
     expected = units @ classifier.T + past.classifier.bias + future.classifier.bias
     torch.testing.assert_close(head(features)[0], expected, atol=1e-5, rtol=1e-4)
@@ -36,11 +38,12 @@ def test_it_is_torchs_bidirectional_layer_where_both_see_the_same():
 
 @torch.no_grad()
 def test_the_second_network_sees_differences_to_the_steps_after():
-    head, features = make_bidirectional(), make_features(9)
+    head, features = make_bidirectional(inputs="two_streams"), make_features(9)
     reduced = head.reduce(features)
-    turned, _ = head.future.recurrent(lagged(reduced.flip(1)), head.future.recurrent.initial(1))
-    first, _ = head.past.recurrent(lagged(reduced), head.past.recurrent.initial(1))
-    second, _ = head.past.memoryless(torch.cat((reduced, lagged(reduced)), dim=2), {})
+    ahead, past = head.future.streams["differences"], head.past.streams["differences"]
+    turned, _ = ahead(lagged(reduced.flip(1)), ahead.initial(1))
+    first, _ = past(lagged(reduced), past.initial(1))
+    second, _ = head.past.streams["static"](torch.cat((reduced, lagged(reduced)), dim=2), {})
     expected = (first + turned.flip(1) + second) / 2
     torch.testing.assert_close(head(features)[0], expected)
 
@@ -85,24 +88,24 @@ def test_forwards_and_then_backwards_in_any_chunks_is_the_whole(cell, num_layers
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4))
 def test_padding_is_not_met_before_a_videos_end(lengths):
     head, features = make_bidirectional(), make_features(9, batch=len(lengths))
-    branches, _ = head.branch_logits(head.reduce(features), None, torch.tensor(lengths))
+    streams, _ = head.stream_logits(head.reduce(features), None, torch.tensor(lengths))
     for row, length in enumerate(lengths):
-        alone, _ = head.branch_logits(head.reduce(features[row : row + 1, :length]))
+        alone, _ = head.stream_logits(head.reduce(features[row : row + 1, :length]))
         if length:
-            torch.testing.assert_close(branches[:, row, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(streams[:, row, :length], alone[:, 0], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_in_training_too_padding_is_not_met():
     """Batches of clips that end at different steps, in chunks that hold them whole, against each clip alone."""
-    clips = [make_clip(number, [1] * length, width=5) for number, length in enumerate((37, 5, 22))]
+    clips = [make_clip(number, [1] * length, width=WIDTH) for number, length in enumerate((37, 5, 22))]
     torch.manual_seed(0)
     head = make_network(
-        5, NUM_CLASSES, HeadSettings(bidirectional=True, components=0, hidden_size=8, projection_size=6)
+        WIDTH, NUM_CLASSES, HeadSettings(bidirectional=True, components=0, hidden_size=8, projection_size=6)
     ).eval()
     module, seen = SequenceModule(head, torch.ones(NUM_CLASSES), TrainingSettings()), []
-    compute = head.branch_logits
-    head.branch_logits = lambda *inputs: seen.append(compute(*inputs)) or seen[-1]
+    compute = head.stream_logits
+    head.stream_logits = lambda *inputs: seen.append(compute(*inputs)) or seen[-1]
     (batch,) = SequenceBatches(clips, batch_size=3, tbptt_steps=37, shuffle=False)
     module.training_step(batch, 0)
     assert batch.num_steps.tolist() == [37, 5, 22]

@@ -90,7 +90,7 @@ def test_training_says_on_how_many_frames_bfloat16_agrees(contents):
 def test_a_saved_and_loaded_model_gives_equal_logits(contents, tmp_path):
     save_model_folder(contents, tmp_path / "again")
     again = load_model_folder(tmp_path / "again")
-    features = torch.randn(2, 30, contents.head.feature_size)
+    features = torch.randn(2, 30, contents.head.vector_size)
     for before, after in ((contents.head, again.head), (contents.no_context, again.no_context)):
         assert not after.training
         torch.testing.assert_close(after(features)[0], before(features)[0], rtol=0, atol=0)
@@ -104,7 +104,7 @@ def test_a_saved_and_loaded_model_gives_equal_logits(contents, tmp_path):
 def test_an_ensemble_is_loaded_as_it_was_saved(contents, tmp_path):
     """With what was fitted after its weights."""
     first, second = (copy.deepcopy(contents.head) for _ in range(2))
-    torch.nn.init.normal_(second.recurrent.classifier.weight)
+    torch.nn.init.normal_(second.streams["motion"].classifier.weight)
     head, no_context = (
         Ensemble([first, second]).eval(),
         Ensemble([copy.deepcopy(contents.no_context) for _ in range(2)]).eval(),
@@ -115,7 +115,7 @@ def test_an_ensemble_is_loaded_as_it_was_saved(contents, tmp_path):
     save_model_folder(replace(contents, head=head, no_context=no_context, config=config), tmp_path / "two")
     again = load_model_folder(tmp_path / "two").head
     assert (float(again.temperature), again.decoding.parameters.margin, again.training) == (1.5, 0.25, False)
-    features = torch.randn(1, 30, contents.head.feature_size)
+    features = torch.randn(1, 30, contents.head.vector_size)
     torch.testing.assert_close(again(features)[0], head(features)[0], rtol=0, atol=0)
 
 
@@ -229,9 +229,9 @@ def test_a_flipped_byte_is_noticed(place, folder):
         (b"[" * 100_000, "model.json: not valid JSON; "),
         (b'{"schema_version": 2, "metrics": ' + b"[" * 900 + b"]" * 900 + b"}", "model.json: "),
         (b" " * (16 << 20) + b"{}", "model.json: expected at most 16777216 bytes, got 16777218"),
-        (b"[]", "model.json: expected schema version 4, got None"),
-        (b"{}", "model.json: expected schema version 4, got None"),
-        (b'{"schema_version": 4}', "model.json: classes: field required"),
+        (b"[]", "model.json: expected schema version 5, got None"),
+        (b"{}", "model.json: expected schema version 5, got None"),
+        (b'{"schema_version": 5}', "model.json: classes: field required"),
     ],
     ids=["empty", "truncated", "not text", "deep", "deep but valid", "huge", "a list", "nothing in it", "hardly"],
 )
@@ -250,8 +250,8 @@ def test_a_truncated_description_is_refused(cut, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(schema_version=1), "expected schema version 4, got 1; use the videoseq that made it"),
-        (lambda v: v.update(schema_version="4"), "expected schema version 4, got 4"),
+        (lambda v: v.update(schema_version=1), "expected schema version 5, got 1; use the videoseq that made it"),
+        (lambda v: v.update(schema_version="5"), "expected schema version 5, got 5"),
         (lambda v: v.update(format="other"), "model.json: format: input should be 'videoseq-model'"),
         (lambda v: v.update(surprise=1), "model.json: surprise: extra inputs are not permitted"),
         (lambda v: v["head"].update(surprise=1), "model.json: head.surprise: extra inputs are not permitted"),
@@ -298,20 +298,20 @@ def test_a_majority_class_that_is_no_class_is_refused(folder):
     ("change", "message"),
     [
         (
-            lambda t: t["head.recurrent.classifier.weight"].fill_(float("nan")),
+            lambda t: t["head.streams.motion.classifier.weight"].fill_(float("nan")),
             "head has weights that are not float32 numbers",
         ),
         (
-            lambda t: t["head.recurrent.classifier.bias"].fill_(float("inf")),
+            lambda t: t["head.streams.motion.classifier.bias"].fill_(float("inf")),
             "head has weights that are not float32 numbers",
         ),
         (
-            lambda t: t["no_context.recurrent.classifier.bias"].fill_(float("nan")),
+            lambda t: t["no_context.streams.features.classifier.bias"].fill_(float("nan")),
             "no_context has weights that are not float32 numbers",
         ),
-        (lambda t: t.pop("head.recurrent.classifier.bias"), "does not fit model.json; "),
+        (lambda t: t.pop("head.streams.motion.classifier.bias"), "does not fit model.json; "),
         (lambda t: t.update({"head.surprise": torch.zeros(1)}), "does not fit model.json; "),
-        (lambda t: t.update({"head.recurrent.classifier.bias": torch.zeros(3)}), "does not fit model.json; "),
+        (lambda t: t.update({"head.streams.motion.classifier.bias": torch.zeros(3)}), "does not fit model.json; "),
     ],
     ids=["NaN", "infinity", "NaN in the baseline", "lost", "surprise", "shape"],
 )

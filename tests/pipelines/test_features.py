@@ -17,7 +17,7 @@ def test_features_writes_vectors_and_their_frames(call, clip, tmp_path):
     )
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.splitlines() == [
-        f"complete: {clip}: 6 rows of 3840",
+        f"complete: {clip}: 6 rows of 3860",
         "failed: not_found: gone.mp4: expected a video file, found nothing there",
         "2 videos: 1 complete, 0 degraded, 1 failed",
     ]
@@ -27,7 +27,7 @@ def test_features_writes_vectors_and_their_frames(call, clip, tmp_path):
     vectors = np.load(tmp_path / "out" / "clip.mp4.features.npy", allow_pickle=False)
     with (tmp_path / "out" / "clip.mp4.features.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert vectors.shape == (len(rows), 3840) == (6, 3840)
+    assert vectors.shape == (len(rows), 3860) == (6, 3860)
     assert [float(row["time_s"]) for row in rows] == [int(row["frame"]) / 20 for row in rows]
 
 

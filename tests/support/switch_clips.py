@@ -10,9 +10,11 @@ import torch
 from videoseq.config.schema import HeadSettings, TrainingSettings
 from videoseq.data.dataset import Clip
 from videoseq.data.manifest import ClipEntry
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.features.store import VideoFeatures
 
-SIZE = 8
+APPEARANCE = 8
+SIZE = APPEARANCE + MOTION_SIZE
 HEAD = HeadSettings(hidden_size=16, projection_size=16, dropout=0.0, components=0, inputs="features")
 SETTINGS = TrainingSettings(max_epochs=25, learning_rate=1e-2, tbptt_steps=16, batch_size=4, patience=25)
 

@@ -65,7 +65,7 @@ def images(backbone, clips, tmp_path_factory):
 def make_module(backbone, clips, images, *overrides: str) -> FinetuningModule:
     settings = settings_of("backbone.trainable=2", *overrides)
     torch.manual_seed(0)
-    head = CausalRNN(backbone.identity.feature_size, 2, settings.head)
+    head = CausalRNN(backbone.identity.vector_size, 2, settings.head)
     weights, trainable = torch.tensor([1.0, 2.0]), settings.backbone.trainable
     return FinetuningModule(head, weights, settings.training, copy.deepcopy(backbone), trainable, images)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.support.listeners import EpochListener
-from tests.support.switch_clips import HEAD, SETTINGS, SIZE, make_clip, weights_of
+from tests.support.switch_clips import APPEARANCE, HEAD, SETTINGS, SIZE, make_clip, weights_of
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.config.schema import TrainSettings
 from videoseq.data.dataset import Clip
@@ -111,17 +111,18 @@ def test_what_a_chunk_begins_with_makes_a_difference(clips):
     assert len({tuple(weights_of(result).tolist()) for result in fits.values()}) == 2
 
 
-def test_each_branch_has_a_loss_of_its_own(clips):
-    """What one branch learns does not depend on the other: two branches are each fitted as if alone."""
+def test_each_stream_has_a_loss_of_its_own(clips):
+    """What one stream learns does not depend on the other: two streams are each fitted as if alone."""
     head = CausalRNN(SIZE, 2, HEAD.model_copy(update={"inputs": "two_streams", "difference_lags": (1,)}))
     module = SequenceModule(head, torch.ones(2), SETTINGS)
     features, targets = torch.randn(1, 6, SIZE), torch.tensor([[OFF, ON, OFF, ON, ON, OFF]])
     module.training_step(SequenceBatch(features, targets, torch.tensor([True])), 0).backward()
-    alone = copy.deepcopy(head.memoryless)
+    alone = copy.deepcopy(head.streams["static"])
     alone.zero_grad()
-    logits, _ = alone(torch.cat((features, torch.diff(features, dim=1, prepend=features[:, :1])), dim=2), {})
+    seen = features[..., :APPEARANCE]
+    logits, _ = alone(torch.cat((seen, torch.diff(seen, dim=1, prepend=seen[:, :1])), dim=2), {})
     torch.nn.functional.cross_entropy(logits[0], targets[0]).backward()
-    for parameter, other in zip(head.memoryless.parameters(), alone.parameters(), strict=True):
+    for parameter, other in zip(head.streams["static"].parameters(), alone.parameters(), strict=True):
         torch.testing.assert_close(2 * parameter.grad, other.grad)
 
 

@@ -103,7 +103,7 @@ def test_metrics_json_names_its_task_and_has_no_more_than_has_a_meaning(trained)
 @pytest.fixture(scope="module")
 def contents(trained):
     """The same model as it would be with features of the backbone's own size."""
-    heads = [CausalRNN(trained.contents.backbone.identity.feature_size, 2, HEAD).eval() for _ in range(2)]
+    heads = [CausalRNN(trained.contents.backbone.identity.vector_size, 2, HEAD).eval() for _ in range(2)]
     for head in heads:
         head.add_thresholds()
         head.thresholds.copy_(torch.tensor([0.31, 0.62]))
@@ -112,7 +112,7 @@ def contents(trained):
 
 
 def test_a_model_folder_gives_the_same_labels(contents, clips, tmp_path):
-    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), contents.head.feature_size)).astype(np.float32)
+    wide = np.random.default_rng(0).normal(0, 3, (len(clips[0].targets), contents.head.vector_size)).astype(np.float32)
     features = replace(clips[0].features, features=wide)
     save_model_folder(contents, tmp_path / "model")
     loaded = load_model_folder(tmp_path / "model")

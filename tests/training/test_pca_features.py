@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.switch_clips import make_clip
+from tests.support.switch_clips import SIZE, make_clip
 from videoseq.config.schema import HeadSettings
 from videoseq.errors import OutputError
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.models.causal_rnn import CausalRNN
 from videoseq.training import pca_features as components
 from videoseq.training.pca_features import fit_pca, pca_clips
 
-WIDTH, COMPONENTS = 8, 3
+WIDTH, COMPONENTS = SIZE, 3
 
 
 def make_network() -> CausalRNN:
     torch.manual_seed(0)
-    return CausalRNN(WIDTH, 2, HeadSettings(components=COMPONENTS))
+    return CausalRNN(WIDTH, 2, HeadSettings(components=COMPONENTS, inputs="three_streams"))
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 7, 512])
@@ -32,7 +33,7 @@ def test_a_clip_of_components_is_its_features_reduced(rows_at_once, monkeypatch)
     with pca_clips(network, clips) as reduced:
         for clip, short in zip(clips, reduced, strict=True):
             expected = network.reduce(torch.from_numpy(clip.features.features)[None])[0]
-            assert short.features.features.shape == (len(clip.targets), COMPONENTS)
+            assert short.features.features.shape == (len(clip.targets), COMPONENTS + MOTION_SIZE)
             np.testing.assert_allclose(short.features.features, expected.numpy(), rtol=0, atol=1e-5)
             assert dataclasses.replace(short, features=clip.features).targets is clip.targets
 
@@ -41,17 +42,17 @@ def test_every_row_is_learned_from_where_there_are_few_and_some_of_every_clip_wh
     clips, network = [make_clip(seed, num_frames=100) for seed in range(4)], make_network()
     rows = torch.from_numpy(np.concatenate([clip.features.features for clip in clips]))
     fit_pca(network, clips)
-    assert torch.allclose(network.pca.mean, rows.mean(dim=0), atol=1e-6)
+    assert torch.allclose(network.reduction.pca.mean, rows[:, :-MOTION_SIZE].mean(dim=0), atol=1e-6)
     monkeypatch.setattr(components, "_MAX_ROWS_TO_LEARN_FROM", 40)
     fit_pca(network, clips)
-    assert torch.allclose(network.pca.mean, rows[::10].mean(dim=0), atol=1e-6)
+    assert torch.allclose(network.reduction.pca.mean, rows[::10, :-MOTION_SIZE].mean(dim=0), atol=1e-6)
 
 
 def test_a_clip_without_a_single_step_has_no_components():
     clip = make_clip(0)
     features = dataclasses.replace(clip.features, features=clip.features.features[:0])
     with pca_clips(make_network(), [dataclasses.replace(clip, features=features)]) as (reduced,):
-        assert reduced.features.features.shape == (0, COMPONENTS)
+        assert reduced.features.features.shape == (0, COMPONENTS + MOTION_SIZE)
 
 
 def test_without_a_reduction_the_features_stay_as_they_are():

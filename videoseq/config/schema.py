@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
-Inputs = Literal["two_streams", "joint", "features", "differences"]
+Inputs = Literal["motion", "two_streams", "three_streams", "joint", "features", "differences"]
 Task = Literal["multiclass", "multilabel"]
 OnBadClip = Literal["fail", "skip"]
 Positive = Annotated[int, Field(ge=1)]
@@ -87,9 +87,10 @@ class HeadSettings(Settings):
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
     components: Annotated[int, Field(ge=0, le=65536)] = 64
     """Principal components of the features that the network sees, fitted on the training clips; 0: all features."""
-    inputs: Inputs = "two_streams"
-    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``), or differences, next to a
-    stream without memory that sees features and differences (``two_streams``)."""
+    inputs: Inputs = "motion"
+    """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``); or, next to a stream
+    without memory that sees features and differences, how things move (``motion``), differences (``two_streams``), or
+    each in recurrent layers of its own (``three_streams``). The logits of streams are averaged."""
     difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
     """Differences are x[t] − x[t − lag], in steps."""
     dropout: Fraction = 0.2

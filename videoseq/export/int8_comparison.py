@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from videoseq.features.extraction import FeatureChunk, stream_features
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.features.runtimes import Runtime
 from videoseq.inference.labels import LabeledFrames, num_equal_answers
 from videoseq.inference.whole_video import video_labeler
@@ -26,7 +28,7 @@ class Comparison:
         num_frames: Frames compared.
         num_equal: Frames with the same label from both.
         num_images: Images whose features were compared.
-        cosine_sum: The sum of the cosines between both features of each image.
+        cosine_sum: The sum of the cosines between both features of each image, motion left out.
         names: The labels that the first gave.
         num_videos: Videos compared.
     """
@@ -86,7 +88,7 @@ def compare_labels(
         closing(video_labeler(contents.head, contents.classes)) as other,
     ):
         for pair in chunks:
-            cosines = torch.nn.functional.cosine_similarity(pair[0].features, pair[1].features)
+            cosines = cosine_similarity(pair[0].features[:, :-MOTION_SIZE], pair[1].features[:, :-MOTION_SIZE])
             found += Comparison(num_images=len(cosines), cosine_sum=float(cosines.sum()))
             found += _compare(one.add(pair[0]), other.add(pair[1]))
             num_frames += len(pair[0].index)
@@ -107,8 +109,12 @@ def _chunks(
     reader: FrameReader, pair: _Pair, sample_hz: float | None, on_progress: OnFrames | None
 ) -> Generator[tuple[FeatureChunk, FeatureChunk], None, None]:
     for chunk in stream_features(reader, pair, sample_hz, on_progress):
-        one, other = chunk.features.chunk(2, dim=1)
-        yield replace(chunk, features=one), replace(chunk, features=other)
+        size = pair.identity.feature_size // 2
+        one, other, motion = chunk.features.tensor_split((size, 2 * size), dim=1)
+        yield (
+            replace(chunk, features=torch.cat((one, motion), dim=1)),
+            replace(chunk, features=torch.cat((other, motion), dim=1)),
+        )
 
 
 class _Pair(Runtime):

@@ -1,4 +1,4 @@
-"""Frames → features: taking frames, resizing them and running the CNN overlap."""
+"""Frames → feature vectors: taking frames, resizing them, measuring motion and running the CNN overlap."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from videoseq.features.backbones import BackboneIdentity
+from videoseq.features.motion import MOTION_SIZE, MotionTracker
 from videoseq.features.runtimes import Runtime
 from videoseq.system.processes import check_not_forked
 from videoseq.system.torch_devices import one_core, one_core_threads
@@ -32,7 +34,7 @@ class FeatureChunk:
         seconds: Frame times.
         flags: :class:`videoseq.video.timestamps.FrameFlag` of each frame, as numbers.
         steps: Steps of the network due at each frame; 0 where the frame was not sampled.
-        features: One row for each frame with ``steps > 0``.
+        features: One row for each frame with ``steps > 0``: the CNN's features, then motion.
     """
 
     index: Int[np.ndarray, " frames"]
@@ -54,7 +56,7 @@ class FeatureSequence(NamedTuple):
 
     Example:
         >>> model.features("clip.mp4")
-        FeatureSequence(21 steps, 3840 features)
+        FeatureSequence(21 steps, 3860 features)
     """
 
     seconds: Float[np.ndarray, " steps"]
@@ -111,7 +113,7 @@ def stream_features(
 def _chunks(
     batches: Iterator[tuple[_Batch, Tensor]], runtime: Runtime, on_progress: OnFrames | None, reader: FrameSource
 ) -> Iterator[FeatureChunk]:
-    waiting = _ChunkBuilder(runtime.identity.feature_size)
+    waiting = _ChunkBuilder(runtime.identity)
     for batch, computed in batches:
         waiting.add(batch, computed)
         if on_progress is not None:
@@ -130,12 +132,13 @@ class _Batch:
     steps: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     images: list[UInt8[Tensor, "3 height width"]] = field(default_factory=list)
+    motion: list[Float[Tensor, " motion"]] = field(default_factory=list)
 
 
 def _image_batches(
     reader: FrameSource, sample_hz: float | None, runtime: Runtime, reuse_threshold: float
 ) -> Iterator[_Batch]:
-    resize = runtime.identity.preprocessing.resize
+    resize, tracker = runtime.identity.preprocessing.resize, MotionTracker()
     computed: Tensor | None = None
     batch = _Batch()
     for frame in reader.sampled(sample_hz):
@@ -147,6 +150,7 @@ def _image_batches(
                 batch.images.append(image)
                 computed = image
             batch.rows.append(len(batch.images))
+            batch.motion.append(tracker.step(image, frame.stamp.seconds))
         if len(batch.images) == runtime.batch_images or len(batch.stamps) == _MAX_FRAMES_PER_BATCH:
             yield batch
             batch = _Batch()
@@ -182,8 +186,8 @@ def _features_of(images: list[UInt8[Tensor, "3 height width"]], runtime: Runtime
 class _ChunkBuilder:
     """Joins batches, which suit the CNN, into chunks, which suit what comes after it."""
 
-    def __init__(self, feature_size: int) -> None:
-        self._last = torch.empty(0, feature_size)  # features of the image computed last
+    def __init__(self, identity: BackboneIdentity) -> None:
+        self._last = torch.empty(0, identity.feature_size)  # features of the image computed last
         self._clear()
 
     def _clear(self) -> None:
@@ -193,7 +197,9 @@ class _ChunkBuilder:
 
     def add(self, batch: _Batch, computed: Float[Tensor, "images features"]) -> None:
         known = torch.cat((self._last if len(self._last) else computed[:1], computed))
-        self._features.append(known[torch.tensor(batch.rows, dtype=torch.long)])
+        seen = known[torch.tensor(batch.rows, dtype=torch.long)]
+        motion = torch.stack(batch.motion) if batch.motion else torch.empty(0, MOTION_SIZE)
+        self._features.append(torch.cat((seen, motion), dim=1))
         self._last = known[-1:]
         self._batches.append(batch)
         self.num_frames += len(batch.stamps)

@@ -164,14 +164,14 @@ def _compute_entry(
 ) -> None:
     seconds, flags, steps = [], [], []
     with (folder / "features.npy").open("w+b") as file:
-        _write_header(file, (0, runtime.identity.feature_size))
+        _write_header(file, (0, runtime.identity.vector_size))
         rows = DiskArray(file)
         for chunk in stream_features(reader, runtime, key["sample_hz"], on_progress):
             rows.append(chunk.features.numpy().astype("<f4", copy=False))
             seconds.append(chunk.seconds)
             flags.append(chunk.flags)
             steps.append(chunk.steps)
-        _write_header(file, (len(rows), runtime.identity.feature_size))
+        _write_header(file, (len(rows), runtime.identity.vector_size))
         report = reader.report()
     np.save(folder / "seconds.npy", np.concatenate(seconds))
     np.save(folder / "flags.npy", np.concatenate(flags))

@@ -13,6 +13,7 @@ from torch import Tensor
 from videoseq.annotations.types import ClassNames
 from videoseq.errors import ModelError
 from videoseq.features.extraction import FeatureChunk
+from videoseq.features.motion import MotionTracker
 from videoseq.features.runtimes import Runtime
 from videoseq.inference.streaming import SequenceLabeler
 from videoseq.models.head import Head
@@ -20,6 +21,8 @@ from videoseq.system.processes import check_not_forked
 from videoseq.video.frames import Frame, Image
 from videoseq.video.images import FrameNumbering
 from videoseq.video.sampling import Sampler
+
+_MOTION = "motion."
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class FrameStream:
         self._runtime = runtime
         self._classes = classes
         self._sampler = Sampler(sample_hz)
+        self._motion = MotionTracker()
         self._sequence = SequenceLabeler(head)
         self._numbering = FrameNumbering(fps)
 
@@ -100,9 +104,11 @@ class FrameStream:
         frame = self._numbering.number(image, seconds)
         steps = self._sampler.steps(frame.seconds)
         identity = self._runtime.identity
-        features = torch.empty(0, identity.feature_size)
+        features = torch.empty(0, identity.vector_size)
         if steps:
-            features = self._runtime(identity.preprocessing.resize(frame.image)[None])
+            resized = identity.preprocessing.resize(frame.image)
+            motion = self._motion.step(resized, frame.seconds)
+            features = torch.cat((self._runtime(resized[None]), motion[None]), dim=1)
         chunk = FeatureChunk(
             np.array([frame.index]), np.array([frame.seconds]), np.zeros(1, np.int64), np.array([steps]), features
         )
@@ -116,7 +122,8 @@ class FrameStream:
         """All that the next frame's label depends on, as tensors to be saved."""
         tick = -1 if self._sampler.tick is None else self._sampler.tick
         own = {"tick": torch.tensor(tick), "next_index": torch.tensor(self._numbering.next_index)}
-        return {**self._sequence.state_dict(), **own}
+        motion = {f"{_MOTION}{name}": tensor for name, tensor in self._motion.state_dict().items()}
+        return {**self._sequence.state_dict(), **own, **motion}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on from where :meth:`state_dict` was taken.
@@ -124,10 +131,12 @@ class FrameStream:
         Raises:
             ModelError: The state is another model's.
         """
-        for name in ("tick", "next_index"):
+        of_motion = [f"{_MOTION}{name}" for name in self._motion.state_dict()]
+        for name in ("tick", "next_index", *of_motion):
             if name not in tensors:
                 raise ModelError(f"state: expected {name}, got none; it is not the state of a frame stream")
         self._sequence.load_state_dict(tensors)
+        self._motion.load_state_dict({name.removeprefix(_MOTION): tensors[name] for name in of_motion})
         tick = int(tensors["tick"])
         self._sampler.tick = None if tick < 0 else tick
         self._numbering.next_index = int(tensors["next_index"])

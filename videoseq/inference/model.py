@@ -108,7 +108,7 @@ class Model:
         Example:
             >>> seconds, features = model.features("clip.mp4")
             >>> features.shape
-            (21, 3840)
+            (21, 3860)
         """
         with _open(video, fps) as source:
             return read_features(source, self.runtime, self.sample_hz)

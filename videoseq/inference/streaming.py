@@ -102,7 +102,7 @@ class SequenceLabeler:
             )
         self._head = head
         self._state: RNNState = head.initial_state()
-        self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.feature_size)
+        self._last_features: Float[Tensor, "1 features"] = torch.zeros(1, head.vector_size)
         self._last_logits: Float[Tensor, "1 classes"] = torch.zeros(1, head.num_classes)
         self._queue = LabelQueue(head)
 

@@ -103,7 +103,7 @@ class _TwoPasses(VideoLabeler):
         self._head = head
         self._classes = classes
         self._state: RNNState | None = None
-        self._last_features = torch.zeros(1, head.feature_size)
+        self._last_features = torch.zeros(1, head.vector_size)
         with ExitStack() as files:
             self._frames, self._components, self._logits = (
                 files.enter_context(closing(TemporaryArray("intermediate results"))) for _ in range(3)

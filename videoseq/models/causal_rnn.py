@@ -4,9 +4,9 @@ The synchronous many-to-many network a[t] = f(a[t−1], x[t]), y[t] = Wya a[t] +
 :mod:`videoseq.models.cells` for f: a recurrent one, or one whose a[t] depends on a window of past steps.
 
 The choice of x matters more than the choice of the cell: features describe the room and the person more than the
-behavior, and from a few clips a network memorizes those. So by default the recurrent branch sees only how features
-change, a static branch sees the features as well but has no memory, and their logits are averaged, as
-Simonyan & Zisserman 2014 (arXiv:1406.2199) do with motion and appearance.
+behavior, and from a few clips a network memorizes those. So by default the recurrent stream sees only how things move,
+a static stream sees the features as well but has no memory, and their logits are averaged, as Simonyan & Zisserman
+2014 (arXiv:1406.2199) do with motion and appearance.
 """
 
 from __future__ import annotations
@@ -17,85 +17,124 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from videoseq.config.schema import HeadSettings
+from videoseq.config.schema import HeadSettings, Inputs
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.models.cells import GRU, LSTM, RNN, TCN, Attention, Cell
 from videoseq.models.head import RNNHead
-from videoseq.models.pca import PCA
+from videoseq.models.reduction import Reduction
 from videoseq.models.state import RNNState
 
 _RECURRENT: dict[str, type[RNN | GRU | LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
+_STATIC = "static"
+_STREAMS: dict[Inputs, tuple[str, ...]] = {
+    "motion": ("motion", _STATIC),
+    "two_streams": ("differences", _STATIC),
+    "three_streams": ("motion", "differences", _STATIC),
+    "features": ("features",),
+    "differences": ("differences",),
+    "joint": ("joint",),
+}
+"""By what the settings call the inputs: what each stream sees; all are recurrent but the static one, the last."""
+
+
 class CausalRNN(RNNHead):
-    """PCA, differences over time, a recurrent branch, and a static branch that sees each step by itself.
+    """Principal components, differences over time, recurrent streams, and a static one that sees each step by itself.
 
     ``forward(features, state)`` takes any number of consecutive steps. A video as one call, in chunks, or step by step
     gives the same logits, as long as each call gets the state that the last one returned.
 
-    The modules ``reduction`` and ``memoryless`` have the names that their weights have in model files.
+    Args:
+        vector_size: The length of a feature vector.
+        num_classes: How many logits a step has.
+        settings: Of the network.
+        may_be_static: Whether it has the static stream, where the settings ask for one.
     """
 
     looks_ahead = False
 
-    def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
-        super().__init__(feature_size, num_classes, settings)
-        self.num_components = min(settings.components, feature_size) or feature_size
-        self.reduction = PCA(feature_size, self.num_components) if settings.components else nn.Identity()
+    def __init__(
+        self, vector_size: int, num_classes: int, settings: HeadSettings, *, may_be_static: bool = True
+    ) -> None:
+        names = _STREAMS[settings.inputs]
+        super().__init__(vector_size, num_classes, settings)
+        self.input_reduction = Reduction(vector_size, settings.components, sees_motion="motion" in names)
         self._lags = () if settings.inputs == "features" else settings.difference_lags
-        num_inputs = (1 + len(self._lags)) * self.num_components
-        self._first_seen = self.num_components if settings.inputs in ("differences", "two_streams") else 0
-        self.recurrent = Branch(num_inputs - self._first_seen, num_classes, settings, is_recurrent=True)
-        self.memoryless: Branch | None = None
-        if settings.inputs == "two_streams":
-            self.memoryless = Branch(num_inputs, num_classes, settings, is_recurrent=False)
+        first_difference = self.reduction.num_appearance
+        first_motion = first_difference * (1 + len(self._lags))
+        self._inputs = {
+            "features": slice(0, first_difference),
+            "differences": slice(first_difference, first_motion),
+            "joint": slice(0, first_motion),
+            _STATIC: slice(0, first_motion),
+            "motion": slice(first_motion, first_motion + MOTION_SIZE),
+        }
+        self.streams = nn.ModuleDict()
+        for name in names:
+            if name == _STATIC and not may_be_static:
+                continue
+            width = self._inputs[name].stop - self._inputs[name].start
+            self.streams[name] = Stream(width, num_classes, settings, is_recurrent=name != _STATIC)
 
     @property
-    def pca(self) -> PCA | nn.Identity:
-        """What the network applies to features first."""
-        return self.reduction
+    def reduction(self) -> Reduction:
+        """What the network applies to feature vectors first."""
+        return self.input_reduction
+
+    @property
+    def _named_streams(self) -> list[tuple[str, Stream]]:
+        return [(name, stream) for name, stream in self.streams.items() if isinstance(stream, Stream)]
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before the first step of a video."""
-        weight = self.recurrent.classifier.weight
+        streams = self._named_streams
+        weight = streams[0][1].classifier.weight
+        cells = {f"{name}.{key}": tensor for name, stream in streams for key, tensor in stream.initial(batch).items()}
         return RNNState(
             has_started=torch.zeros(batch, dtype=torch.bool, device=weight.device),
-            history=weight.new_zeros(batch, max(self._lags, default=0), self.num_components),
-            **self.recurrent.initial(batch),
+            history=weight.new_zeros(batch, max(self._lags, default=0), self.reduction.num_appearance),
+            **cells,
         )
 
-    def branch_logits(
+    def stream_logits(
         self,
         components: Float[Tensor, "batch time components"],
         state: RNNState | None = None,
         num_steps: Int64[Tensor, " batch"] | None = None,  # noqa: ARG002 (padding comes later, where it does not look)
-    ) -> tuple[Float[Tensor, "branches batch time classes"], RNNState]:
-        """See :meth:`~videoseq.models.head.RNNHead.branch_logits`; the recurrent branch comes first."""
+    ) -> tuple[Float[Tensor, "streams batch time classes"], RNNState]:
+        """See :meth:`~videoseq.models.head.RNNHead.stream_logits`; the static stream comes last."""
         state = self.initial_state(len(components)) if state is None else state
         if components.shape[1] == 0:
             return components.new_zeros(1, len(components), 0, self.num_classes), state
         inputs, history = self._with_differences(components, state)
-        logits, after = self.recurrent(inputs[..., self._first_seen :], state.tensors())
-        branches = [logits]
-        if self.memoryless is not None:
-            branches.append(self.memoryless(inputs, {})[0])
+        before = state.tensors()
+        after: dict[str, Tensor] = {}
+        logits = []
+        for name, stream in self._named_streams:
+            own = {key.removeprefix(f"{name}."): value for key, value in before.items() if key.startswith(f"{name}.")}
+            of_stream, left = stream(inputs[..., self._inputs[name]], own)
+            after.update({f"{name}.{key}": value for key, value in left.items()})
+            logits.append(of_stream)
         has_started = torch.ones_like(state["has_started"])
-        return torch.stack(branches), RNNState(has_started=has_started, history=history, **after)
+        return torch.stack(logits), RNNState(has_started=has_started, history=history, **after)
 
     def _with_differences(
         self, components: Float[Tensor, "batch time components"], state: RNNState
-    ) -> tuple[Float[Tensor, "batch time inputs"], Float[Tensor, "batch lag components"]]:
-        """x[t], then x[t] − x[t−k] for every lag k; the first step of a video is repeated before it."""
+    ) -> tuple[Float[Tensor, "batch time inputs"], Float[Tensor, "batch lag appearance"]]:
+        """x[t], x[t] − x[t−k] for every lag k, then motion; the first step of a video is repeated before it."""
         if not self._lags:
             return components, state["history"]
-        before = torch.where(state["has_started"][:, None, None], state["history"], components[:, :1])
-        known = torch.cat((before, components), dim=1)
-        longest, time = before.shape[1], components.shape[1]
-        differences = [components - known[:, longest - lag : longest - lag + time] for lag in self._lags]
-        return torch.cat((components, *differences), dim=2), known[:, -longest:]
+        appearance, motion = components.tensor_split((self.reduction.num_appearance,), dim=2)
+        before = torch.where(state["has_started"][:, None, None], state["history"], appearance[:, :1])
+        known = torch.cat((before, appearance), dim=1)
+        longest, time = before.shape[1], appearance.shape[1]
+        differences = [appearance - known[:, longest - lag : longest - lag + time] for lag in self._lags]
+        return torch.cat((appearance, *differences, motion), dim=2), known[:, -longest:]
 
 
-class Branch(nn.Module):
-    """Inputs → logits: projection, a cell unless the branch is static, linear classifier."""
+class Stream(nn.Module):
+    """Inputs → logits: projection, a cell unless the stream is static, linear classifier."""
 
     def __init__(self, input_size: int, num_classes: int, settings: HeadSettings, *, is_recurrent: bool) -> None:
         super().__init__()

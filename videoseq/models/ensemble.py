@@ -23,7 +23,7 @@ class Ensemble(Head):
     """
 
     def __init__(self, members: Sequence[RNNHead]) -> None:
-        super().__init__(members[0].feature_size, members[0].num_classes)
+        super().__init__(members[0].vector_size, members[0].num_classes)
         self.members = nn.ModuleList(members)
         self.looks_ahead = members[0].looks_ahead
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from videoseq.config.schema import HeadSettings
 from videoseq.errors import ModelError
 from videoseq.models.decoding import Decoding
-from videoseq.models.pca import PCA
+from videoseq.models.reduction import Reduction
 from videoseq.models.state import RNNState
 
 DEFAULT_THRESHOLD = 0.5
@@ -26,7 +25,7 @@ class Head(nn.Module, ABC):
 
     Attributes:
         looks_ahead: Whether the logits of a step depend on later steps.
-        feature_size: The length of a feature vector.
+        vector_size: The length of a feature vector, motion included.
         num_classes: How many logits a step has.
         temperature: What logits are divided by, so that their softmax is calibrated (Guo et al. 2017); 1 until it is
             fitted on clips that the head was not trained on.
@@ -38,9 +37,9 @@ class Head(nn.Module, ABC):
     temperature: Float[Tensor, ""]
     thresholds: Float[Tensor, " classes"] | None
 
-    def __init__(self, feature_size: int, num_classes: int) -> None:
+    def __init__(self, vector_size: int, num_classes: int) -> None:
         super().__init__()
-        self.feature_size = feature_size
+        self.vector_size = vector_size
         self.num_classes = num_classes
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("thresholds", None)
@@ -85,51 +84,43 @@ class Head(nn.Module, ABC):
 
 
 class RNNHead(Head):
-    """A head that is one network: PCA, then one or more branches, whose logits are averaged.
+    """A head that is one network: a reduction, then one or more streams, whose logits are averaged.
 
     Attributes:
         settings: Of the network.
-        num_components: How many values a step has after PCA.
     """
 
-    num_components: int
-
-    def __init__(self, feature_size: int, num_classes: int, settings: HeadSettings) -> None:
-        super().__init__(feature_size, num_classes)
+    def __init__(self, vector_size: int, num_classes: int, settings: HeadSettings) -> None:
+        super().__init__(vector_size, num_classes)
         self.settings = settings
 
     @property
     @abstractmethod
-    def pca(self) -> PCA | nn.Identity:
-        """What the network applies to features first."""
-
-    def learn_pca(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
-        """Fits PCA to rows of features, before anything else is fitted."""
-        if isinstance(self.pca, PCA):
-            self.pca.learn(parts)
+    def reduction(self) -> Reduction:
+        """What the network applies to feature vectors first."""
 
     def reduce(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
-        """The principal components of features, or the features themselves if the head has no PCA."""
-        components: Tensor = self.pca(features)
+        """What the network sees of feature vectors."""
+        components: Tensor = self.reduction(features)
         return components
 
     def forward(
         self, features: Float[Tensor, "batch time features"], state: RNNState | None = None
     ) -> tuple[Float[Tensor, "batch time classes"], RNNState]:
         """See :meth:`Head.forward`."""
-        branches, after = self.branch_logits(self.reduce(features), state)
-        return branches.mean(dim=0) / self.temperature, after
+        streams, after = self.stream_logits(self.reduce(features), state)
+        return streams.mean(dim=0) / self.temperature, after
 
     @abstractmethod
-    def branch_logits(
+    def stream_logits(
         self,
         components: Float[Tensor, "batch time components"],
         state: RNNState | None = None,
         num_steps: Int64[Tensor, " batch"] | None = None,
-    ) -> tuple[Float[Tensor, "branches batch time classes"], RNNState]:
-        """The logits of each branch, before the temperature, and the state after the last step.
+    ) -> tuple[Float[Tensor, "streams batch time classes"], RNNState]:
+        """The logits of each stream, before the temperature, and the state after the last step.
 
-        In training each branch has a loss of its own.
+        In training each stream has a loss of its own.
 
         Args:
             components: What :meth:`reduce` returns.

@@ -9,14 +9,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from videoseq.annotations.multilabel import SEPARATOR
-from videoseq.config.old_settings import update_settings
 from videoseq.config.schema import HeadSettings, SampleHz, TrainSettings
-from videoseq.errors import ConfigError, ModelError
+from videoseq.errors import ModelError
 from videoseq.features.backbones import BackboneIdentity
 from videoseq.features.runtimes.int8 import Quantization
 from videoseq.models.decoding import DecodingParameters
 
-_SCHEMA_VERSION: Final = 4
+_SCHEMA_VERSION: Final = 5
 _MAX_JSON_BYTES = 16 << 20
 
 
@@ -47,7 +46,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["videoseq-model"] = "videoseq-model"
-    schema_version: Literal[4] = _SCHEMA_VERSION
+    schema_version: Literal[5] = _SCHEMA_VERSION
     classes: tuple[str, ...]
     backbone: BackboneIdentity
     sample_hz: SampleHz | None
@@ -97,11 +96,7 @@ def parse_config(text: bytes, folder: Path) -> ModelConfig:
                 f"{folder}: model.json: expected schema version {_SCHEMA_VERSION}, got {found}; "
                 "use the videoseq that made it"
             )
-        if isinstance(settings := values.get("settings"), dict):
-            values["settings"] = update_settings(settings)
-        return ModelConfig.model_validate_json(json.dumps(values))
-    except ConfigError as error:
-        raise ModelError(f"{folder}: model.json: settings.{error}") from None
+        return ModelConfig.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])

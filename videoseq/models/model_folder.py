@@ -165,7 +165,7 @@ def _load_head(
     own = _unprefixed(prefix, tensors)
     head: Head
     with torch.device("meta"):  # shapes without memory: what model.json asks for may be more than there is
-        size, num_classes = config.backbone.feature_size, len(config.classes)
+        size, num_classes = config.backbone.vector_size, len(config.classes)
         members = [make_network(size, num_classes, settings) for _ in range(config.num_members)]
         head = members[0] if len(members) == 1 else Ensemble(members)
         if config.is_multilabel:

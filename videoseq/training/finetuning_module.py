@@ -74,12 +74,14 @@ class FinetuningModule(SequenceModule):
         """
         distinct, places = torch.unique(numbers, return_inverse=True)
         is_padding = distinct == 0  # the first, if any
-        padding = self.backbone.mean.new_zeros(int(is_padding.sum()), self.backbone.identity.feature_size)
+        padding = self.backbone.mean.new_zeros(int(is_padding.sum()), self.backbone.identity.vector_size)
+        numbers = distinct[~is_padding].cpu()
         parts = [
             checkpoint(self._rest, self._given(some), use_reentrant=False)
-            for some in torch.split(distinct[~is_padding].cpu(), _IMAGES_AT_ONCE)
+            for some in torch.split(numbers, _IMAGES_AT_ONCE)
         ]
-        return torch.cat([padding, *parts])[places]
+        vectors = torch.cat((torch.cat(parts), self._images.motion(numbers).to(self.device)), dim=1)
+        return torch.cat((padding, vectors))[places]
 
     def _given(self, numbers: Int64[Tensor, " images"]) -> Shaped[Tensor, "images ..."]:
         """What the fitted blocks are given of images."""

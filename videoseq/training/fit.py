@@ -126,7 +126,7 @@ def fit(
                 clips = stack.enter_context(pca_clips(networks[0], [*train, *val]))
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.time_stretch, settings.noise * deviation)
-            networks[-1].pca.load_state_dict(networks[0].pca.state_dict())
+            networks[-1].reduction.load_state_dict(networks[0].reduction.state_dict())
             module = SequenceModule(networks[-1], weights, settings)
             data = ClipData(clips[: len(train)], clips[len(train) :], settings, settings.seed + member, augmentation)
             results.append(fit_module(module, data, settings, environment, name, member))

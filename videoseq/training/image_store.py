@@ -14,12 +14,13 @@ from types import TracebackType
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from videoseq.data.dataset import Clip
 from videoseq.errors import ModelError
 from videoseq.features.backbones import Preprocessing
+from videoseq.features.motion import MOTION_SIZE
 from videoseq.features.runtimes import Runtime
 from videoseq.storage.disk_arrays import TemporaryArray
 from videoseq.system.hardware import num_usable_cores
@@ -43,7 +44,7 @@ class _Place:
 
 
 class ImageStore:
-    """The sampled frames of clips, resized for a CNN. Use it as a context manager.
+    """The sampled frames of clips, resized for a CNN, and the motion at each. Use it as a context manager.
 
     Three bytes a pixel: at 224 × 224 and ten steps a second 5.4 GB for an hour of video.
 
@@ -64,6 +65,7 @@ class ImageStore:
         self._places: dict[Path, _Place] = {}
         self._files = ExitStack()
         self._images = self._files.enter_context(closing(self._open_file()))
+        self._motion = self._files.enter_context(closing(self._open_file()))
         self.num_images = 0
 
     def __enter__(self) -> ImageStore:
@@ -95,6 +97,7 @@ class ImageStore:
         if got != expected:  # its features were kept by another version of OpenCV
             text = f"expected {expected} sampled frames of {clip.entry.video}, got {got}"
             raise ModelError(f"{text}; name another cache folder to compute its features again")
+        self._motion.append(np.array(clip.features.features[:, -MOTION_SIZE:]))
         self._places[clip.entry.video] = _Place(num_before, got)
 
     def numbered(self, clip: Clip) -> Clip:
@@ -110,6 +113,10 @@ class ImageStore:
     def read(self, numbers: Int64[Tensor, " images"]) -> UInt8[Tensor, "images 3 height width"]:
         """Images by their numbers."""
         return rows_of(self._images, numbers)
+
+    def motion(self, numbers: Int64[Tensor, " images"]) -> Float32[Tensor, "images motion"]:
+        """The motion at images, by their numbers."""
+        return rows_of(self._motion, numbers)
 
     def passed_through(
         self, network: Callable[[Tensor], Tensor], on_progress: Callable[[int], None] | None = None
@@ -129,7 +136,7 @@ class ImageStore:
         return file
 
     def seen_by(self, runtime: Runtime, clip: Clip) -> Clip:
-        """The clip with the features that this runtime makes of its images, in a mapped file without a name.
+        """The clip with the features that this runtime makes of its images and its motion, in a mapped file.
 
         Raises:
             OutputError: There is no room for them.
@@ -140,8 +147,9 @@ class ImageStore:
             one_core_threads(runtime.num_streams, "cnn") as threads,
         ):
             for numbers in torch.split(self._places[clip.entry.video].numbers, _IMAGES_AT_ONCE):
-                for features in threads.map(runtime, torch.split(self.read(numbers), runtime.batch_images)):
-                    file.append(features.numpy())
+                images = torch.split(self.read(numbers), runtime.batch_images)
+                features = torch.cat(list(threads.map(runtime, images)))
+                file.append(torch.cat((features, self.motion(numbers)), dim=1).numpy())
             return replace(clip, features=replace(clip.features, features=file.mapped()))
 
     def _open_file(self) -> TemporaryArray:

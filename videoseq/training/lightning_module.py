@@ -97,10 +97,10 @@ class SequenceModule(pl.LightningModule):
     def _chunk_loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """The summed loss of a chunk, in validation plain cross-entropy, and the weights of its labeled steps."""
         state = self._chunk_state(batch)
-        branches, after = self.head.branch_logits(batch.features, state, batch.num_steps)
+        streams, after = self.head.stream_logits(batch.features, state, batch.num_steps)
         self._state = after.detach()
-        # Each branch has a loss of its own: otherwise the one that learns faster would leave nothing to the other.
-        logits = branches if self.training else branches.mean(dim=0, keepdim=True)
+        # Each stream has a loss of its own: otherwise the one that learns faster would leave nothing to the other.
+        logits = streams if self.training else streams.mean(dim=0, keepdim=True)
         loss = multilabel_chunk_loss if batch.targets.ndim == 3 else chunk_loss
         if not self.training:  # summed up over processes at the end, for they may have unequally many chunks
             return loss(logits, batch.targets, self.class_weights, _PLAIN)

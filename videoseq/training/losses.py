@@ -18,7 +18,7 @@ _MAX_JUMP = 4.0  # of log-probabilities from step to step, beyond which it costs
 
 
 def chunk_loss(
-    logits: Float[Tensor, "branches batch steps classes"],
+    logits: Float[Tensor, "streams batch steps classes"],
     targets: Int64[Tensor, "batch steps"],
     class_weights: Float[Tensor, " classes"],
     settings: TrainingSettings,
@@ -31,7 +31,7 @@ def chunk_loss(
     log-probabilities between neighboring steps (Farha & Gall 2019, equation 4).
 
     Args:
-        logits: Of every branch; each has a loss of its own, and their mean is taken.
+        logits: Of every stream; each has a loss of its own, and their mean is taken.
         targets: Class indices, ``IGNORE_INDEX`` where nothing is to be learned.
         class_weights: What a step of each class counts.
         settings: Which of these, and how much.
@@ -59,7 +59,7 @@ def chunk_loss(
 
 
 def multilabel_chunk_loss(
-    logits: Float[Tensor, "branches batch steps classes"],
+    logits: Float[Tensor, "streams batch steps classes"],
     targets: Int64[Tensor, "batch steps classes"],
     class_weights: Float[Tensor, "classes 2"],
     settings: TrainingSettings,
@@ -71,7 +71,7 @@ def multilabel_chunk_loss(
     the cross-entropy of classes they do to that of these two answers. The mean is over steps and classes.
 
     Args:
-        logits: Of every branch; each has a loss of its own, and their mean is taken.
+        logits: Of every stream; each has a loss of its own, and their mean is taken.
         targets: 1 where a class is there, 0 where it is not, ``IGNORE_INDEX`` where nothing is to be learned.
         class_weights: What *not there* and *there* count, for each class.
         settings: As for :func:`chunk_loss`.

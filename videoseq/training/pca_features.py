@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 512
 def fit_pca(network: RNNHead, clips: Sequence[Clip]) -> None:
     """Fits the network's PCA to rows from all over the clips, evenly spaced, a few at a time."""
     stride = _stride(clips)
-    network.learn_pca(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
+    network.reduction.learn(torch.from_numpy(rows) for clip in clips for rows in _parts(clip, stride))
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def mean_deviation(clips: Sequence[Clip]) -> float:
 def _reduce(network: RNNHead, clip: Clip, file: Path) -> Clip:
     with file.open("w+b") as opened, torch.inference_mode():
         components = DiskArray(opened)
-        components.append(np.empty((0, network.num_components), np.float32))
+        components.append(np.empty((0, network.reduction.num_components), np.float32))
         for rows in _parts(clip):
             components.append(network.reduce(torch.from_numpy(rows)[None])[0].numpy())
         return replace(clip, features=replace(clip.features, features=components.mapped()))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import optuna
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "head.inputs": ("two_streams", "differences", "joint"),
+    "head.inputs": ("motion", "three_streams", "two_streams"),
     "head.components": (32, 64, 128),
     "head.hidden_size": (32, 64, 128),
     "training.tbptt_steps": (32, 64, 128),

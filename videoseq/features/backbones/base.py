@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from videoseq.config.schema import LastBlocks
 from videoseq.errors import ConfigError
+from videoseq.features.motion import MOTION_SIZE, MOTION_VERSION
 
 
 class Preprocessing(BaseModel):
@@ -59,9 +60,10 @@ class BackboneIdentity(BaseModel):
         name: As in the settings.
         weights_sha256: Of the package's weight file for the lite backbones; of the tensors for ``timm:`` ones and for
             all that were fine-tuned.
-        feature_size: Length of a feature vector.
+        feature_size: Length of what the CNN makes of an image.
         bands: Horizontal bands of the image, whose features are concatenated from the top down.
         preprocessing: What happens to a frame before the CNN.
+        motion_version: Of the motion that follows the CNN's features in a vector.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +73,12 @@ class BackboneIdentity(BaseModel):
     feature_size: Annotated[int, Field(ge=1, le=65536)]
     bands: Annotated[int, Field(ge=1, le=7)] = 1
     preprocessing: Preprocessing
+    motion_version: int = MOTION_VERSION
+
+    @property
+    def vector_size(self) -> int:
+        """The length of a feature vector: the CNN's features, then motion."""
+        return self.feature_size + MOTION_SIZE
 
     @property
     def sha256(self) -> str:

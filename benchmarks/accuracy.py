@@ -1,32 +1,32 @@
-"""How good labels are on clips that training did not see, next to what others do with the same features.
+"""How good labels are on clips that training did not see, compared with what others do with the same features.
 
-    make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--only NAME …] [--backbone NAME] [--seeds N]
+    make accuracy            # or: .venv/bin/python benchmarks/accuracy.py [--all] [--only NAME …] [--seeds N]
 
-The clips are those of `real_clips.py`. Every recipe gets the same features (ten steps a second; of the default backbone
+The tasks are those of `real_clips.py`. Every recipe gets the same features (ten steps a second; of the default backbone
 unless another is named), the same splits and the same seeds, and is judged on every labeled native frame that was left
-out: macro F1 over all of them together. Recipes run side by side, each on one core.
+out: macro F1 over all of them together. A default is chosen by its regret over all tasks (`regret.py`), and the choice
+is judged on a task that had no part in it. Recipes run side by side, each on one core.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import recipes
 import torch
+from accuracy_table import Cell, Scores, Table, points
 from harness import machine, print_table, print_verdict
-from real_clips import Dataset, load_datasets
+from real_clips import TASKS, Dataset, load_datasets
 from recipes import Labeler, Sequences
+from regret import chosen_without, gains
 
 from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice
@@ -38,7 +38,6 @@ from videoseq.evaluation.metrics import confusion_matrix, frame_metrics
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.runtimes.speed import measure_speed
-from videoseq.storage.files import write_text
 from videoseq.system.hardware import num_usable_cores
 from videoseq.training.fit import fit
 from videoseq.video.sampling import step_rows
@@ -47,7 +46,8 @@ Predictor = Callable[[Clip], np.ndarray]
 """A clip to the class index of each of its native frames."""
 Recipe = Callable[[Sequence[Clip], ClassNames, int], Predictor]
 
-OURS, NO_CONTEXT, UNTUNED = "videoseq", "videoseq, no context", "GRU on features and differences, untuned"
+OURS, NO_CONTEXT = "videoseq", "videoseq, no context"
+UNTUNED, MS_TCN = "GRU on features and differences, untuned", "MS-TCN, causal"
 
 
 def ours(clips: Sequence[Clip], classes: ClassNames, seed: int, head: HeadSettings, **training: object) -> Predictor:
@@ -77,11 +77,26 @@ def _steps(clip: Clip) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(np.array(sequence.features[sequence.rows])), torch.from_numpy(sequence.targets)
 
 
-RECIPES: dict[str, Recipe] = {
+CANDIDATES: dict[str, Recipe] = {
     OURS: partial(ours, head=HeadSettings()),
+    "videoseq, differences for motion": partial(ours, head=HeadSettings(inputs="two_streams")),
+    "videoseq, motion and differences": partial(ours, head=HeadSettings(inputs="three_streams")),
+}
+"""What could be the default."""
+SHORT: dict[str, Recipe] = {
+    **CANDIDATES,
     NO_CONTEXT: partial(ours, head=HeadSettings(cell="none", inputs="features")),
+    UNTUNED: partial(
+        ours,
+        head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),
+        max_epochs=100,
+        learning_rate=3e-4,
+    ),
+    MS_TCN: partial(theirs, recipe=recipes.causal_ms_tcn),
+}
+RECIPES: dict[str, Recipe] = {
+    **SHORT,
     "videoseq, differences only": partial(ours, head=HeadSettings(inputs="differences")),
-    "videoseq, one stream for both": partial(ours, head=HeadSettings(inputs="joint")),
     "videoseq, LSTM": partial(ours, head=HeadSettings(cell="lstm")),
     "videoseq, TCN": partial(ours, head=HeadSettings(cell="tcn", num_layers=10)),  # a stage of MS-TCN
     "videoseq, attention": partial(ours, head=HeadSettings(cell="attention", num_layers=2)),
@@ -89,16 +104,9 @@ RECIPES: dict[str, Recipe] = {
     "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
     "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), time_stretch=0.3, noise=0.2),
     "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
-    UNTUNED: partial(
-        ours,
-        head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),
-        max_epochs=100,
-        learning_rate=3e-4,
-    ),
     "lightning-action 1.1, LSTM": partial(theirs, recipe=recipes.lightning_action),
     "MiniROAD": partial(theirs, recipe=recipes.miniroad),
     "ordered, carried hidden (BNPitfalls)": partial(theirs, recipe=recipes.carried_hidden),
-    "MS-TCN, causal": partial(theirs, recipe=recipes.causal_ms_tcn),
 }
 
 
@@ -113,96 +121,32 @@ def macro_f1(recipe: Recipe, dataset: Dataset, seed: int) -> float:
     return frame_metrics(total, dataset.classes).macro_f1 or 0.0
 
 
-def verdicts(scores: Scores) -> Iterator[tuple[str, float, float]]:
-    """What is asked of the default, in points of macro F1 above something else, where both have been run."""
-    asked = [
-        (NO_CONTEXT, "urfd", 4.0),
-        (NO_CONTEXT, "person", 10.0),
-        (NO_CONTEXT, "bottle", 10.0),
-        (UNTUNED, "urfd", 2.0),
-    ]
-    asked += [(name, "urfd", 0.0) for name in RECIPES if not name.startswith("videoseq") and name != UNTUNED]
-    for name, which, target in asked:
-        mine, other = (scores.get(one, {}).get(which, {}) for one in (OURS, name))
-        if mine and other:
-            yield f"{which}: points above {name}", 100 * (mean_of(mine) - mean_of(other)), target
-
-
-def mean_of(by_seed: dict[str, float]) -> float:
-    """Over seeds."""
-    return statistics.mean(by_seed.values())
-
-
-class Cell(NamedTuple):
-    """One number of the table: a recipe, a dataset and a seed."""
-
-    name: str
-    which: str
-    seed: int
-
-
-Scores = dict[str, dict[str, dict[str, float]]]
-"""By recipe, dataset and seed."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Macro F1, and the seconds it took, by recipe and dataset, one number a seed; kept in a file, number by number.
-
-    Attributes:
-        described: What all numbers have in common.
-        images_per_second: That the CNN takes, which is what its features cost.
-        path: The file, or None.
-    """
-
-    described: dict[str, object]
-    images_per_second: float
-    path: Path | None
-    macro_f1: Scores = field(default_factory=dict)
-    seconds: Scores = field(default_factory=dict)
-
-    def take_up(self) -> None:
-        """Goes on from the file, if its numbers are of the same features, machine and libraries."""
-        if self.path is None or not self.path.exists():
-            return
-        found = json.loads(self.path.read_text(encoding="utf-8"))
-        if all(found.get(key) == value for key, value in self.described.items()):
-            self.macro_f1.update(found["macro_f1"])
-            self.seconds.update(found["seconds"])
-
-    def missing(self, names: Sequence[str], datasets: Sequence[str], num_seeds: int) -> list[Cell]:
-        """What is still to be run: all recipes with one seed before any with the next."""
-        cells = [Cell(name, which, seed) for seed in range(num_seeds) for name in names for which in datasets]
-        return [cell for cell in cells if str(cell.seed) not in self.macro_f1.get(cell.name, {}).get(cell.which, {})]
-
-    def add(self, cell: Cell, macro_f1: float, seconds: float) -> None:
-        """Adds a number and writes the file again."""
-        for table, number in ((self.macro_f1, macro_f1), (self.seconds, seconds)):
-            table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
-        if self.path is not None:
-            numbers = {"macro_f1": self.macro_f1, "seconds": self.seconds}
-            cost = {"images_per_second": self.images_per_second}
-            write_text(self.path, json.dumps({**self.described, **cost, **numbers}, indent=1) + "\n")
-
-    def rows(self, datasets: Sequence[str]) -> list[list[str]]:
-        """A line a recipe: mean and deviation over its seeds, how many those are, and core-seconds a seed."""
-        rows = []
-        for name in (name for name in RECIPES if name in self.macro_f1):
-            by, seconds = self.macro_f1[name], self.seconds[name]
-            numbers = [[100 * number for number in by.get(which, {}).values()] for which in datasets]
-            means = [f"{statistics.mean(n):.1f} ± {statistics.pstdev(n):.1f}" if n else "" for n in numbers]
-            each = sum(statistics.mean(by_seed.values()) for by_seed in seconds.values())
-            rows.append([name, *means, "/".join(sorted({str(len(n)) for n in numbers})), f"{each:.0f}"])
-        return rows
+def verdicts(scores: Scores, tasks: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    """What is asked of the default, where what it is compared with was run on all tasks."""
+    found, others = points(scores, CANDIDATES, tasks), points(scores, RECIPES, tasks)
+    if NO_CONTEXT not in others or OURS not in found:
+        return
+    own, blind = found[OURS], others[NO_CONTEXT]
+    if len(tasks) > 1:
+        gained = gains(found, blind, tasks)
+        yield "mean points above no context, chosen without the task", statistics.mean(gained.values()), 5.0
+        yield f"… the worst of them ({min(gained, key=gained.__getitem__)})", min(gained.values()), -1.0
+    for task, target in (("urfd", 85.0), ("bottle", 90.0), ("person", 98.0)):
+        if task in tasks:
+            yield f"{task}: macro F1 %", own[task], target
+    for task in (task for task in ("overhead", "thermal", "handwash") if task in tasks):
+        yield f"{task}: points above {NO_CONTEXT}", own[task] - blind[task], 3.0
+        if UNTUNED in others:
+            yield f"{task}: points above {UNTUNED}", own[task] - others[UNTUNED][task], 3.0
 
 
 _datasets: dict[str, Dataset] = {}
 """Of a process that runs recipes: loaded once."""
 
 
-def _begin(backbone: Backbone) -> None:
+def _begin(backbone: Backbone, tasks: Sequence[str]) -> None:
     torch.set_num_threads(1)  # the cores have a recipe each
-    _datasets.update(load_datasets(backbone))
+    _datasets.update(load_datasets(backbone, tasks))
 
 
 def _run(cell: Cell) -> tuple[float, float]:
@@ -210,26 +154,34 @@ def _run(cell: Cell) -> tuple[float, float]:
     return macro_f1(RECIPES[cell.name], _datasets[cell.which], cell.seed), time.process_time() - start
 
 
-def main() -> None:
-    """Prints one table and the verdicts."""
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), help="not all recipes")
+    parser.add_argument("--all", action="store_true", help="every recipe, which takes hours, not the short list alone")
+    parser.add_argument("--only", nargs="+", choices=RECIPES, help="these recipes")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="not all tasks")
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
     parser.add_argument("--bands", type=int, help="of the image, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="where the scores go, one by one")
     parser.add_argument("--keep", action="store_true", help="do not run again what the file has scores of")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints the tables and the verdicts."""
+    arguments = _parse()
     backbone = load_backbone(BackboneSettings(name=arguments.backbone, bands=arguments.bands))
-    datasets = list(load_datasets(backbone))  # computes the features, once for all processes
+    tasks = arguments.tasks
+    load_datasets(backbone, tasks)  # computes the features, once for all processes
     runtime = select_runtime(backbone, RuntimeChoice(precision="float32"))
     described = {"machine": machine(), "backbone": backbone.identity.model_dump(mode="json")}
     table = Table(described, measure_speed(runtime), arguments.json)
     if arguments.keep:
         table.take_up()
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_usable_cores(), spawn, initializer=_begin, initargs=(backbone,)) as pool:
-        cells = table.missing(arguments.only, datasets, arguments.seeds)
+    names = arguments.only or list(RECIPES if arguments.all else SHORT)
+    with ProcessPoolExecutor(num_usable_cores(), spawn, initializer=_begin, initargs=(backbone, tasks)) as pool:
+        cells = table.missing(names, tasks, arguments.seeds)
         running = {pool.submit(_run, cell): cell for cell in cells}
         for done in as_completed(running):
             cell = running[done]
@@ -238,8 +190,16 @@ def main() -> None:
             print(f"{cell.name}: {cell.which}, seed {cell.seed}: {number:.1f}", flush=True)
     print(f"\n{arguments.backbone}, {backbone.identity.bands} bands: {table.images_per_second:.0f} images/s", end="")
     print(f" ({runtime.description})\nmacro F1, %: mean ± standard deviation over seeds\n")
-    print_table(["trained", *datasets, "seeds", "core-seconds a seed"], table.rows(datasets))
-    for what, got, target in verdicts(table.macro_f1):
+    print_table(["trained", *tasks, "seeds", "core-seconds a seed"], table.rows(RECIPES, tasks))
+    print("\nregret: points below the best candidate of a task\n")
+    header = ["candidate", "mean regret", "worst", "above no context", "worst"]
+    print_table(header, table.regret_rows(CANDIDATES, NO_CONTEXT, tasks))
+    candidates = points(table.macro_f1, CANDIDATES, tasks)
+    if len(tasks) > 1 and candidates:
+        print("\nchosen without the task:")
+        for task, name in chosen_without(candidates, tasks).items():
+            print(f"  {task}: {name}")
+    for what, got, target in verdicts(table.macro_f1, tasks):
         print_verdict(what, got, target)
 
 

@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the scores go")
     arguments = parser.parse_args()
     backbone = load_backbone(BackboneSettings(bands=arguments.bands))
-    datasets = load_datasets(backbone)
+    datasets = load_datasets(backbone, ("urfd", "person", "bottle"))
     scores: dict[str, dict[str, dict[str, list[float]]]] = {
         method: {number: {which: [] for which in datasets} for number in NUMBERS} for method in METHODS
     }

@@ -27,23 +27,40 @@ def test_it_goes_on_where_it_was_stopped(accuracy, tmp_path):
     again = accuracy.Table({"machine": "one"}, 100.0, stopped.path)
     again.take_up()
     assert again.missing(names, DATASETS, num_seeds=2) == cells[7:]
-    assert again.rows(DATASETS)[0] == [accuracy.OURS, "50.0 ± 0.0", "50.0 ± 0.0", "50.0 ± 0.0", "1/2", "6"]
+    assert again.rows(names, DATASETS)[0] == [accuracy.OURS, "50.0 ± 0.0", "50.0 ± 0.0", "50.0 ± 0.0", "1/2", "6"]
     elsewhere = accuracy.Table({"machine": "another"}, 100.0, stopped.path)
     elsewhere.take_up()
     assert elsewhere.missing(names, DATASETS, num_seeds=2) == cells
 
 
+def every(tasks: list[str], *values: float) -> dict[str, dict[str, float]]:
+    return {task: {"0": value} for task, value in zip(tasks, values, strict=True)}
+
+
 def test_the_default_is_held_to_what_it_is_asked_for(accuracy):
+    tasks = ["urfd", "thermal"]
+    ours, other, third = accuracy.CANDIDATES
     scores = {
-        accuracy.OURS: {which: {"0": 0.8, "1": 0.9} for which in DATASETS},
-        accuracy.NO_CONTEXT: {"urfd": {"0": 0.8}, "person": {"0": 0.9}},
-        accuracy.UNTUNED: {"urfd": {"0": 0.9}},
-        "MiniROAD": {"urfd": {"0": 0.7, "1": 0.5}},
+        ours: every(tasks, 0.80, 0.30),
+        other: every(tasks, 0.90, 0.10),
+        third: {"urfd": {"0": 0.99}},  # not run on every task: no candidate
+        accuracy.NO_CONTEXT: every(tasks, 0.70, 0.20),
+        accuracy.UNTUNED: every(tasks, 0.70, 0.28),
     }
-    found = [(what, pytest.approx(got), target) for what, got, target in accuracy.verdicts(scores)]
+    found = [(what, pytest.approx(got), target) for what, got, target in accuracy.verdicts(scores, tasks)]
     assert found == [
-        (f"urfd: points above {accuracy.NO_CONTEXT}", 5.0, 4.0),
-        (f"person: points above {accuracy.NO_CONTEXT}", -5.0, 10.0),
-        (f"urfd: points above {accuracy.UNTUNED}", -5.0, 2.0),
-        ("urfd: points above MiniROAD", 25.0, 0.0),
+        ("mean points above no context, chosen without the task", 0.0, 5.0),  # ours on urfd, the other on thermal
+        ("… the worst of them (thermal)", -10.0, -1.0),
+        ("urfd: macro F1 %", 80.0, 85.0),
+        (f"thermal: points above {accuracy.NO_CONTEXT}", 10.0, 3.0),
+        (f"thermal: points above {accuracy.UNTUNED}", 2.0, 3.0),
     ]
+    table = accuracy.Table({}, 1.0, None, scores)
+    assert table.regret_rows(accuracy.CANDIDATES, accuracy.NO_CONTEXT, tasks) == [
+        [ours, "5.0", "10.0 (urfd)", "+10.0", "+10.0 (urfd)"],
+        [other, "10.0", "20.0 (thermal)", "+5.0", "-10.0 (thermal)"],
+    ]
+
+
+def test_nothing_is_judged_without_what_it_is_compared_with(accuracy):
+    assert list(accuracy.verdicts({accuracy.OURS: every(DATASETS, 0.9, 0.9, 0.9)}, DATASETS)) == []

@@ -321,8 +321,9 @@ def test_nothing_is_imported_from_the_folder_one_stands_in(cli, videos, model_fo
 
 
 def test_a_terminal_shows_how_far_workers_are(videos, model_folder, tmp_path):
-    args = ("--model", model_folder, "--out", tmp_path, "--workers", "2", "--runtime", "torch")
-    status, shown, data = on_terminal("label", videos / "b.mp4", videos / "c.mp4", *args)
+    long = write_spelled(tmp_path / "long.mp4", 200, fps=10)  # the two do not end at the same moment
+    args = ("--model", model_folder, "--out", tmp_path / "out", "--workers", "2", "--runtime", "torch")
+    status, shown, data = on_terminal("label", videos / "c.mp4", long, *args)
     assert (status, data) == (0, "")
     assert shown.count("complete: ") == 2
     assert "0/2 files, " in shown

@@ -183,16 +183,6 @@ def test_loading_a_model_does_not_wait_for_the_compiler(model_folder):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_settings_that_no_longer_exist_may_have_their_old_default(folder):
-    expected = load_model_folder(folder).config.settings
-    edit(folder, lambda values: values["settings"]["training"].update(burn_in_steps=0))
-    assert load_model_folder(folder).config.settings == expected
-    edit(folder, lambda values: values["settings"]["training"].update(burn_in_steps=8))
-    assert refusal(folder) == (
-        f"{folder}: model.json: settings.training.burn_in_steps: expected 0, since this setting no longer exists, got 8"
-    )
-
-
 # refusals
 
 

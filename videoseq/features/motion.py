@@ -34,7 +34,6 @@ _SECONDS = (0.02, 1.0)  # between two steps: flow over longer gaps says nothing 
 _OPENING = np.ones((3, 3), np.uint8)
 
 Gray = UInt8[np.ndarray, "side side"]
-Flow = Float32[np.ndarray, "side side 2"]
 
 
 class MotionTracker:

@@ -30,7 +30,7 @@ class ModelConfig(BaseModel):
         sample_hz: Steps of the network per second of video, None for every frame.
         head: The network.
         num_members: Networks per head; more than one is an ensemble.
-        no_context_head: The same without recurrence and differences, trained as a baseline.
+        no_context_head: The same without recurrence, differences and motion, trained as a baseline.
         decoding: How the head's probabilities become labels.
         no_context_decoding: How the baseline's probabilities do.
         majority_class: The class of most training frames, the other baseline; in multilabel the most frequent set of

@@ -14,7 +14,7 @@ class RNNState:
 
     Its tensors have the batch first and are zero before a video's first step: ``has_started``, whether that has been
     taken, ``history``, the last steps' reduced features, as many as the longest lag, for differences, and what the
-    network's cell keeps.
+    cells of its streams keep, each under its stream's name.
     """
 
     def __init__(self, **tensors: Tensor) -> None:

@@ -14,116 +14,30 @@ import argparse
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-import recipes
 import torch
+from accuracy_recipes import CANDIDATES, NO_CONTEXT, OURS, RECIPES, ROWS, SHORT, UNTUNED, Score
 from accuracy_table import Cell, Scores, Table, points
 from harness import machine, print_table, print_verdict
 from real_clips import TASKS, Dataset, load_datasets
-from recipes import Labeler, Sequences
 from regret import chosen_without, gains
 
-from videoseq.annotations.types import ClassNames
 from videoseq.config.runtime import RuntimeChoice
-from videoseq.config.schema import BackboneSettings, HeadSettings, TrainingSettings
-from videoseq.data.dataset import Clip
-from videoseq.data.sequences import to_sequence
-from videoseq.evaluation.evaluate import label_features
-from videoseq.evaluation.metrics import confusion_matrix, frame_metrics
+from videoseq.config.schema import BackboneSettings
 from videoseq.features.backbones import Backbone, load_backbone
 from videoseq.features.runtimes import select_runtime
 from videoseq.features.runtimes.speed import measure_speed
 from videoseq.system.hardware import num_usable_cores
-from videoseq.training.fit import fit
-from videoseq.video.sampling import step_rows
 
-Predictor = Callable[[Clip], np.ndarray]
-"""A clip to the class index of each of its native frames."""
-Recipe = Callable[[Sequence[Clip], ClassNames, int], Predictor]
-
-OURS, NO_CONTEXT = "videoseq", "videoseq, no context"
-UNTUNED, MS_TCN = "GRU on features and differences, untuned", "MS-TCN, causal"
-
-
-def ours(clips: Sequence[Clip], classes: ClassNames, seed: int, head: HeadSettings, **training: object) -> Predictor:
-    """What `videoseq train` keeps: fitted on all clips that it is given."""
-    settings = TrainingSettings.model_validate({"seed": seed, **training})
-    fitted = fit(clips, [], len(classes), head, settings).head
-    return lambda clip: np.concatenate([part.class_index for part in label_features(fitted, clip.features, classes)])
-
-
-def theirs(
-    clips: Sequence[Clip], classes: ClassNames, seed: int, recipe: Callable[[Sequences, int, int], Labeler]
-) -> Predictor:
-    """A recipe of `recipes.py`, brought from steps to native frames as ours are."""
-    with torch.random.fork_rng():
-        label = recipe([_steps(clip) for clip in clips], len(classes), seed)
-
-    def predict(clip: Clip) -> np.ndarray:
-        with torch.no_grad():
-            labels = label(_steps(clip)[0]).numpy()
-        return labels[np.maximum(step_rows(clip.features.steps)[1], 0)]
-
-    return predict
-
-
-def _steps(clip: Clip) -> tuple[torch.Tensor, torch.Tensor]:
-    sequence = to_sequence(clip)
-    return torch.from_numpy(np.array(sequence.features[sequence.rows])), torch.from_numpy(sequence.targets)
-
-
-CANDIDATES: dict[str, Recipe] = {
-    OURS: partial(ours, head=HeadSettings()),
-    "videoseq, differences for motion": partial(ours, head=HeadSettings(inputs="two_streams")),
-    "videoseq, motion and differences": partial(ours, head=HeadSettings(inputs="three_streams")),
-}
-"""What could be the default."""
-SHORT: dict[str, Recipe] = {
-    **CANDIDATES,
-    NO_CONTEXT: partial(ours, head=HeadSettings(cell="none", inputs="features")),
-    UNTUNED: partial(
-        ours,
-        head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),
-        max_epochs=100,
-        learning_rate=3e-4,
-    ),
-    MS_TCN: partial(theirs, recipe=recipes.causal_ms_tcn),
-}
-RECIPES: dict[str, Recipe] = {
-    **SHORT,
-    "videoseq, differences only": partial(ours, head=HeadSettings(inputs="differences")),
-    "videoseq, LSTM": partial(ours, head=HeadSettings(cell="lstm")),
-    "videoseq, TCN": partial(ours, head=HeadSettings(cell="tcn", num_layers=10)),  # a stage of MS-TCN
-    "videoseq, attention": partial(ours, head=HeadSettings(cell="attention", num_layers=2)),
-    "videoseq, bidirectional": partial(ours, head=HeadSettings(bidirectional=True)),
-    "videoseq, windows without a state": partial(ours, head=HeadSettings(), state="zero"),
-    "videoseq, clips stretched, with noise": partial(ours, head=HeadSettings(), time_stretch=0.3, noise=0.2),
-    "videoseq, five networks": partial(ours, head=HeadSettings(), ensemble=5),
-    "lightning-action 1.1, LSTM": partial(theirs, recipe=recipes.lightning_action),
-    "MiniROAD": partial(theirs, recipe=recipes.miniroad),
-    "ordered, carried hidden (BNPitfalls)": partial(theirs, recipe=recipes.carried_hidden),
-}
-
-
-def macro_f1(recipe: Recipe, dataset: Dataset, seed: int) -> float:
-    """Over the labeled frames of all folds together."""
-    total = np.zeros((len(dataset.classes), len(dataset.classes)), dtype=np.int64)
-    for fold in dataset.folds:
-        predict = recipe(fold.train, dataset.classes, seed)
-        for clip in fold.test:
-            frames = slice(fold.first_test_frame, None)
-            total += confusion_matrix(clip.targets[frames], predict(clip)[frames], len(dataset.classes))
-    return frame_metrics(total, dataset.classes).macro_f1 or 0.0
+COULD_BE_DEFAULT = [OURS, *CANDIDATES.values()]
 
 
 def verdicts(scores: Scores, tasks: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     """What is asked of the default, where what it is compared with was run on all tasks."""
-    found, others = points(scores, CANDIDATES, tasks), points(scores, RECIPES, tasks)
+    found, others = points(scores, COULD_BE_DEFAULT, tasks), points(scores, ROWS, tasks)
     if NO_CONTEXT not in others or OURS not in found:
         return
     own, blind = found[OURS], others[NO_CONTEXT]
@@ -140,6 +54,16 @@ def verdicts(scores: Scores, tasks: Sequence[str]) -> Iterator[tuple[str, float,
             yield f"{task}: points above {UNTUNED}", own[task] - others[UNTUNED][task], 3.0
 
 
+def calibration_verdicts(errors: Scores, tasks: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    """What is asked of the default's probabilities, in percentage points."""
+    found = points(errors, [OURS], tasks).get(OURS)
+    if found is None:
+        return
+    if "urfd" in tasks:
+        yield "urfd: calibration error, points", found["urfd"], 10.0
+    yield "mean calibration error over tasks, points", statistics.mean(found.values()), 12.0
+
+
 _datasets: dict[str, Dataset] = {}
 """Of a process that runs recipes: loaded once."""
 
@@ -149,9 +73,10 @@ def _begin(backbone: Backbone, tasks: Sequence[str]) -> None:
     _datasets.update(load_datasets(backbone, tasks))
 
 
-def _run(cell: Cell) -> tuple[float, float]:
+def _run(cell: Cell) -> tuple[dict[str, Score], float]:
     start = time.process_time()
-    return macro_f1(RECIPES[cell.name], _datasets[cell.which], cell.seed), time.process_time() - start
+    found = RECIPES[cell.name](_datasets[cell.which], cell.seed)
+    return {name or cell.name: score for name, score in found.items()}, time.process_time() - start
 
 
 def _parse() -> argparse.Namespace:
@@ -184,23 +109,26 @@ def main() -> None:
         cells = table.missing(names, tasks, arguments.seeds)
         running = {pool.submit(_run, cell): cell for cell in cells}
         for done in as_completed(running):
-            cell = running[done]
-            table.add(cell, *done.result())
-            number = 100 * table.macro_f1[cell.name][cell.which][str(cell.seed)]
-            print(f"{cell.name}: {cell.which}, seed {cell.seed}: {number:.1f}", flush=True)
+            cell, (found, seconds) = running[done], done.result()
+            for name, score in found.items():
+                table.add(cell._replace(name=name), *score, seconds)
+                print(f"{name}: {cell.which}, seed {cell.seed}: {100 * score.macro_f1:.1f}", flush=True)
     print(f"\n{arguments.backbone}, {backbone.identity.bands} bands: {table.images_per_second:.0f} images/s", end="")
     print(f" ({runtime.description})\nmacro F1, %: mean ± standard deviation over seeds\n")
-    print_table(["trained", *tasks, "seeds", "core-seconds a seed"], table.rows(RECIPES, tasks))
+    print_table(["trained", *tasks, "seeds", "core-seconds a seed"], table.rows(ROWS, tasks))
+    print("(the four rows of videoseq with one network a row come from the same fits, and each has their time)")
     print("\nregret: points below the best candidate of a task\n")
     header = ["candidate", "mean regret", "worst", "above no context", "worst"]
-    print_table(header, table.regret_rows(CANDIDATES, NO_CONTEXT, tasks))
-    candidates = points(table.macro_f1, CANDIDATES, tasks)
+    print_table(header, table.regret_rows(COULD_BE_DEFAULT, NO_CONTEXT, tasks))
+    candidates = points(table.macro_f1, COULD_BE_DEFAULT, tasks)
     if len(tasks) > 1 and candidates:
         print("\nchosen without the task:")
         for task, name in chosen_without(candidates, tasks).items():
             print(f"  {task}: {name}")
     for what, got, target in verdicts(table.macro_f1, tasks):
         print_verdict(what, got, target)
+    for what, got, limit in calibration_verdicts(table.calibration_error, tasks):
+        print_verdict(what, got, limit, at_most=True)
 
 
 if __name__ == "__main__":

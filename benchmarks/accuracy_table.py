@@ -28,7 +28,7 @@ Scores = dict[str, dict[str, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Table:
-    """Macro F1, and the seconds it took, by recipe and dataset, one number a seed; kept in a file, number by number.
+    """Macro F1, calibration error and seconds by recipe and dataset, one number a seed; kept in a file, one by one.
 
     Attributes:
         described: What all numbers have in common.
@@ -40,6 +40,7 @@ class Table:
     images_per_second: float
     path: Path | None
     macro_f1: Scores = field(default_factory=dict)
+    calibration_error: Scores = field(default_factory=dict)
     seconds: Scores = field(default_factory=dict)
 
     def take_up(self) -> None:
@@ -48,22 +49,26 @@ class Table:
             return
         found = json.loads(self.path.read_text(encoding="utf-8"))
         if all(found.get(key) == value for key, value in self.described.items()):
-            self.macro_f1.update(found["macro_f1"])
-            self.seconds.update(found["seconds"])
+            for name, numbers in self._numbers.items():
+                numbers.update(found[name])
 
     def missing(self, names: Sequence[str], datasets: Sequence[str], num_seeds: int) -> list[Cell]:
         """What is still to be run: all recipes with one seed before any with the next."""
         cells = [Cell(name, which, seed) for seed in range(num_seeds) for name in names for which in datasets]
         return [cell for cell in cells if str(cell.seed) not in self.macro_f1.get(cell.name, {}).get(cell.which, {})]
 
-    def add(self, cell: Cell, macro_f1: float, seconds: float) -> None:
-        """Adds a number and writes the file again."""
-        for table, number in ((self.macro_f1, macro_f1), (self.seconds, seconds)):
-            table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
+    def add(self, cell: Cell, macro_f1: float, calibration_error: float | None, seconds: float) -> None:
+        """Adds the numbers of a cell, some of which may be unknown, and writes the file again."""
+        for table, number in zip(self._numbers.values(), (macro_f1, calibration_error, seconds), strict=True):
+            if number is not None:
+                table.setdefault(cell.name, {}).setdefault(cell.which, {})[str(cell.seed)] = number
         if self.path is not None:
-            numbers = {"macro_f1": self.macro_f1, "seconds": self.seconds}
             cost = {"images_per_second": self.images_per_second}
-            write_text(self.path, json.dumps({**self.described, **cost, **numbers}, indent=1) + "\n")
+            write_text(self.path, json.dumps({**self.described, **cost, **self._numbers}, indent=1) + "\n")
+
+    @property
+    def _numbers(self) -> dict[str, Scores]:
+        return {"macro_f1": self.macro_f1, "calibration_error": self.calibration_error, "seconds": self.seconds}
 
     def rows(self, names: Collection[str], tasks: Sequence[str]) -> list[list[str]]:
         """A line a recipe: mean and deviation over its seeds, how many those are, and core-seconds a seed."""

@@ -45,10 +45,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips with the ways to divide them."""
+    """Clips with the ways to divide them: by groups, which show how networks do on new ones, or by time."""
 
     classes: ClassNames
     folds: list[Fold]
+    has_groups: bool = False
 
 
 def load(dataset: AnnotatedVideos, backbone: Backbone) -> list[Clip]:
@@ -63,7 +64,7 @@ def by_group(folder: str, backbone: Backbone) -> Dataset:
     annotated = load_dataset(DATA / folder / "manifest.csv")
     clips, classes = load(annotated, backbone), annotated.classes
     folds = leave_groups_out(clips, len(classes), _MAX_FOLDS)
-    return Dataset(classes, [Fold(fold.train, fold.held_out) for fold in folds])
+    return Dataset(classes, [Fold(fold.train, fold.held_out) for fold in folds], has_groups=True)
 
 
 def by_time(folder: str, backbone: Backbone) -> Dataset:

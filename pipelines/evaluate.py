@@ -11,7 +11,7 @@ import typer
 
 from . import options
 from .console import Console, print_json
-from .screens import agreement_table, difference_table, metrics_table
+from .screens import agreement_table, difference_table, group_lines, metrics_table
 
 
 def evaluate(
@@ -53,7 +53,8 @@ def evaluate(
         model, dataset, baseline=baseline, split=split, background=background or None, device=device, runtime=runtime,
         precision=precision, threads=threads, workers=workers, cache=cache, listener=console,
     )  # fmt: skip
-    for line in [*metrics_table(result.evaluation), *difference_table(result.evaluation)]:
+    evaluation = result.evaluation
+    for line in [*metrics_table(evaluation), *group_lines(evaluation), *difference_table(evaluation)]:
         console.say(line)
     if out is not None:
         result.write_report(out, images=images)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import mean, stdev
+from collections.abc import Callable
+from statistics import median
 from typing import TYPE_CHECKING
 
 from videoseq.errors import shortened
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from videoseq.evaluation.annotators import AnnotatorComparison
     from videoseq.evaluation.inter_annotator import Agreement
     from videoseq.evaluation.metrics import Estimate, Metrics
-    from videoseq.evaluation.metrics_json import FoldResult
     from videoseq.evaluation.results import Evaluation
 
 _IN_TABLES = (
@@ -68,16 +67,17 @@ def difference_table(evaluation: Evaluation) -> list[str]:
     return ["", *table(["model minus previous model, %", "", "from", "to"], rows), note]
 
 
-def fold_lines(folds: Sequence[FoldResult]) -> list[str]:
-    """How far the folds of a cross-validation are apart."""
+def group_lines(evaluation: Evaluation) -> list[str]:
+    """How far the groups are apart, which is what to expect of a new one; nothing without a labeled frame."""
     from videoseq.evaluation.results import MODEL
 
-    scores = [fold.headline[MODEL]["macro_f1"] for fold in folds]
-    known = [score for score in scores if score is not None]
-    if len(known) < 2:
+    scores = list(evaluation.groups[MODEL].values())
+    if len(scores) == 1:
+        return ["measured on one group: nothing is known about how good it is on new ones"]
+    if not scores:
         return []
-    spread = f"{percent(mean(known))} % ± {percent(stdev(known))}, from {percent(min(known))} to {percent(max(known))}"
-    return [f"macro F1 over the {len(known)} folds: {spread}"]
+    ends = f"from {percent(min(scores))} to {percent(max(scores))} %, median {percent(median(scores))} %"
+    return [f"macro F1 of each of {len(scores)} groups by itself: {ends}"]
 
 
 _ROWS = {

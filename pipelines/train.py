@@ -11,7 +11,7 @@ from videoseq.storage.cache import cache_folder
 
 from . import options
 from .console import Console, Exit, print_json
-from .screens import fold_lines, metrics_table
+from .screens import group_lines, metrics_table
 
 if TYPE_CHECKING:
     from videoseq.config.runtime import RuntimeChoice
@@ -29,7 +29,7 @@ def train(
             "--cv",
             metavar="groups|N",
             help="Measure on all clips: leave out one group after the other, or at most N times several, and fit on "
-            "the rest; short for data.cross_validation.",
+            "the rest; short for data.cross_validation. Without it, at most five times.",
         ),
     ] = None,
     ensemble: Annotated[
@@ -122,9 +122,11 @@ def run(
         num_trials=num_trials, may_resume=resume, overwrite=overwrite, has_images=images,
     )  # fmt: skip
     result = trained.validation
-    num_clips = len(result.evaluation.clips)
+    evaluation = result.evaluation
+    num_clips = len(evaluation.clips)
     console.say(f"on {MEASURED_ON[result.measured_on]} ({num_clips} clip{'s' if num_clips != 1 else ''}):")
-    for line in [*metrics_table(result.evaluation), *fold_lines(result.folds)]:
+    of_groups = [] if result.measured_on == "train" else group_lines(evaluation)
+    for line in [*metrics_table(evaluation), *of_groups]:
         console.say(line)
     console.say(f"model: {out}; look at {out / 'report.html'}")
     return metrics

@@ -140,7 +140,8 @@ def model_folder(light_dataset: Path, tmp_path_factory: pytest.TempPathFactory, 
     is_parallel = hasattr(pytestconfig, "workerinput")  # then the run's processes share the folder above their own
     base = tmp_path_factory.getbasetemp().parent if is_parallel else tmp_path_factory.mktemp("model")
     folder = base / "lights"
-    settings = load_settings(overrides=["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=80"])
+    small = ["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=80"]
+    settings = load_settings(overrides=[*small, "data.cross_validation=null"])
     with FileLock(base / "lights.lock"):
         if not folder.exists():
             train.run(

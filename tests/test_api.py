@@ -97,7 +97,7 @@ class Heard(videoseq.Listener):
         self.states.append(result.state)
 
 heard = Heard()
-small = {"head.hidden_size": 16, "head.projection_size": 16, "training.max_epochs": 40}
+small = {"head.hidden_size": 16, "training.max_epochs": 40, "data.cross_validation": None}
 model = videoseq.train("clips", out="day/model", settings=small, device="cpu", listener=heard)
 assert "features" in heard.stages, heard.stages
 

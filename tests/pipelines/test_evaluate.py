@@ -205,7 +205,7 @@ def test_a_call_that_makes_no_sense_is_one_line(call, model_folder, light_datase
 def old_model(light_dataset: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of another backbone and 5 steps a second, with the classes in the other order."""
     folder = tmp_path_factory.mktemp("old") / "old"
-    small = ["head.hidden_size=16", "head.projection_size=16", "training.max_epochs=4"]
+    small = ["head.hidden_size=16", "training.max_epochs=4", "data.cross_validation=null"]
     another = ["backbone.name=efficientnet_lite1", "sample_hz=5", "data.classes=[dark, bright]"]
     settings = load_settings(overrides=[*small, *another])
     choice = RuntimeChoice(device="cpu")

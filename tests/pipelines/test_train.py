@@ -138,7 +138,7 @@ def test_a_swept_cross_validated_ensemble_labels_like_any_model(call, cache, lig
     assert {"swept", "cross_validated"} <= {notice["code"] for notice in metrics["notices"]}
     assert (metrics["measured_on"], len(metrics["folds"]), len(metrics["videos"])) == ("cross-validation", 2, 6)
     networks = "cross-validation: 2 folds and then all clips, 12 networks to fit"
-    epoch, spread = "head, fold 2 of 2, network 2: epoch 1", "macro F1 over the 2 folds: "
+    epoch, spread = "head, fold 2 of 2, network 2: epoch 1", "macro F1 of each of 6 groups by itself: from "
     for line in ("sweep: trial 2 of 2: macro F1", networks, epoch, spread):
         assert line in ended.err
     described = json.loads((out / "model.json").read_text())
@@ -152,7 +152,7 @@ def test_a_model_that_looks_ahead_says_so_wherever_it_goes(call, cache, light_da
     model = tmp_path / "model"
     ended = call(
         "train", light_dataset, "--out", model, "--cache", cache, "--quiet", "--precision", "float32",
-        "--set", "training.max_epochs=1", "--set", "head.hidden_size=16",
+        "--set", "training.max_epochs=1", "--set", "head.hidden_size=16", "--set", "data.cross_validation=null",
         "--set", "decoding={method: lag, evidence_weight: 0.2, delay_seconds: 0.5}",
     )  # fmt: skip
     assert ended.status == 0, ended.err

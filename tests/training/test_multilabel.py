@@ -67,7 +67,7 @@ def clips() -> list[Clip]:
 
 @pytest.fixture(scope="module")
 def trained(clips, backbone):
-    return train_model(clips, CLASSES, settings_of(), backbone)
+    return train_model(clips, CLASSES, settings_of(cross_validation=None), backbone)
 
 
 def test_both_are_learned_and_one_frame_alone_cannot_tell(trained):

@@ -44,7 +44,7 @@ def codes(trained) -> set[str]:
 
 def test_where_validation_was_drawn_the_model_kept_has_seen_all_clips(backbone):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
-    trained = train(clips, backbone)
+    trained = train(clips, backbone, cross_validation=None)
     assert trained.validation.measured_on == "val"
     assert "refitted_on_all_clips" in codes(trained)
     assert "measured_on_validation" not in codes(trained)  # it chose nothing
@@ -64,7 +64,9 @@ def test_a_split_that_was_given_is_kept_out(backbone):
 
 
 def test_the_second_fit_can_be_left_out(backbone):
-    trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone, refit=False)
+    trained = train(
+        [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone, cross_validation=None, refit=False
+    )
     assert torch.equal(weights_of(trained.contents.head), weights_of(trained.validation.fit.head))
 
 
@@ -105,7 +107,8 @@ def test_folds_can_be_fewer_than_groups(backbone):
 
 def test_probabilities_are_calibrated_on_clips_that_were_not_learned_from(backbone):
     """The temperature of validation is the one that its clips like best, and the model that is kept has it too."""
-    trained = train([make_clip(seed, group=f"g{seed % 4}") for seed in range(8)], backbone)
+    clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
+    trained = train(clips, backbone, cross_validation=None)
     head = trained.validation.fit.head
     assert head.temperature != 1
     assert trained.contents.head.temperature == head.temperature
@@ -116,17 +119,37 @@ def test_probabilities_are_calibrated_on_clips_that_were_not_learned_from(backbo
     assert min(loss, key=loss.get) == 1.0 or head.temperature in (0.25, 4.0)
 
 
-def test_cross_validation_calibrates_on_all_clips_together(backbone):
+def test_cross_validation_calibrates_on_all_clips_together_and_measures_with_what_other_groups_say(backbone):
     clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
     trained = train(clips, backbone, cross_validation="groups")
-    known = [
-        tempered(clip, 1 / float(trained.contents.head.temperature)) for clip in trained.validation.evaluation.clips
-    ]
-    assert float(trained.contents.head.temperature) == pytest.approx(best_temperature(known), rel=1e-3)
+    by_group = {}
+    for group in ("g0", "g1", "g2"):
+        head = fit([clip for clip in clips if clip.entry.group != group], [], 2, HEAD, TRAINING).head
+        by_group[group] = label_clips(head, [clip for clip in clips if clip.entry.group == group], CLASSES)
+    everything = [video for videos in by_group.values() for video in videos]
+    assert float(trained.contents.head.temperature) == pytest.approx(best_temperature(everything), rel=1e-6)
+    measured = {clip.name: clip for clip in trained.validation.evaluation.clips}
+    for group, videos in by_group.items():
+        temperature = best_temperature([video for video in everything if video.group != group])
+        for video in videos:
+            expected = tempered(video, temperature).probabilities
+            assert measured[video.name].probabilities == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_being_asked_it_cross_validates_where_the_clips_allow_it(backbone):
+    clips = [make_clip(seed, group=f"g{seed}") for seed in range(7)]
+    measured = train(clips, backbone).validation
+    assert (measured.measured_on, len(measured.folds)) == ("cross-validation", 5)
+    one_group = [make_clip(seed, group="g") for seed in range(2)]
+    assert train(one_group, backbone).validation.measured_on == "train"
+    with_split = [make_clip(seed, split="val" if seed else "train") for seed in range(2)]
+    assert train(with_split, backbone).validation.measured_on == "val"
+    one_shows_both = [replace(clip, targets=np.where(clip.targets >= 0, 0, -1)) for clip in clips[:2]] + clips[2:3]
+    assert train(one_shows_both, backbone).validation.measured_on == "val"  # a fold without it had nothing to learn
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [{}, {"cross_validation": "groups"}], ids=["drawn", "folds"])
+@pytest.mark.parametrize("data", [{"cross_validation": None}, {"cross_validation": "groups"}], ids=["drawn", "folds"])
 def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, data):
     clips = [make_clip(seed, group=f"g{seed % 4}") for seed in range(8)]
     plain = train(clips, backbone, **data)
@@ -147,7 +170,7 @@ def test_decoding_that_is_tuned_costs_little_and_is_kept_and_measured(backbone, 
 def _decoded(measured, clips, video, decoding, data):
     """The video's labels from its probabilities, by the chain of the clips that its labeler had learned from."""
     (group,) = [clip.entry.group for clip in clips if clip.entry.video.name == video.name]
-    left_out = {group} if data else {video.group for video in measured.evaluation.clips}
+    left_out = {group} if data["cross_validation"] else {video.group for video in measured.evaluation.clips}
     learned = [clip.targets for clip in clips if clip.entry.group not in left_out]
     decoder = replace(decoding, chain=MarkovChain.estimate(learned, 2, prior_power=0.5)).start(2)
     steps = np.ones(len(video.labels), np.int64)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Cell = Literal["rnn", "gru", "lstm", "tcn", "attention", "none"]
-Inputs = Literal["motion", "two_streams", "three_streams", "joint", "features", "differences"]
+Inputs = Literal["auto", "motion", "two_streams", "three_streams", "joint", "features", "differences"]
 Task = Literal["multiclass", "multilabel"]
 OnBadClip = Literal["fail", "skip"]
 Positive = Annotated[int, Field(ge=1)]
@@ -87,10 +87,12 @@ class HeadSettings(Settings):
     """Width of the input projection: Linear, LayerNorm, ReLU, dropout."""
     components: Annotated[int, Field(ge=0, le=65536)] = 64
     """Principal components of the features that the network sees, fitted on the training clips; 0: all features."""
-    inputs: Inputs = "motion"
+    inputs: Inputs = "auto"
     """What the recurrent layers see: ``features``, ``differences`` in time, both (``joint``); or, next to a stream
     without memory that sees features and differences, how things move (``motion``), differences (``two_streams``), or
-    each in recurrent layers of its own (``three_streams``). The logits of streams are averaged."""
+    each in recurrent layers of its own (``three_streams``). The logits of streams are averaged. ``auto`` compares
+    ``motion``, ``three_streams`` and one frame alone on groups left out, where there is a cross-validation; else it is
+    ``motion``."""
     difference_lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 3, 10)
     """Differences are x[t] − x[t − lag], in steps."""
     dropout: Fraction = 0.2
@@ -120,9 +122,10 @@ class DataSettings(Settings):
     """The classes in their order; by default those found in the annotations, sorted."""
     validation_fraction: Fraction = 0.2
     """The share of training frames to keep for validation, in whole groups, where no split is given."""
-    cross_validation: Literal["groups"] | Annotated[int, Field(ge=2)] | None = None
+    cross_validation: Literal["auto", "groups"] | Annotated[int, Field(ge=2)] | None = "auto"
     """Measures on all clips: ``groups`` leaves out one group after the other and fits on the rest, a number at most so
-    many times; ``null`` keeps one set of clips for validation."""
+    many times; ``auto`` at most five times, where the clips allow it and name no split; ``null`` keeps one set of clips
+    for validation."""
     refit: bool = True
     """Whether a model whose validation clips were drawn so is fitted again on all clips, once it has been measured."""
     on_bad_clip: OnBadClip = "fail"

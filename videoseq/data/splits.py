@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -72,7 +73,9 @@ class Fold:
     groups: tuple[str, ...]
 
 
-def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | None = None) -> list[Fold]:
+def leave_groups_out(
+    clips: Sequence[Clip], num_classes: int, max_folds: int | Literal["groups"] = "groups"
+) -> list[Fold]:
     """Every group left out once, one at a time; where there are more than ``max_folds``, several at a time.
 
     Groups are dealt out from the largest on, each to the fold that has least of the classes that the group has: a class
@@ -87,7 +90,8 @@ def leave_groups_out(clips: Sequence[Clip], num_classes: int, max_folds: int | N
     check_folds([clip.entry for clip in clips])
     total = np.maximum(np.sum(list(counts.values()), axis=0), 1)
     shares = {group: of_group / total for group, of_group in counts.items()}
-    folds: list[list[str]] = [[] for _ in range(min(max_folds or len(counts), len(counts)))]
+    num_folds = len(counts) if max_folds == "groups" else min(max_folds, len(counts))
+    folds: list[list[str]] = [[] for _ in range(num_folds)]
     for group in sorted(shares, key=lambda group: (-shares[group].sum(), group)):
         min(folds, key=lambda fold: (sum(shares[one] @ shares[group] for one in fold), len(fold))).append(group)
     return [

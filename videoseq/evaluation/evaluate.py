@@ -10,6 +10,7 @@ import numpy as np
 from videoseq.annotations.types import ClassNames
 from videoseq.data.dataset import Clip
 from videoseq.data.splits import count_classes
+from videoseq.evaluation.groups import macro_f1_by_group
 from videoseq.evaluation.metrics import LabeledVideo, compare, measure
 from videoseq.evaluation.results import MAJORITY, MAJORITY_SET, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
 from videoseq.features.store import VideoFeatures
@@ -73,6 +74,7 @@ def evaluate_labels(
         clips=tuple(labeled),
         videos={name: one.videos for name, one in found.items()},
         differences=compare(found[MODEL], found[NO_CONTEXT]),
+        groups={name: macro_f1_by_group(videos, len(classes)) for name, videos in labelers.items()},
         background=background,
         thresholds=thresholds,
         minus_previous=compare(found[MODEL], found[PREVIOUS]) if previous else {},

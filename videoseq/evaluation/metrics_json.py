@@ -8,7 +8,7 @@ from typing import Any
 
 from videoseq.errors import Notice
 from videoseq.evaluation.metrics import METRICS_SCHEMA_VERSION, Metrics
-from videoseq.evaluation.results import Evaluation
+from videoseq.evaluation.results import MODEL, Evaluation
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ def metrics_json(
                 "labelers": {name: videos[row].model_dump() for name, videos in evaluation.videos.items()},
             }
             for row, clip in enumerate(evaluation.clips)
+        ],
+        "groups": [
+            {"group": group, "macro_f1": {name: evaluation.groups[name][group] for name in evaluation.groups}}
+            for group in evaluation.groups.get(MODEL, {})
         ],
         "folds": [asdict(fold) for fold in folds],
         "notices": [notice.as_dict() for notice in notices],

@@ -27,6 +27,8 @@ class Evaluation:
         background: The class that has no segments, if there is one; never in multilabel.
         thresholds: By class, the probability from which on a frame has the class; None in multiclass.
         minus_previous: The model's headline numbers minus those of the previous model; empty without one.
+        groups: By labeler, the macro F1 of each group by itself
+            (:func:`videoseq.evaluation.groups.macro_f1_by_group`).
     """
 
     metrics: Mapping[str, Metrics]
@@ -36,6 +38,7 @@ class Evaluation:
     background: str | None = None
     thresholds: Mapping[str, float] | None = None
     minus_previous: Mapping[str, Difference] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def is_multilabel(self) -> bool:

@@ -29,6 +29,7 @@ _RECURRENT: dict[str, type[RNN | GRU | LSTM]] = {"rnn": RNN, "gru": GRU, "lstm":
 
 _STATIC = "static"
 _STREAMS: dict[Inputs, tuple[str, ...]] = {
+    "auto": ("motion", _STATIC),
     "motion": ("motion", _STATIC),
     "two_streams": ("differences", _STATIC),
     "three_streams": ("motion", "differences", _STATIC),

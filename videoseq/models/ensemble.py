@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoseq.models.bidirectional import BidirectionalRNN
+from videoseq.config.schema import Inputs
+from videoseq.models.bidirectional import BidirectionalRNN, make_network
 from videoseq.models.head import Head, RNNHead
+from videoseq.models.reduction import Reduction
 from videoseq.models.state import RNNState
 
 
@@ -26,6 +28,11 @@ class Ensemble(Head):
         super().__init__(members[0].vector_size, members[0].num_classes)
         self.members = nn.ModuleList(members)
         self.looks_ahead = members[0].looks_ahead
+
+    @property
+    def reduction(self) -> Reduction:
+        """That of every member: they learned it from the same clips."""
+        return self._networks[0].reduction
 
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before the first step of a video."""
@@ -73,3 +80,24 @@ class Ensemble(Head):
     def _together(self, answers: Iterable[tuple[Tensor, RNNState]]) -> tuple[Tensor, RNNState]:
         logits, states = zip(*answers, strict=True)
         return torch.stack(logits).mean(dim=0) / self.temperature, RNNState.join(states)
+
+
+def network_with(head: Head, inputs: Inputs) -> Head:
+    """The part of a head that has the streams of ``inputs``, with the same weights; the head must have them all."""
+    if isinstance(head, Ensemble):
+        part: Head = Ensemble([_part(member, inputs) for member in head.members if isinstance(member, RNNHead)])
+    else:
+        assert isinstance(head, RNNHead)
+        part = _part(head, inputs)
+    if head.thresholds is not None:
+        part.add_thresholds()
+    part.copy_calibration(head)
+    return part.eval()
+
+
+def _part(head: RNNHead, inputs: Inputs) -> RNNHead:
+    with torch.random.fork_rng(devices=[]):  # new weights, which are replaced, draw nothing from the caller
+        part = make_network(head.vector_size, head.num_classes, head.settings.model_copy(update={"inputs": inputs}))
+    weights = head.state_dict()
+    part.load_state_dict({name: weights[name] for name in part.state_dict()})
+    return part

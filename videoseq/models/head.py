@@ -45,6 +45,11 @@ class Head(nn.Module, ABC):
         self.register_buffer("thresholds", None)
         self.decoding = Decoding()
 
+    @property
+    @abstractmethod
+    def reduction(self) -> Reduction:
+        """What is applied to feature vectors first."""
+
     @abstractmethod
     def initial_state(self, batch: int = 1) -> RNNState:
         """The state before the first step of a video."""
@@ -93,11 +98,6 @@ class RNNHead(Head):
     def __init__(self, vector_size: int, num_classes: int, settings: HeadSettings) -> None:
         super().__init__(vector_size, num_classes)
         self.settings = settings
-
-    @property
-    @abstractmethod
-    def reduction(self) -> Reduction:
-        """What the network applies to feature vectors first."""
 
     def reduce(self, features: Float[Tensor, "batch time features"]) -> Float[Tensor, "batch time components"]:
         """What the network sees of feature vectors."""

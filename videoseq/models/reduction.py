@@ -46,6 +46,13 @@ class Reduction(nn.Module):
         motion = (features[..., -MOTION_SIZE:] - self.motion_mean) / self.motion_deviation
         return torch.cat((appearance, motion), dim=-1)
 
+    def take(self, other: Reduction) -> None:
+        """Takes what another one learned from the same rows, which sees motion if this one does."""
+        self.pca.load_state_dict(other.pca.state_dict())
+        if self.sees_motion:
+            self.motion_mean.copy_(other.motion_mean)
+            self.motion_deviation.copy_(other.motion_deviation)
+
     def learn(self, parts: Iterable[Float[Tensor, "_rows features"]]) -> None:
         """Takes components, and mean and deviation of motion, from rows of feature vectors, which come in parts."""
         given = list(parts)

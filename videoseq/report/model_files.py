@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def save_model(
     result, config, classes = trained.validation, trained.contents.config, trained.contents.classes
     evaluation, notices = result.evaluation, trained.notices
     metrics = metrics_json(evaluation, result.measured_on, notices, result.folds)
+    if result.choice is not None:
+        metrics["choice"] = asdict(result.choice)
     measured_on, facts = MEASURED_ON[result.measured_on], model_facts(trained)
 
     def add_files(folder: Path) -> None:
@@ -75,6 +78,7 @@ def model_facts(trained: TrainedModel) -> dict[str, Any]:
         "backbone": f"{config.backbone.name} ({config.backbone.weights_sha256[:12]}…{_finetuning(config)})",
         "sampling": "every frame" if config.sample_hz is None else f"{config.sample_hz:g} a second",
         "head": f"{config.head.cell}, {config.head.num_layers} × {config.head.hidden_size} units",
+        "sees": config.head.inputs,
         "looks ahead": looks_ahead(trained.contents),
         "networks": config.num_members,
         "temperature": f"{float(head.temperature):.3f}",

@@ -13,6 +13,7 @@ from videoseq.data.splits import count_classes
 from videoseq.errors import AnnotationError
 from videoseq.evaluation.results import MODEL, NO_CONTEXT
 from videoseq.jobs.events import Listener
+from videoseq.models.reduction import Reduction
 from videoseq.training.finetuning import Finetuner, TunedBackbone
 from videoseq.training.fit import FitEnvironment, FitResult, fit
 
@@ -56,6 +57,11 @@ class BaselineFitter:
         self._settings = settings
         self._environment = environment or FitEnvironment()
 
+    def with_head(self, head: HeadSettings) -> BaselineFitter:
+        """The same with another network."""
+        settings = self._settings.model_copy(update={"head": head})
+        return BaselineFitter(self._num_classes, settings, self._environment, self._finetuner)
+
     @property
     def listener(self) -> Listener:
         """Hears every epoch."""
@@ -81,15 +87,31 @@ class BaselineFitter:
         check_learnable(train, self._num_classes, note)
         settings = self._settings.head
         head, tuned = self._fit(f"head{note}", settings, train, val), None
+        learned: Reduction | None = head.head.reduction
         if self._finetuner is not None:
             head, tuned = self._finetuner(head, train, val, self._environment, f"fine-tuning{note}")
-            train, val = tuned.with_own_features(train), tuned.with_own_features(val)
-        no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val)
+            train, val, learned = tuned.with_own_features(train), tuned.with_own_features(val), None
+        no_context = self._fit(f"baseline without context{note}", without_context(settings), train, val, learned)
         return HeadAndBaseline(head, no_context, tuned)
 
-    def _fit(self, name: str, head: HeadSettings, train: Sequence[Clip], val: Sequence[Clip]) -> FitResult:
+    def _fit(
+        self,
+        name: str,
+        head: HeadSettings,
+        train: Sequence[Clip],
+        val: Sequence[Clip],
+        learned: Reduction | None = None,
+    ) -> FitResult:
         training, environment = self._settings.training, self._environment
-        return fit(train, val, self._num_classes, head, training, environment=environment, name=name)
+        return fit(train, val, self._num_classes, head, training, environment=environment, name=name, learned=learned)
+
+
+def is_learnable(clips: Sequence[Clip], num_classes: int) -> bool:
+    """Whether training clips have frames of two classes or, in multilabel, frames that have a class and others."""
+    counts = count_classes(clips, num_classes)
+    if clips and clips[0].is_multilabel:
+        return bool(counts[counts < sum(int(clip.is_labeled.sum()) for clip in clips)].any())
+    return int(np.count_nonzero(counts)) > 1
 
 
 def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> None:
@@ -98,12 +120,10 @@ def check_learnable(clips: Sequence[Clip], num_classes: int, note: str = "") -> 
     Raises:
         AnnotationError: They have labeled frames of one class only, or in multilabel no class has some of them.
     """
-    counts = count_classes(clips, num_classes)
-    wanted, is_there = "labeled frames of two classes or more", np.count_nonzero(counts) > 1
-    if clips and clips[0].is_multilabel:
-        num_labeled = sum(int(clip.is_labeled.sum()) for clip in clips)
-        wanted, is_there = "frames that have a class and frames that have not", counts[counts < num_labeled].any()
-    if not is_there:
+    if not is_learnable(clips, num_classes):
+        wanted = "labeled frames of two classes or more"
+        if clips and clips[0].is_multilabel:
+            wanted = "frames that have a class and frames that have not"
         raise AnnotationError(f"training clips{note}: expected {wanted}; annotate more clips")
 
 

@@ -46,6 +46,18 @@ def _cautious(temperature: float) -> float:
     return min(max(temperature, 1 / _CAUTION), _CAUTION)
 
 
+def tempered_by_others(folds: Sequence[Sequence[LabeledVideo]]) -> list[LabeledVideo]:
+    """The videos of each fold with the temperature of all other folds; of a single fold with its own.
+
+    So no probability that is measured has a temperature that was fitted on its own group.
+    """
+    found = []
+    for number, fold in enumerate(folds):
+        others = [video for place, one in enumerate(folds) if place != number or len(folds) == 1 for video in one]
+        found += [tempered(video, best_temperature(others) or 1.0) for video in fold]
+    return found
+
+
 def tempered(video: LabeledVideo, temperature: float) -> LabeledVideo:
     """The same labels with the probabilities of a head whose logits are divided by the temperature."""
     if video.probabilities is None:

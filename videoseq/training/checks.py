@@ -25,11 +25,12 @@ def check_training(dataset: Dataset, settings: TrainSettings, num_trials: int = 
         ConfigError: Something that is not installed is needed.
     """
     _check_classes(dataset)
-    if settings.data.cross_validation is not None:
+    is_auto = settings.data.cross_validation in (None, "auto")
+    if not is_auto:
         check_folds(dataset.entries)
     if num_trials:
         import_optuna()
-        if settings.data.cross_validation is None:
+        if is_auto:
             _check_validation_clips(dataset.entries, settings.data.validation_fraction)
 
 

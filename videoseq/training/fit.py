@@ -17,6 +17,7 @@ from videoseq.jobs.events import Listener, Progress
 from videoseq.models.bidirectional import make_network
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.head import Head, RNNHead
+from videoseq.models.reduction import Reduction
 from videoseq.system.torch_devices import random_state, set_random_state
 from videoseq.training.checkpoints import CheckpointFolder
 from videoseq.training.distributed import fit_on_ranks
@@ -93,6 +94,7 @@ def fit(
     *,
     environment: FitEnvironment | None = None,
     name: str = "head",
+    learned: Reduction | None = None,
 ) -> FitResult:
     """Fits a new head; with ``settings.patience`` the validation clips decide when to stop and which epoch to take.
 
@@ -107,6 +109,8 @@ def fit(
         settings: How to fit it.
         environment: Where to train; by default this process, on the CPU.
         name: Of this fit, in the progress and among the checkpoints.
+        learned: What another head learned to reduce the features of the same training clips to; by default it is
+            learned anew, which takes as long as many epochs.
 
     Raises:
         ConfigError: The loss became infinite or no number; the settings ask for too large steps, or for more room or
@@ -122,7 +126,7 @@ def fit(
             stack.enter_context(seeded(settings.seed + member))
             networks.append(make_network(train[0].features.features.shape[1], num_classes, head))
             if member == 0:
-                fit_pca(networks[0], train)
+                fit_pca(networks[0], train) if learned is None else networks[0].reduction.take(learned)
                 clips = stack.enter_context(pca_clips(networks[0], [*train, *val]))
                 deviation = mean_deviation(clips[: len(train)]) if settings.noise else 0.0
                 augmentation = Augmentation(settings.time_stretch, settings.noise * deviation)

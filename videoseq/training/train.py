@@ -18,9 +18,10 @@ from videoseq.models.model_config import ModelConfig
 from videoseq.models.model_folder import ModelFolder
 from videoseq.system.hardware import library_versions
 from videoseq.training.baseline import BaselineFitter, without_context
+from videoseq.training.cross_validation import folds_for, measure_in_folds
 from videoseq.training.finetuning import Finetuner
 from videoseq.training.fit import FitEnvironment
-from videoseq.training.validation import ValidationResult, measure_in_folds, measure_on_split
+from videoseq.training.validation import ValidationResult, measure_on_split
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +66,20 @@ def train_model(
     if (settings.backbone.trainable != 0) != (finetuner is not None):
         raise ValueError("expected a finetuner where backbone.trainable is not 0, and only there")
     fit_both = BaselineFitter(len(classes), settings, environment, finetuner)
-    measure = measure_on_split if settings.data.cross_validation is None else measure_in_folds
-    result = measure(clips, classes, settings, fit_both)
+    folds = folds_for(clips, len(classes), settings)
+    if folds:
+        result = measure_in_folds(clips, classes, settings, fit_both, folds)
+    else:
+        result = measure_on_split(clips, classes, settings, fit_both)
     kept = result.kept
     backbone = backbone if kept.tuned is None else kept.tuned.backbone
     config = ModelConfig(
         classes=tuple(classes),
         backbone=backbone.identity,
         sample_hz=settings.sample_hz,
-        head=settings.head,
+        head=result.head,
         num_members=settings.training.ensemble,
-        no_context_head=without_context(settings.head),
+        no_context_head=without_context(result.head),
         majority_class=joined(classes[index] for index in result.majority),
         settings=settings,
         metrics={result.measured_on: headline_values(result.evaluation.metrics[MODEL])},

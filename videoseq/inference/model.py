@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from videoseq.config.runtime import RuntimeChoice
 from videoseq.errors import ConfigError, ModelError, VideoError
-from videoseq.features.extraction import FeatureSequence, read_features, stream_features
+from videoseq.features.extraction import FeatureChunk, FeatureSequence, read_features, stream_features
 from videoseq.features.runtimes import Runtime, select_runtime
 from videoseq.inference.frame_stream import FrameStream
 from videoseq.inference.labels import LabeledFrames, joined_labels
@@ -188,7 +188,12 @@ def _open(video: Video, fps: float | None) -> Iterator[FrameSource]:
 
 
 def label_frames(
-    reader: FrameSource, model: Model, on_progress: OnFrames | None = None, *, reuse_threshold: float = 0.0
+    reader: FrameSource,
+    model: Model,
+    on_progress: OnFrames | None = None,
+    *,
+    reuse_threshold: float = 0.0,
+    on_chunk: Callable[[FeatureChunk], None] | None = None,
 ) -> Iterator[LabeledFrames]:
     """The labels of a whole video, chunk by chunk, in bounded memory; the arguments are those of :func:`label_video`.
 
@@ -198,7 +203,14 @@ def label_frames(
         OutputError: The head looks ahead, and there is no room for temporary files.
     """
     chunks = stream_features(reader, model.runtime, model.sample_hz, on_progress, reuse_threshold=reuse_threshold)
-    yield from label_chunks(model.contents.head, chunks, model.classes)
+    seen = chunks if on_chunk is None else _told(chunks, on_chunk)
+    yield from label_chunks(model.contents.head, seen, model.classes)
+
+
+def _told(chunks: Iterable[FeatureChunk], on_chunk: Callable[[FeatureChunk], None]) -> Iterator[FeatureChunk]:
+    for chunk in chunks:
+        on_chunk(chunk)
+        yield chunk
 
 
 def label_video(
@@ -211,6 +223,7 @@ def label_video(
     max_seconds: float = math.inf,
     accepts_damage: bool = True,
     reuse_threshold: float = 0.0,
+    on_chunk: Callable[[FeatureChunk], None] | None = None,
 ) -> ReadReport:
     """Labels a video into ``target.frames.csv`` and ``target.segments.csv``, which appear when it is done.
 
@@ -224,6 +237,7 @@ def label_video(
         accepts_damage: Whether a video from which frames are missing is labeled all the same.
         reuse_threshold: As in :func:`videoseq.features.extraction.stream_features`: how still a scene must be for the
             CNN not to look again.
+        on_chunk: Called with the features of every frame, in order.
 
     Returns:
         What reading the video found.
@@ -238,7 +252,7 @@ def label_video(
     watch = FileWatch(Path(video))
     with open_video(Path(video)) as reader, LabelWriter(target) as writer:
         progress = deadline.watching(on_progress)  # a head that looks ahead gives no label before it has seen all
-        for labels in label_frames(reader, model, progress, reuse_threshold=reuse_threshold):
+        for labels in label_frames(reader, model, progress, reuse_threshold=reuse_threshold, on_chunk=on_chunk):
             writer.add(labels)
             deadline.check()
         watch.check()

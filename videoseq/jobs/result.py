@@ -31,7 +31,10 @@ class Result:
         rotation_degrees: How far the images were turned to stand upright.
         coverage: The share of the video's time that could be read and is not in a span.
         spans: Where frames are missing or unreliable.
-        notices: Everything that was noticed while the video was read.
+        notices: Everything that was noticed while the video was read and labeled.
+        training_distance: How far the video is from what the model learned from; above 1 farther than its groups are
+            from each other. None if that is not known.
+        nearest_training_group: The group that it is nearest to.
         video_sha256: Of the video's bytes. Empty for a video that failed and may end differently next time: its bytes
             could not be read, or its code is one of :data:`PASSING_CODES`.
         model_sha256: Of the model's description; for features, of what computed them.
@@ -59,6 +62,8 @@ class Result:
     coverage: float = 0.0
     spans: list[dict[str, Any]] = field(default_factory=list)
     notices: list[dict[str, str]] = field(default_factory=list)
+    training_distance: float | None = None
+    nearest_training_group: str = ""
     video_sha256: str = ""
     model_sha256: str = ""
     runtime: str = ""

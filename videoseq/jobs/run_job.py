@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from videoseq.errors import ModelError, OutputError, VideoError, one_line
+from videoseq.errors import ModelError, Notice, OutputError, VideoError, one_line
 from videoseq.features.runtimes import Runtime
 from videoseq.features.store import FeatureStore, feature_paths, features_sha256
+from videoseq.inference.likeness import LikenessMeter, likeness_notices
 from videoseq.inference.model import Model, label_video
 from videoseq.inference.paths import label_paths
 from videoseq.jobs.plan import Job
@@ -53,15 +54,19 @@ def run_label_job(
     watch = FileWatch(job.video)
 
     def label() -> Result:
+        meter = LikenessMeter(model.contents.known_groups)
         report = label_video(
             job.video, model, job.output_stem, on_progress, open_video=open_video, max_seconds=max_seconds,
-            accepts_damage=settings.accepts_damage, reuse_threshold=settings.reuse_threshold,
+            accepts_damage=settings.accepts_damage, reuse_threshold=settings.reuse_threshold, on_chunk=meter.add,
         )  # fmt: skip
+        distance = meter.finish()
         video_sha256 = content_sha256(job.video)
         watch.check()
         return Result(
             path=str(job.video),
-            **_described(report),
+            **_described(report, likeness_notices(job.video, distance)),
+            training_distance=distance.value if distance else None,
+            nearest_training_group=distance.nearest_group if distance else "",
             video_sha256=video_sha256,
             model_sha256=model.contents.sha256,
             runtime=model.runtime.description,
@@ -150,9 +155,10 @@ def _digests_of_written(job: Job, paths: Iterable[Path], out: Path) -> dict[str,
         raise OutputError(f"{job.output_stem}: its outputs could not be read back; {error.strerror}") from error
 
 
-def _described(report: ReadReport) -> dict[str, Any]:
-    """What a result records of how its video was read."""
-    first = report.notices[0] if report.notices else None
+def _described(report: ReadReport, more: Sequence[Notice] = ()) -> dict[str, Any]:
+    """What a result records of how its video was read, and of what else was noticed."""
+    notices = [*report.notices, *more]
+    first = notices[0] if notices else None
     return {
         "state": report.state,
         "code": first.code if first else "",
@@ -164,5 +170,5 @@ def _described(report: ReadReport) -> dict[str, Any]:
         "rotation_degrees": report.rotation_degrees,
         "coverage": report.coverage,
         "spans": [span.as_dict() for span in report.spans],
-        "notices": [notice.as_dict() for notice in report.notices],
+        "notices": [notice.as_dict() for notice in notices],
     }

@@ -33,6 +33,8 @@ class ModelConfig(BaseModel):
         no_context_head: The same without recurrence, differences and motion, trained as a baseline.
         decoding: How the head's probabilities become labels.
         no_context_decoding: How the baseline's probabilities do.
+        known_groups: The groups that it learned from, if there are two or more.
+        known_reach: The distance from these that counts as 1 (:mod:`videoseq.models.known_groups`).
         majority_class: The class of most training frames, the other baseline; in multilabel the most frequent set of
             classes, joined as a label.
         settings: Of the training.
@@ -55,6 +57,8 @@ class ModelConfig(BaseModel):
     no_context_head: HeadSettings
     decoding: DecodingParameters = DecodingParameters()
     no_context_decoding: DecodingParameters = DecodingParameters()
+    known_groups: tuple[str, ...] = ()
+    known_reach: float = 0.0
     majority_class: str
     settings: TrainSettings
     metrics: dict[str, Any]

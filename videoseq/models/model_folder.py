@@ -28,6 +28,7 @@ from videoseq.models.bidirectional import make_network
 from videoseq.models.decoding import Decoding
 from videoseq.models.ensemble import Ensemble
 from videoseq.models.head import Head
+from videoseq.models.known_groups import KnownGroups
 from videoseq.models.model_config import ModelConfig, parse_config
 from videoseq.storage.files import restore_folder, staged_folder
 
@@ -46,6 +47,7 @@ class ModelFolder:
         no_context: The baseline without context, in eval mode.
         backbone: The CNN, with its weights.
         quantized: The CNN in 8-bit integers, if there is one.
+        known_groups: What the groups of the training look like, where there are two or more.
         sha256: Of ``model.json``, and through it of everything; empty before the model is saved.
     """
 
@@ -55,6 +57,7 @@ class ModelFolder:
     no_context: Head
     backbone: Backbone
     quantized: QuantizedNetwork | None = None
+    known_groups: KnownGroups | None = None
     sha256: str = ""
 
     @property
@@ -88,6 +91,9 @@ def save_model_folder(
         tensors |= _prefixed("backbone", contents.backbone.network)
     if contents.quantized is not None:
         tensors |= {f"int8.{name}": tensor for name, tensor in contents.quantized.tensors().items()}
+    known = contents.known_groups
+    if known is not None:
+        tensors |= {f"known_groups.{name}": tensor for name, tensor in known.tensors().items()}
     decodings = contents.head.decoding, contents.no_context.decoding
     chain = next((one.chain for one in decodings if one.parameters.needs_chain), None)
     if chain is not None:
@@ -95,6 +101,8 @@ def save_model_folder(
     stored = dump_tensors(tensors)
     described: dict[str, Any] = {"tensors_sha256": hashlib.sha256(stored).hexdigest()}
     described |= {"decoding": decodings[0].parameters, "no_context_decoding": decodings[1].parameters}
+    if known is not None:
+        described |= {"known_groups": known.names, "known_reach": known.reach}
     config = contents.config.model_copy(update=described)
     with staged_folder(folder, replace=overwrite) as staging:
         (staging / "model.safetensors").write_bytes(stored)
@@ -149,7 +157,9 @@ def load_model_folder(folder: Path) -> ModelFolder:
     except (ConfigError, ModelError) as error:
         raise type(error)(f"{folder}: {error}") from None
     quantized = _load_quantized(config, _unprefixed("int8", tensors), folder)
-    return ModelFolder(config, classes, head, no_context, backbone, quantized, sha256=hashlib.sha256(text).hexdigest())
+    known = _load_known_groups(config, _unprefixed("known_groups", tensors), folder)
+    sha256 = hashlib.sha256(text).hexdigest()
+    return ModelFolder(config, classes, head, no_context, backbone, quantized, known, sha256)
 
 
 def _read(path: Path, folder: Path) -> bytes:
@@ -198,6 +208,13 @@ def _load_quantized(config: ModelConfig, own: Mapping[str, Tensor], folder: Path
     if quantized.sha256 != config.int8.network_sha256:
         raise ModelError(f"{folder}: model.safetensors: its int8 network is not the one that model.json describes")
     return quantized
+
+
+def _load_known_groups(config: ModelConfig, own: Mapping[str, Tensor], folder: Path) -> KnownGroups | None:
+    try:
+        return KnownGroups.load(config.known_groups, config.known_reach, own, config.backbone.feature_size)
+    except ModelError as error:
+        raise ModelError(f"{folder}: model.safetensors: {error}") from None
 
 
 def _prefixed(prefix: str, network: torch.nn.Module) -> dict[str, Tensor]:

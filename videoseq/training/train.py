@@ -21,6 +21,7 @@ from videoseq.training.baseline import BaselineFitter, without_context
 from videoseq.training.cross_validation import folds_for, measure_in_folds
 from videoseq.training.finetuning import Finetuner
 from videoseq.training.fit import FitEnvironment
+from videoseq.training.group_means import learn_known_groups
 from videoseq.training.validation import ValidationResult, measure_on_split
 
 
@@ -85,4 +86,6 @@ def train_model(
         metrics={result.measured_on: headline_values(result.evaluation.metrics[MODEL])},
         versions=library_versions(),
     )
-    return TrainedModel(ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone), result)
+    known_groups = learn_known_groups(kept.with_own_features(clips))
+    contents = ModelFolder(config, classes, kept.head.head, kept.no_context.head, backbone, known_groups=known_groups)
+    return TrainedModel(contents, result)

@@ -136,7 +136,7 @@ class Console(Listener):
     def result_text(self, result: Result) -> str:
         """The line about a video that did not fail."""
         line = f"{result.state}: {result.path}: {result.num_frames} frames, {result.duration_seconds:.2f} s"
-        return f"{line}; {result.code}: {result.message}" if result.code else line
+        return "; ".join([line, *result.told])
 
     def say(self, text: str) -> None:
         """A line for people; :meth:`on_message` for one that programs read too."""

@@ -277,6 +277,7 @@ def test_evaluate_writes_metrics_and_a_report(call, model_folder, light_dataset,
     keys = [
         "background",
         "folds",
+        "groups",
         "labelers",
         "measured_on",
         "model_minus_no_context",

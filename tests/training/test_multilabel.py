@@ -108,7 +108,7 @@ def contents(trained):
         head.add_thresholds()
         head.thresholds.copy_(torch.tensor([0.31, 0.62]))
     config = trained.contents.config.model_copy(update={"no_context_head": HEAD})
-    return replace(trained.contents, head=heads[0], no_context=heads[1], config=config)
+    return replace(trained.contents, head=heads[0], no_context=heads[1], config=config, known_groups=None)
 
 
 def test_a_model_folder_gives_the_same_labels(contents, clips, tmp_path):

@@ -13,6 +13,7 @@ State = Literal["complete", "degraded", "failed"]
 STATES = get_args(State)
 PASSING_CODES = frozenset({"io_error", "timeout", "changed_while_reading", "decoder_crashed", "worker_died"})
 """Failures that the machine may have caused, and that may not happen the next time."""
+_OF_LABELS = frozenset({"unlike_training"})
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Result:
     Attributes:
         path: The video as it was named.
         state: ``complete``; ``degraded``, if frames are missing but the rest was used; or ``failed``.
-        code: A stable word for programs: of the first notice or of the error; empty if there is none.
+        code: A stable word for programs: of the error, or of the first thing noticed about the file; empty if there is
+            none.
         message: The same for people.
         num_frames: Frames of the video; of labels, rows written.
         duration_seconds: Where the last frame ends.
@@ -71,6 +73,13 @@ class Result:
     reuse_threshold: float = 0.0
     outputs: dict[str, str] = field(default_factory=dict)
     conditions_sha256: str = ""
+
+    @property
+    def told(self) -> list[str]:
+        """What people are told: the first thing about the file, and everything about its labels."""
+        of_file = [f"{self.code}: {self.message}"] if self.code else []
+        of_labels = [f"{one['code']}: {one['message']}" for one in self.notices if one["code"] in _OF_LABELS]
+        return [*of_file, *of_labels]
 
 
 def output_digests(paths: Iterable[Path], out: Path) -> dict[str, str]:

@@ -156,9 +156,8 @@ def _digests_of_written(job: Job, paths: Iterable[Path], out: Path) -> dict[str,
 
 
 def _described(report: ReadReport, more: Sequence[Notice] = ()) -> dict[str, Any]:
-    """What a result records of how its video was read, and of what else was noticed."""
-    notices = [*report.notices, *more]
-    first = notices[0] if notices else None
+    """What a result records of how its video was read, and notices of its labels, which say nothing of the file."""
+    first = report.notices[0] if report.notices else None
     return {
         "state": report.state,
         "code": first.code if first else "",
@@ -170,5 +169,5 @@ def _described(report: ReadReport, more: Sequence[Notice] = ()) -> dict[str, Any
         "rotation_degrees": report.rotation_degrees,
         "coverage": report.coverage,
         "spans": [span.as_dict() for span in report.spans],
-        "notices": [notice.as_dict() for notice in notices],
+        "notices": [notice.as_dict() for notice in (*report.notices, *more)],
     }

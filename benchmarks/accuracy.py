@@ -87,6 +87,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--backbone", default=BackboneSettings().name, help="what makes the features")
     parser.add_argument("--bands", type=int, help="of the image, each with features of its own")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--seeds-of-others", type=int, help="of recipes that are not ours; by default 1, with --all 3")
     parser.add_argument("--json", type=Path, help="where the scores go, one by one")
     parser.add_argument("--keep", action="store_true", help="do not run again what the file has scores of")
     return parser.parse_args()
@@ -106,7 +107,9 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     names = arguments.only or list(RECIPES if arguments.all else SHORT)
     with ProcessPoolExecutor(num_usable_cores(), spawn, initializer=_begin, initargs=(backbone, tasks)) as pool:
-        cells = table.missing(names, tasks, arguments.seeds)
+        of_others = arguments.seeds_of_others or (arguments.seeds if arguments.all or arguments.only else 1)
+        cells = table.missing([OURS] if OURS in names else [], tasks, arguments.seeds)
+        cells += table.missing([name for name in names if name != OURS], tasks, of_others)
         running = {pool.submit(_run, cell): cell for cell in cells}
         for done in as_completed(running):
             cell, (found, seconds) = running[done], done.result()

@@ -128,12 +128,7 @@ MOTION = HeadSettings(inputs="motion")
 SHORT: dict[str, Callable[[Dataset, int], Scores]] = {
     OURS: defaults,
     UNTUNED: by_fold(
-        partial(
-            ours,
-            head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)),
-            max_epochs=100,
-            learning_rate=3e-4,
-        )
+        partial(ours, head=HeadSettings(hidden_size=128, components=0, inputs="joint", difference_lags=(1,)))
     ),
     MS_TCN: by_fold(partial(theirs, recipe=recipes.causal_ms_tcn)),
 }

@@ -56,6 +56,22 @@ def test_each_turn_of_a_cross_validation_is_shown():
     assert "<bdi>calm, busy</bdi></th><td>777</td><td>62.5</td><td>43.2</td><td>–</td><td>–</td>" in page
 
 
+def test_each_group_is_shown_by_itself_the_worst_first():
+    """Unless each video is a group of its own: then the table of videos says the same."""
+    targets, classes = [0, 0, 1, 1], ClassNames(["calm", "busy"])
+    answers = {"good": targets, "bad": [0, 1, 0, 1]}
+    videos = [labeled(f"{n}.mp4", targets, answers[n[:-1]], group=n[:-1]) for n in ("good1", "good2", "bad1")]
+    page = render_report("Model", evaluated(videos, classes), classes, {}, [])
+    bad, good = (
+        f"<bdi>{name}</bdi></th><td>{value}</td><td>{value}</td>"
+        for name, value in (("bad", "50.0"), ("good", "100.0"))
+    )
+    assert 0 < page.index(bad) < page.index(good)
+    alone = render_report("Model", evaluated(videos[1:], classes), classes, {}, [])
+    assert "Each group by itself" in page
+    assert "Each group by itself" not in alone
+
+
 def test_hostile_names_stay_text_and_nothing_is_fetched():
     tags = Tags()
     tags.feed(make_page(HOSTILE))

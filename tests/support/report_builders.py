@@ -9,6 +9,7 @@ import numpy as np
 from videoseq.annotations.types import IGNORE_INDEX, ClassNames
 from videoseq.data.statistics import ClassOverview
 from videoseq.errors import Notice
+from videoseq.evaluation.groups import macro_f1_by_group
 from videoseq.evaluation.metrics import LabeledVideo, compare, measure
 from videoseq.evaluation.metrics_json import FoldResult
 from videoseq.evaluation.results import MAJORITY, MODEL, NO_CONTEXT, PREVIOUS, Evaluation
@@ -57,6 +58,7 @@ def evaluated(
         compare(measured[MODEL], measured[NO_CONTEXT]),
         background,
         minus_previous=compare(measured[MODEL], measured[PREVIOUS]) if previous else {},
+        groups={name: macro_f1_by_group(labels, len(classes)) for name, labels in labelers.items()},
     )
 
 

@@ -141,6 +141,7 @@ def render_report(
         settings=settings,
         notices=notices,
         history=history,
+        groups=_groups(evaluation),
         folds=[FoldResult(tuple(visible(group) for group in fold.groups), fold.headline) for fold in folds],
         learning_curves=_svg(curves.draw_learning_curves(history) if history else None, "Loss of each epoch", "loss"),
     )
@@ -181,6 +182,15 @@ def _videos(evaluation: Evaluation, classes: ClassNames) -> list[_Video]:
         blind = evaluation.videos[NO_CONTEXT][row].video_accuracy if NO_CONTEXT in evaluation.videos else None
         found.append(_Video(row, clip.name, clip.group, measured[row], right[row], blind, anchor, timeline))
     return found
+
+
+def _groups(evaluation: Evaluation) -> list[tuple[str, float, float | None]]:
+    """Each group with its macro F1 and the baseline's, the worst first; none where each video is a group of its own."""
+    found = evaluation.groups.get(MODEL, {})
+    if not 1 < len(found) < len(evaluation.clips):
+        return []
+    blind = evaluation.groups.get(NO_CONTEXT, {})
+    return [(name, found[name], blind.get(name)) for name in sorted(found, key=found.__getitem__)]
 
 
 def _or_last(share: float | None) -> float:

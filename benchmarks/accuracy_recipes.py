@@ -18,13 +18,15 @@ from videoseq.config.schema import HeadSettings, TrainingSettings, TrainSettings
 from videoseq.data import splits
 from videoseq.data.dataset import Clip
 from videoseq.data.sequences import to_sequence
-from videoseq.evaluation.evaluate import label_features
+from videoseq.evaluation.evaluate import label_clips, label_features
 from videoseq.evaluation.metrics import LabeledVideo, confusion_matrix, frame_metrics, measure
 from videoseq.evaluation.results import NO_CONTEXT as ONE_FRAME
 from videoseq.training.baseline import BaselineFitter
 from videoseq.training.calibration import tempered_by_others
-from videoseq.training.cross_validation import choose_for_folds, label_folds
+from videoseq.training.choice import choose, taken_head
+from videoseq.training.cross_validation import choose_for_folds, label_folds, score_candidates
 from videoseq.training.fit import fit
+from videoseq.training.self_training import pseudo_labeled
 from videoseq.video.sampling import step_rows
 
 
@@ -62,6 +64,20 @@ def defaults(dataset: Dataset, seed: int) -> Scores:
     rows = {name: [one.labeled[inputs] for one in found] for inputs, name in CANDIDATES.items()}
     rows |= {OURS: chosen, NO_CONTEXT: [one.labeled[ONE_FRAME] for one in found]}
     return {name: _score(by_fold, dataset) for name, by_fold in rows.items()}
+
+
+def taught_by_unlabeled(dataset: Dataset, seed: int) -> Scores:
+    """What `videoseq train --unlabeled` makes of the videos left out, whose annotations it does not see."""
+    settings = TrainSettings(training=TrainingSettings(seed=seed))
+    num_classes, chosen = len(dataset.classes), []
+    folds = [splits.Fold([*fold.train], [*fold.test], _groups(fold)) for fold in dataset.folds]
+    found = label_folds(folds, dataset.classes, settings, BaselineFitter(num_classes, settings))
+    for one in found:
+        choice = choose(score_candidates(found, num_classes, settings), one.fold.groups)
+        learned_from = [*one.fold.train, *pseudo_labeled(one.fold.held_out, one.labeled[choice.taken])]
+        taught = fit(learned_from, [], num_classes, taken_head(choice, settings.head), settings.training).head
+        chosen.append(label_clips(taught, one.fold.held_out, dataset.classes))
+    return {"": _score(chosen, dataset)}
 
 
 def _groups(fold: Fold) -> tuple[str, ...]:
@@ -134,6 +150,7 @@ SHORT: dict[str, Callable[[Dataset, int], Scores]] = {
 }
 RECIPES = {
     **SHORT,
+    "videoseq, taught by the videos left out": taught_by_unlabeled,
     "videoseq, differences for motion": by_fold(partial(ours, head=HeadSettings(inputs="two_streams"))),
     "videoseq, differences only": by_fold(partial(ours, head=HeadSettings(inputs="differences"))),
     "videoseq, LSTM": by_fold(partial(ours, head=HeadSettings(inputs="motion", cell="lstm"))),

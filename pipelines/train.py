@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -38,6 +39,15 @@ def train(
             "--ensemble",
             metavar="K",
             help="Fit K networks from seeds of their own and average their logits; short for training.ensemble.",
+        ),
+    ] = None,
+    unlabeled: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--unlabeled",
+            metavar="VIDEOS",
+            help="Videos without annotations of the places where the model will work, which teach it too: a file, a "
+            "folder or a pattern. May be given several times.",
         ),
     ] = None,
     sweep: Annotated[
@@ -90,7 +100,7 @@ def train(
     metrics = run(
         dataset, settings, out, console,
         choice=options.runtime_choice(device, runtime, precision, threads),
-        cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, images=images,
+        cache=cache_folder(cache), overwrite=overwrite, num_trials=sweep, unlabeled=unlabeled or (), images=images,
         resume=resume is not None,
         num_workers=workers,
     )  # fmt: skip
@@ -108,6 +118,7 @@ def run(
     cache: Path,
     overwrite: bool,
     num_trials: int = 0,
+    unlabeled: Sequence[str] = (),
     images: bool = False,
     resume: bool = False,
     num_workers: int = 1,
@@ -119,7 +130,7 @@ def run(
 
     trained, metrics = train_and_save(
         dataset, settings, out, Resources(choice, cache, num_workers, console),
-        num_trials=num_trials, may_resume=resume, overwrite=overwrite, has_images=images,
+        num_trials=num_trials, unlabeled=unlabeled, may_resume=resume, overwrite=overwrite, has_images=images,
     )  # fmt: skip
     result = trained.validation
     evaluation = result.evaluation

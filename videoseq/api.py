@@ -6,7 +6,7 @@ Each takes one thing to work on, and everything else by name. Importing this mod
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,6 +32,7 @@ def train(
     out: AnyPath,
     settings: Mapping[str, object] | None = None,
     config: AnyPath | None = None,
+    unlabeled: Sequence[AnyPath] = (),
     sweep: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -51,6 +52,8 @@ def train(
         out: The model folder to make.
         settings: Values by dotted keys, such as ``{"data.background": "other"}``; the others keep their defaults.
         config: A YAML file of settings, below ``settings``.
+        unlabeled: Videos, folders and patterns of the places where the model will work; they teach it without
+            annotations.
         sweep: How many sets of settings to try first; 0 for none.
         resume: Whether to continue an interrupted training of the same clips and settings.
         overwrite: Whether a model at ``out`` may be replaced.
@@ -87,7 +90,8 @@ def train(
     clips = dataset if isinstance(dataset, Dataset) else Path(dataset)
     train_and_save(
         clips, loaded, Path(out), _resources(choice, cache, workers, listener),
-        num_trials=sweep, may_resume=resume, overwrite=overwrite, has_images=images,
+        num_trials=sweep, unlabeled=[str(one) for one in unlabeled], may_resume=resume, overwrite=overwrite,
+        has_images=images,
     )  # fmt: skip
     return open_model(out, choice)
 

@@ -22,6 +22,7 @@ from videoseq.jobs.progress import clock_time
 from videoseq.training.baseline import BaselineFitter, is_learnable
 from videoseq.training.choice import (
     Choice,
+    Scores,
     candidates,
     choice_notice,
     choose,
@@ -140,12 +141,17 @@ def label_folds(
     return found
 
 
+def score_candidates(found: Sequence[LabeledFold], num_classes: int, settings: TrainSettings) -> Scores:
+    """By candidate and group the macro F1."""
+    names = names_to_choose_from(settings.head)
+    return score({name: [video for one in found for video in one.labeled[name]] for name in names}, num_classes)
+
+
 def choose_for_folds(
     found: Sequence[LabeledFold], num_classes: int, settings: TrainSettings
 ) -> tuple[Choice, list[list[LabeledVideo]]]:
     """What all groups choose, and of each fold the labels by what the other groups choose."""
-    names = names_to_choose_from(settings.head)
-    scores = score({name: [video for one in found for video in one.labeled[name]] for name in names}, num_classes)
+    scores = score_candidates(found, num_classes, settings)
     return choose(scores), [one.labeled[choose(scores, one.fold.groups).taken] for one in found]
 
 

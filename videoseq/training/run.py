@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from videoseq.config.schema import TrainSettings
-from videoseq.data.dataset import Dataset
+from videoseq.data.dataset import Clip, Dataset
 from videoseq.data.statistics import ClassOverview, dataset_notices, describe_clips
 from videoseq.errors import shortened
 from videoseq.features.backbones import load_backbone
@@ -20,6 +20,7 @@ from videoseq.training.checks import check_training
 from videoseq.training.finetuning import check_finetuning, open_finetuner
 from videoseq.training.fit import FitEnvironment
 from videoseq.training.precision import with_agreement
+from videoseq.training.self_training import check_unlabeled, load_unlabeled
 from videoseq.training.sweep import sweep, sweep_notice
 from videoseq.training.train import TrainedModel, train_model
 
@@ -32,6 +33,7 @@ def train_dataset(
     resources: Resources | None = None,
     *,
     num_trials: int = 0,
+    unlabeled: Sequence[Path] = (),
     checkpoints: Path | None = None,
     may_resume: bool = False,
 ) -> TrainedModel:
@@ -44,6 +46,7 @@ def train_dataset(
         settings: All of them.
         resources: What features are computed with, and who hears of everything; networks are fitted on the same device.
         num_trials: How many sets of settings a sweep tries before the training; 0 for no sweep.
+        unlabeled: Videos of the places where the model will work, which teach it without annotations.
         checkpoints: A folder for what an interrupted training continues from; by default nothing is kept. Delete it
             when the model is saved.
         may_resume: Whether to continue an interrupted training of the same clips and settings that is kept there.
@@ -58,17 +61,20 @@ def train_dataset(
     recorder = NoticeRecorder(resources.listener)
     resources, device = replace(resources, listener=recorder), choose_device(resources.choice.device)
     check_training(dataset, settings, num_trials)
+    if unlabeled:
+        check_unlabeled(settings)
     backbone = load_backbone(settings.backbone)
     check_finetuning(settings, backbone)
     runtime = select_runtime(backbone, resources.choice)
     _tell_dataset(dataset, recorder)
     provider = FeatureProvider(runtime, settings.sample_hz, settings.backbone, resources)
     clips, _ = provider.load_clips(dataset, settings.data.on_bad_clip)
+    more = _load_unlabeled(unlabeled, provider, clips, recorder) if unlabeled else []
     overview = describe_clips(clips, dataset.classes)
     _tell_overview(overview, recorder)
     folder = None
     if checkpoints is not None:
-        digest = training_digest(clips, dataset.classes, settings, backbone.identity, device, num_trials)
+        digest = training_digest([*clips, *more], dataset.classes, settings, backbone.identity, device, num_trials)
         folder = CheckpointFolder(checkpoints, digest, may_resume)
         _tell_checkpoints(folder, recorder.listener)
     environment = FitEnvironment(device, settings.trainer, folder, recorder)
@@ -76,11 +82,24 @@ def train_dataset(
         settings, trials = sweep(clips, dataset.classes, settings, num_trials, environment=environment)
         recorder.on_notice(sweep_notice(trials))
     with open_finetuner(clips, backbone, settings, resources) as finetuner:
-        trained = train_model(clips, dataset.classes, settings, backbone, environment=environment, finetuner=finetuner)
+        trained = train_model(
+            clips, dataset.classes, settings, backbone,
+            environment=environment, finetuner=finetuner, unlabeled=more,
+        )  # fmt: skip
         for notice in trained.validation.notices:
             recorder.on_notice(notice)
         contents = with_agreement(trained.contents, trained.validation.kept, clips, resources)
     return replace(trained, contents=contents, overview=tuple(overview), notices=tuple(recorder.notices))
+
+
+def _load_unlabeled(
+    videos: Sequence[Path], provider: FeatureProvider, clips: Sequence[Clip], listener: Listener
+) -> list[Clip]:
+    with provider.open(videos, "features of unlabeled videos") as features_of:
+        found, notices = load_unlabeled(videos, features_of, clips)
+    for notice in notices:
+        listener.on_notice(notice)
+    return found
 
 
 def _tell_dataset(dataset: Dataset, listener: Listener) -> None:

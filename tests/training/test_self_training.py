@@ -41,7 +41,7 @@ def unlabeled(seed: int) -> Clip:
 
 
 @given(PROBABILITIES)
-def test_of_each_class_the_surer_half_teaches(probabilities):
+def test_of_each_class_all_but_the_least_sure_tenth_teaches(probabilities):
     labels, count = probabilities.argmax(axis=1), len(probabilities)
     video = LabeledVideo("a.mp4", "a", np.arange(count) / 10, count / 10, np.full(count, -100), labels, probabilities)
     clip = Clip(ClipEntry(Path("a.mp4"), Path("a.mp4"), None, "a"), features(count), np.full(count, -100))
@@ -50,7 +50,7 @@ def test_of_each_class_the_surer_half_teaches(probabilities):
     assert np.array_equal(taught.targets[is_taught], labels[is_taught])
     for index in np.unique(labels):
         of_class = labels == index
-        assert 2 * is_taught[of_class].sum() >= of_class.sum()  # more where some are equally sure
+        assert is_taught[of_class].sum() >= 0.9 * of_class.sum() - 1  # more where some are equally sure
         assert sure[of_class & is_taught].min() >= sure[of_class & ~is_taught].max(initial=0.0)
 
 

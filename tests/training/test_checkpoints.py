@@ -75,7 +75,7 @@ def test_keeping_changes_nothing_and_a_fit_that_is_done_is_not_repeated(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", [{}, {"cross_validation": 2}])
+@pytest.mark.parametrize("changed", [{"cross_validation": None}, {"cross_validation": 2}])
 def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
     """In the head, the baseline, the second fit on all clips, and any fold."""
     clips = [make_clip(seed, group=f"g{seed % 3}") for seed in range(6)]
@@ -95,8 +95,10 @@ def test_a_training_goes_on_wherever_it_was(tmp_path, changed):
         return train_model(clips, classes, settings, backbone, environment=environment), seen
 
     whole, names = train(FitEnvironment())
-    assert len(set(names)) == len(names) / 2 == (6 if changed else 4)
-    for num_shown in (3, 5, 7) if changed else (3, 5, 4):  # what was fitted before is shown by its last epoch
+    assert len(set(names)) == len(names) / 2 == (6 if changed["cross_validation"] else 4)
+    for num_shown in (
+        (3, 5, 7) if changed["cross_validation"] else (3, 5, 4)
+    ):  # what was fitted before is shown by its last epoch
         with pytest.raises(PowerCutError):
             train(environment_at(tmp_path, may_resume=True), num_shown)
     resumed, shown = train(environment_at(tmp_path, may_resume=True))

@@ -93,7 +93,8 @@ def choose(scores: Scores, left_out: Collection[str] = ()) -> Choice:
         scores: Of all groups.
         left_out: Groups that take no part, so that their labels can measure the choice.
     """
-    usual, best, most = next(iter(scores)), next(iter(scores)), 0.0
+    usual = next(iter(scores))
+    best, most = usual, 0.0
     groups = [group for group in scores[usual] if group not in left_out]
     for name, of_groups in scores.items():
         gains = [of_groups[group] - scores[usual][group] for group in groups]
@@ -109,7 +110,7 @@ def choice_notice(choice: Choice, evaluation: Evaluation) -> Notice:
     if choice.taken == NO_CONTEXT:
         text = "memory does not help here: one frame alone did better on groups left out, so the model has no memory"
     elif gain is None or gain <= 0:
-        text = "memory was not seen to help here; motion is used all the same, as it helps more often than not"
+        text = "memory did not help on these groups; the model keeps it, because no network was clearly better without"
     else:
         seen = "motion and differences of features" if choice.taken == _LARGEST else "motion"
         text = (

@@ -88,12 +88,8 @@ def measure_in_folds(
 ) -> ValidationResult:
     """Measures every clip with networks that were fitted without its group; keeps networks that are fitted on all.
 
-    Args:
-        clips: With features and targets.
-        classes: In the order of the logits.
-        settings: All of them.
-        fit_both: Fits a head and its baseline.
-        folds: Of these clips (:func:`folds_for`).
+    The arguments are those of :func:`videoseq.training.validation.measure_on_split`, and the folds of
+    :func:`folds_for`.
 
     Raises:
         AnnotationError: There is nothing to learn.

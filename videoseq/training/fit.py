@@ -109,8 +109,8 @@ def fit(
         settings: How to fit it.
         environment: Where to train; by default this process, on the CPU.
         name: Of this fit, in the progress and among the checkpoints.
-        learned: What another head learned to reduce the features of the same training clips to; by default it is
-            learned anew, which takes as long as many epochs.
+        learned: The reduction of another head that was fitted on the same training clips; by default this head learns
+            its own, which takes as long as several epochs.
 
     Raises:
         ConfigError: The loss became infinite or no number; the settings ask for too large steps, or for more room or
